@@ -1,0 +1,49 @@
+# Each target sets up .venv by itself, and again whenever pyproject.toml or constraints.txt have changed.
+# Needed beforehand: Python 3.11, git and make.
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
+RUNTIME := $(VENV)/.runtime-installed
+DEV := $(VENV)/.dev-installed
+
+.DEFAULT_GOAL := help
+.PHONY: help play test lint chromium
+
+help: ## Show the targets.
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+# In a terminal the realm gets a process group of its own: Ctrl-C is for it alone, and make ends with its exit code 0.
+play: $(RUNTIME) ## Try the realm out in playground/ with sample quests; Ctrl-C saves and ends it.
+	@if [ -t 0 ]; then bash -c 'set -m; $(BIN)/python realm.py play; exit $$?'; else $(BIN)/python realm.py play; fi
+
+test: $(DEV) chromium ## Run all tests.
+	$(BIN)/python -m pytest -n auto --dist loadfile
+
+lint: $(DEV) ## Check style, types and the floors of the house.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	PYTHONPATH=. $(BIN)/lint-imports
+
+# torch goes first and by its exact version: asked for as somebody's dependency, pip looks for the newest build, which
+# brings several gigabytes of CUDA packages.
+$(RUNTIME): pyproject.toml constraints.txt
+	@echo "Setting up $(VENV); the first time this takes a few minutes."
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) torch==2.13.0
+	@$(PIP) -e .
+	@touch $@
+
+$(DEV): $(RUNTIME)
+	@$(PIP) -e '.[dev]'
+	@touch $@
+
+# The page is tested in the system's browser.
+chromium:
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || { \
+	    test "$$(id -u)" = 0 && command -v apt-get >/dev/null || \
+	        { echo "The tests need Chromium. On Debian: sudo apt-get install chromium" >&2; exit 1; }; \
+	    export DEBIAN_FRONTEND=noninteractive; \
+	    apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium; }

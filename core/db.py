@@ -1,0 +1,209 @@
+"""One SQLite file of the realm: opened, checked, migrated, with one writer per process.
+
+WAL, so that readers never wait; `BEGIN IMMEDIATE` and a 10 s busy timeout, so that two processes take turns
+instead of failing in mid-transaction. A corrupt file is set aside, never reset (DESIGN section 3).
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+
+from core.db_files import (
+    companions,
+    directory_lock,
+    is_corrupt,
+    make_empty,
+    newest_revision,
+    set_aside,
+    stored_revision,
+)
+from core.errors import Unavailable
+from core.files import DISK, Files
+
+logger = logging.getLogger(__name__)
+
+BUSY_SECONDS = 10.0
+"""How long a statement waits for another process to end its transaction."""
+
+READ_CONNECTIONS = 4
+
+_NOT_OUR_FAULT = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_NOTADB,
+    sqlite3.SQLITE_READONLY,
+}
+"""What the disk or another process does to us; anything else (no such column …) is a bug and stays as it is."""
+
+
+class Database:
+    """A migrated SQLite database; thread-safe. Close it before the process ends, so that the WAL is folded in."""
+
+    was_corrupt: Path | None
+    """Where a corrupt file found at open was moved to."""
+
+    def __init__(self, path: Path, migrations: Path, *, files: Files = DISK) -> None:
+        """Open `path`, making and migrating it as needed. `migrations` is an Alembic script directory.
+
+        Raises `Unavailable` when the file or its folder cannot be used.
+        """
+        self.path = path
+        self.was_corrupt = None
+        self._lock = threading.Lock()
+        self._writing_thread: int | None = None
+        self._closed = False
+        self._files = files
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # Two processes that open at once: the second finds the work of the first done.
+            with directory_lock(path.parent):
+                self._prepare(migrations)
+        except (OSError, sqlite3.Error, DBAPIError) as error:
+            raise Unavailable(f"The database {path} cannot be opened: {_cause(error)}.") from error
+        self._writer = _engine(path, pool_size=1, begin="BEGIN IMMEDIATE", query_only=False)
+        self._reader = _engine(path, pool_size=READ_CONNECTIONS, begin="BEGIN", query_only=True)
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """One write transaction: committed when the block ends, rolled back when it raises.
+
+        Raises `Unavailable` when the disk is full or another process writes for more than 10 s. A `write` inside
+        a `write` of the same thread is a bug of the caller and raises RuntimeError at once instead of waiting for ever.
+        """
+        if self._writing_thread == threading.get_ident():
+            raise RuntimeError("write() inside write() of the same thread")
+        with self._lock:
+            self._writing_thread = threading.get_ident()
+            try:
+                with self._transaction(self._writer) as connection:
+                    yield connection
+            finally:
+                self._writing_thread = None
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """A read-only connection on one consistent snapshot."""
+        with self._transaction(self._reader) as connection:
+            yield connection
+
+    def shrink(self) -> None:
+        """Give the pages that deletions have freed back to the disk."""
+        with self.write() as connection:
+            raw: Any = connection.connection.driver_connection
+            # Not execute(): it steps once, which frees one page. executescript ends the empty transaction first.
+            raw.executescript("PRAGMA incremental_vacuum")
+
+    def close(self) -> None:
+        """Wait for the running write, then close every connection. May be called more than once."""
+        with self._lock:
+            self._closed = True
+            self._reader.dispose()
+            self._writer.dispose()
+
+    @contextmanager
+    def _transaction(self, engine: sa.Engine) -> Iterator[sa.Connection]:
+        if self._closed:
+            raise Unavailable(f"The database {self.path} is closed.")
+        try:
+            with engine.begin() as connection:
+                yield connection
+        except (DBAPIError, sqlite3.Error) as error:  # the driver's own: from `shrink`
+            original = error.orig if isinstance(error, DBAPIError) else error
+            if getattr(original, "sqlite_errorcode", 0) & 0xFF not in _NOT_OUR_FAULT:
+                raise
+            raise Unavailable(f"The database {self.path} cannot be used: {_cause(error)}.") from error
+
+    def _prepare(self, migrations: Path) -> None:
+        newest = newest_revision(migrations)
+        if self.path.exists() and is_corrupt(self.path):
+            self.was_corrupt = set_aside(self.path, datetime.now(UTC), files=self._files)
+            logger.error(
+                "the database %s is corrupt; it was moved to %s and a new one is made",
+                self.path,
+                self.was_corrupt.name,
+                extra={"event": "database_corrupt", "path": str(self.path), "moved_to": str(self.was_corrupt)},
+            )
+        if not self.path.exists():
+            self._make_new(migrations)
+            return
+        stored = stored_revision(self.path)
+        if stored is None:
+            make_empty(self.path)
+        if stored != newest:
+            if stored is not None and stored > newest:
+                raise Unavailable(
+                    f"The database {self.path} was written by a newer version (revision {stored}, known: {newest}).",
+                    hint="Start the newer version, or move the file away to begin anew.",
+                )
+            _migrate(self.path, migrations)
+
+    def _make_new(self, migrations: Path) -> None:
+        """Make the database under another name first: killed in between, no half-made one stands at `path`."""
+        draft = self.path.with_name(f".{self.path.name}.new")
+        for name in (draft, *companions(draft), *companions(self.path)):
+            # A WAL left over from a deleted database would be played into the new one.
+            name.unlink(missing_ok=True)
+        make_empty(draft)
+        _migrate(draft, migrations)
+        self._files.move_new(draft, self.path)
+
+
+def _migrate(path: Path, migrations: Path) -> None:
+    """Bring `path` to the newest revision in one transaction."""
+    # Alembic costs 0.25 s and 12 MB, and is needed once per version of the realm.
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(migrations).replace("%", "%%"))
+    engine = _engine(path, pool_size=1, begin="BEGIN IMMEDIATE", query_only=False)
+    try:
+        with engine.begin() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    finally:
+        engine.dispose()
+
+
+def _engine(path: Path, *, pool_size: int, begin: str, query_only: bool) -> sa.Engine:
+    engine = sa.create_engine(
+        sa.URL.create("sqlite+pysqlite", database=str(path)),
+        poolclass=sa.QueuePool,
+        pool_size=pool_size,
+        max_overflow=0,
+        connect_args={"check_same_thread": False, "timeout": BUSY_SECONDS},
+    )
+
+    @sa.event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: Any) -> None:
+        # None: the driver begins no transactions of its own, `begin` below does.
+        connection.isolation_level = None
+        with closing(connection.cursor()) as cursor:
+            cursor.execute("PRAGMA synchronous = NORMAL")
+            cursor.execute("PRAGMA foreign_keys = ON")
+            cursor.execute("PRAGMA journal_size_limit = 16777216")
+            cursor.execute(f"PRAGMA query_only = {'ON' if query_only else 'OFF'}")
+
+    @sa.event.listens_for(engine, "begin")
+    def start(connection: sa.Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+def _cause(error: Exception) -> str:
+    original = error.orig if isinstance(error, DBAPIError) else error
+    return getattr(original, "strerror", None) or str(original)

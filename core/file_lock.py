@@ -1,0 +1,33 @@
+"""A short exclusive lock between threads and processes, on a file or directory that is never unlinked."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def locked_file(path: Path) -> Iterator[None]:
+    """Hold the lock of `path`, which is made when it is missing; not reentrant, freed when the process dies."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(os.open(path, os.O_RDWR | os.O_CREAT, 0o644)):
+        yield
+
+
+@contextmanager
+def locked_directory(folder: Path) -> Iterator[None]:
+    """Hold the lock of an existing directory: it needs no file, so it can be had on a full disk."""
+    with _locked(os.open(folder, os.O_RDONLY | os.O_DIRECTORY)):
+        yield
+
+
+@contextmanager
+def _locked(fd: int) -> Iterator[None]:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)

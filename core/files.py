@@ -1,0 +1,155 @@
+"""Every durable write of the realm goes through here, so that tests can make any of them fail.
+
+`Files` holds the few calls that touch the disk; tests pass a subclass whose `fsync`, `replace`, `link` …
+raise ENOSPC, EIO or EACCES. Nothing is ever overwritten by a move, and a file is either old or new, never half.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import uuid
+from pathlib import Path
+from typing import Any
+
+NO_HARD_LINKS = {errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS}
+
+
+class Files:
+    """Calls into the file system, one method each so that a test can replace it."""
+
+    def fsync(self, fd: int) -> None:
+        os.fsync(fd)
+
+    def replace(self, source: Path, target: Path) -> None:
+        os.replace(source, target)
+
+    def rename_dir(self, source: Path, target: Path) -> None:
+        os.rename(source, target)
+
+    def link(self, source: Path, target: Path) -> None:
+        os.link(source, target, follow_symlinks=False)
+
+    def unlink(self, path: Path) -> None:
+        path.unlink()
+
+    def write(self, fd: int, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(fd, view) :]
+
+    def fsync_dir(self, folder: Path) -> None:
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            self.fsync(fd)
+        finally:
+            os.close(fd)
+
+    def write_atomic(self, path: Path, data: bytes, *, durable: bool) -> None:
+        """Replace `path` by `data` in one step; with `durable`, it survives a power cut once this returns."""
+        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        try:
+            try:
+                self.write(fd, data)
+                if durable:
+                    self.fsync(fd)
+            finally:
+                os.close(fd)
+            self.replace(temporary, path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
+        if durable:
+            self.fsync_dir(path.parent)
+
+    def write_json(self, path: Path, value: Any, *, durable: bool) -> None:
+        """`write_atomic` of indented JSON; NaN and Infinity are refused."""
+        text = json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False)
+        self.write_atomic(path, text.encode("utf-8", errors="surrogatepass") + b"\n", durable=durable)
+
+    def append_line(self, path: Path, line: bytes, *, durable: bool) -> None:
+        """Append `line` and a newline; when that fails, what was written of it is taken back.
+
+        Only a kill in mid-write leaves a torn last line; that is for the reader to cut off. One writer per file.
+        """
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        try:
+            whole = os.fstat(fd).st_size
+            try:
+                self.write(fd, line + b"\n")
+                if durable:
+                    self.fsync(fd)
+            except OSError:
+                # Half a line that stays joins the next one into a line that nobody can read.
+                os.ftruncate(fd, whole)
+                raise
+        finally:
+            os.close(fd)
+
+    def move_new(self, source: Path, target: Path) -> None:
+        """Move a file to a name that must be free; raises `FileExistsError` and changes nothing otherwise.
+
+        Link + unlink, so that a name is never overwritten. Killed in between, the file stands under both
+        names with one inode: `same_file` tells, and the sweep at start drops the source. Without hard links
+        or across file systems: copy to a temporary name, fsync, claim the name with `O_EXCL`, unlink.
+        """
+        self.link_new(source, target)
+        self.unlink(source)
+        if source.parent != target.parent:
+            self.fsync_dir(source.parent)
+
+    def link_new(self, source: Path, target: Path) -> None:
+        """The first half of `move_new`: `source` stands durably under `target` too, or nothing has changed."""
+        try:
+            self.link(source, target)
+        except OSError as error:
+            if isinstance(error, FileExistsError) or error.errno not in NO_HARD_LINKS:
+                raise
+            self._copy_new(source, target)
+        try:
+            self.fsync_dir(target.parent)
+        except OSError:
+            target.unlink(missing_ok=True)
+            raise
+
+    def _copy_new(self, source: Path, target: Path) -> None:
+        temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
+        try:
+            with source.open("rb") as reader, temporary.open("xb") as writer:
+                shutil.copyfileobj(reader, writer, 1 << 20)
+                writer.flush()
+                self.fsync(writer.fileno())
+            shutil.copystat(source, temporary)
+            # The claim is an empty file of our own making: replacing it overwrites nobody.
+            os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644))
+            try:
+                self.replace(temporary, target)
+            except OSError:
+                target.unlink(missing_ok=True)
+                raise
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+DISK = Files()
+"""The real disk; the default of every `files=` argument."""
+
+
+def read_json(path: Path) -> Any:
+    """The JSON value in `path`, or None when the file is missing, torn, not JSON or nested beyond all reason."""
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
+def same_file(first: Path, second: Path) -> bool:
+    """True when both names lead to one inode (a move that was cut between link and unlink)."""
+    try:
+        return os.path.samestat(first.lstat(), second.lstat())
+    except OSError:
+        return False

@@ -1,0 +1,134 @@
+"""Where everything of one realm lies: the only place that knows a path below the base directory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.errors import InvalidInput
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+"""The folder that holds `realm.py`: code, shipped heroes and examples."""
+
+PRIORITIES = ("high", "normal", "low")
+LANES = (*PRIORITIES, "processing", "awaiting_seal", "failed", "recently_completed")
+"""Directories below `queue/`; a quest is in exactly one of them (law 1)."""
+
+
+@dataclass(frozen=True)
+class RealmPaths:
+    """All paths of the realm whose data lie under `base`."""
+
+    base: Path
+
+    @property
+    def inbox(self) -> Path:
+        return self.base / "inbox"
+
+    @property
+    def queue(self) -> Path:
+        return self.base / "queue"
+
+    def lane(self, name: str) -> Path:
+        if name not in LANES:
+            raise ValueError(f"no lane named {name!r}")
+        return self.queue / name
+
+    @property
+    def queue_metadata(self) -> Path:
+        return self.queue / "queue_metadata.json"
+
+    @property
+    def control(self) -> Path:
+        return self.base / "control"
+
+    @property
+    def status(self) -> Path:
+        return self.base / "status"
+
+    @property
+    def training_status(self) -> Path:
+        return self.status / "training_status.json"
+
+    @property
+    def battle_status(self) -> Path:
+        return self.status / "battle_status.json"
+
+    @property
+    def services(self) -> Path:
+        return self.status / "services.json"
+
+    @property
+    def ledger_index(self) -> Path:
+        return self.status / "checkpoint_ledger.json"
+
+    @property
+    def ledger_history(self) -> Path:
+        return self.status / "checkpoint_history.jsonl"
+
+    @property
+    def saga_db(self) -> Path:
+        return self.status / "saga.db"
+
+    @property
+    def current_model(self) -> Path:
+        return self.base / "current_model"
+
+    @property
+    def models(self) -> Path:
+        return self.base / "models"
+
+    @property
+    def logs(self) -> Path:
+        return self.base / "logs"
+
+    @property
+    def validation(self) -> Path:
+        return self.base / "data" / "validation"
+
+    @property
+    def flagged_examples(self) -> Path:
+        return self.base / "data" / "flagged_examples"
+
+    @property
+    def configs(self) -> Path:
+        return self.base / "configs"
+
+    @property
+    def config_file(self) -> Path:
+        return self.configs / "realm.yaml"
+
+    @property
+    def lock(self) -> Path:
+        return self.base / ".realm.lock"
+
+    @property
+    def stop_file(self) -> Path:
+        """Ends the realm when a user creates it; `control/.stop` only stops training."""
+        return self.base / ".stop"
+
+    def create(self) -> None:
+        """Make every data directory, leaving those that exist; raises `InvalidInput` naming the one that cannot be."""
+        folders = [self.inbox / name for name in PRIORITIES]
+        folders += [self.lane(name) for name in LANES]
+        folders += [self.control, self.status, self.current_model, self.models, self.logs]
+        folders += [self.validation, self.flagged_examples, self.configs]
+        for folder in folders:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise InvalidInput(
+                    f"The folder {folder} cannot be made: {error.strerror}.",
+                    hint="Choose a directory that you may write to with --base-dir.",
+                ) from error
+
+
+def resolve_base_dir(option: str | os.PathLike[str] | None, env: Mapping[str, str] = os.environ) -> Path:
+    """`--base-dir`, else `REALM_BASE_DIR`, else the checkout (DESIGN section 6)."""
+    chosen = option or env.get("REALM_BASE_DIR") or CHECKOUT
+    try:
+        return Path(chosen).expanduser().resolve()
+    except (RuntimeError, OSError) as error:  # `~nobody`, or a link that leads to itself
+        raise InvalidInput(f"{chosen} is not a directory that can be used: {error}.") from error

@@ -1,0 +1,24 @@
+"""Whether a process that we know by its pid still runs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def is_alive(pid: int | None) -> bool:
+    """True when `pid` runs, also under another user; a zombie has ended and counts as dead."""
+    if not isinstance(pid, int) or pid <= 0:
+        return False
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True  # It is somebody else's, but it is there.
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return True  # No /proc on this system: the signal's answer stands.
+    # The command name stands in brackets and may itself hold spaces and brackets.
+    return stat.rpartition(")")[2].split()[0] not in ("Z", "X")

@@ -1,0 +1,221 @@
+"""The saga: what happened (events with ids) and how it went (metric series), in `status/saga.db`.
+
+Both are kept within their budgets by the saga itself as it is written to, so that no caller can forget to.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert
+
+from core.db import Database
+from core.errors import InvalidInput
+from core.finite import finite
+from core.records import events, metrics
+from core.settings import BudgetSettings
+
+logger = logging.getLogger(__name__)
+
+MIGRATIONS = Path(__file__).resolve().parent / "migrations"
+"""Given to `Database` when `status/saga.db` is opened."""
+
+EVENTS_BETWEEN_TRIMS = 1_000
+POINTS_BETWEEN_TRIMS = 10_000
+
+# CROSS JOIN holds SQLite to this order; the other way round it goes through the marks for every point.
+_AT_MARKS = sa.text(
+    "SELECT DISTINCT step, metrics.value FROM json_each(:marks) AS mark CROSS JOIN metrics "
+    "ON series = :series AND step = (SELECT min(step) FROM metrics WHERE series = :series AND step >= mark.value) "
+    "ORDER BY step"
+)
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened, told once and kept."""
+
+    id: int
+    """Grows by one with every event; never used again."""
+    at: str
+    """ISO 8601 UTC."""
+    kind: str
+    message: str
+    data: dict[str, Any] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class Saga:
+    """Events and metrics over one open `Database`; thread-safe."""
+
+    def __init__(self, db: Database, budgets: BudgetSettings) -> None:
+        self.db = db
+        self.budgets = budgets
+        # Held over commit and callbacks, so that subscribers hear events in the order of their ids.
+        self._telling = threading.RLock()
+        self._subscribers: list[Callable[[Event], None]] = []
+        self._points_since_trim = 0
+
+    # --- events -----------------------------------------------------------------------------------------------
+
+    def append(self, kind: str, message: str, *, now: datetime, data: dict[str, Any] | None = None) -> Event:
+        """Record an event and tell the subscribers; `data` is any JSON object, NaN in it becomes null."""
+        values = {"at": _iso(now), "kind": kind, "message": message, "data": finite(data)}
+        with self._telling:
+            with self.db.write() as connection:
+                event_id = connection.execute(sa.insert(events).values(values).returning(events.c.id)).scalar_one()
+                if event_id % EVENTS_BETWEEN_TRIMS == 0:
+                    self._trim_events(connection)
+            event = Event(id=event_id, **values)
+            self._tell(event)
+        return event
+
+    def events_after(self, last_id: int, limit: int = 500) -> list[Event]:
+        """Events with an id above `last_id`, oldest first.
+
+        A `last_id` that no event has reached comes from a saga that was lost and made anew: it counts as 0.
+        """
+        with self.db.read() as connection:
+            newest = connection.execute(sa.select(sa.func.max(events.c.id))).scalar() or 0
+            start = last_id if last_id <= newest else 0
+            query = sa.select(events).where(events.c.id > start).order_by(events.c.id).limit(limit)
+            return [_event(row) for row in connection.execute(query)]
+
+    def latest_events(self, limit: int) -> list[Event]:
+        """The newest `limit` events, oldest of them first."""
+        with self.db.read() as connection:
+            query = sa.select(events).order_by(events.c.id.desc()).limit(limit)
+            return [_event(row) for row in connection.execute(query)][::-1]
+
+    def subscribe(self, callback: Callable[[Event], None]) -> Callable[[], None]:
+        """Call `callback` for each event, in the appending thread, after commit. Returns the way out."""
+        with self._telling:
+            self._subscribers.append(callback)
+
+        def unsubscribe() -> None:
+            with self._telling:
+                if callback in self._subscribers:
+                    self._subscribers.remove(callback)
+
+        return unsubscribe
+
+    def _tell(self, event: Event) -> None:
+        for callback in list(self._subscribers):
+            try:
+                callback(event)
+            except Exception:  # one broken listener must not undo an event that is already committed
+                logger.exception("a listener failed on event %s", event.id, extra={"event": "listener_failed"})
+
+    # --- metrics ----------------------------------------------------------------------------------------------
+
+    def put_points(self, series: str, points: Sequence[tuple[int, float]], *, now: datetime) -> None:
+        """Record values by step; a step recorded before is overwritten (replay). Non-finite values are left out."""
+        rows = [
+            {"series": series, "step": step, "value": value, "at": _iso(now)}
+            for step, value in points
+            if value is not None and math.isfinite(value)
+        ]
+        if not rows:
+            return
+        statement = insert(metrics)
+        statement = statement.on_conflict_do_update(
+            index_elements=["series", "step"],
+            set_={"value": statement.excluded.value, "at": statement.excluded.at},
+        )
+        with self.db.write() as connection:
+            connection.execute(statement, rows)
+            self._points_since_trim += len(rows)
+            if self._points_since_trim >= POINTS_BETWEEN_TRIMS:
+                self._points_since_trim = 0
+                self._trim_metrics(connection)
+
+    def cut_back(self, step: int, series: Sequence[str] | None = None) -> None:
+        """Delete points after `step` (of all series, or those named): that part of the history is replayed."""
+        statement = sa.delete(metrics).where(metrics.c.step > step)
+        if series is not None:
+            statement = statement.where(metrics.c.series.in_(series))
+        with self.db.write() as connection:
+            connection.execute(statement)
+
+    def points(self, series: str, *, since: int = 0, limit: int = 2000) -> list[tuple[int, float]]:
+        """Points with step >= `since`, in order; more than `limit` are thinned to `limit` at most.
+
+        The ones kept lie evenly over the range of steps; the first and the last are always among them.
+        """
+        if limit < 2:
+            raise InvalidInput(f"limit must be 2 or more, not {limit}.")
+        wanted = (metrics.c.series == series) & (metrics.c.step >= since)
+        query = sa.select(metrics.c.step, metrics.c.value).where(wanted).order_by(metrics.c.step)
+        with self.db.read() as connection:
+            rows = connection.execute(query.limit(limit + 1)).all()
+            if len(rows) > limit:
+                first = rows[0].step
+                last = connection.execute(sa.select(sa.func.max(metrics.c.step)).where(wanted)).scalar_one()
+                marks = [first + i * (last - first) // (limit - 1) for i in range(limit)]
+                # A look-up per mark: ten times faster than numbering a whole long series.
+                rows = connection.execute(_AT_MARKS, {"series": series, "marks": json.dumps(marks)}).all()
+            return [(row.step, row.value) for row in rows]
+
+    def series_names(self) -> list[str]:
+        with self.db.read() as connection:
+            return list(connection.execute(sa.select(metrics.c.series).distinct().order_by(metrics.c.series)).scalars())
+
+    def last_point(self, series: str) -> tuple[int, float] | None:
+        """The point with the highest step; None when the series has none."""
+        query = sa.select(metrics.c.step, metrics.c.value).where(metrics.c.series == series)
+        with self.db.read() as connection:
+            row = connection.execute(query.order_by(metrics.c.step.desc()).limit(1)).first()
+        return (row.step, row.value) if row else None
+
+    # --- budgets ----------------------------------------------------------------------------------------------
+
+    def trim(self) -> int:
+        """Bring events and metrics back within their budgets and give freed pages back; returns rows deleted."""
+        with self.db.write() as connection:
+            deleted = self._trim_events(connection) + self._trim_metrics(connection)
+        if deleted:
+            self.db.shrink()
+        return deleted
+
+    def _trim_events(self, connection: sa.Connection) -> int:
+        newest_too_many = sa.select(events.c.id).order_by(events.c.id.desc()).offset(self.budgets.events).limit(1)
+        doomed = sa.delete(events).where(events.c.id <= newest_too_many.scalar_subquery())
+        return connection.execute(doomed).rowcount
+
+    def _trim_metrics(self, connection: sa.Connection) -> int:
+        counts = sa.select(metrics.c.series, sa.func.count().label("points")).group_by(metrics.c.series)
+        deleted = 0
+        for series, count in connection.execute(counts).all():
+            while count > self.budgets.metric_points:
+                thinned = _thin_older_half(connection, series, count)
+                count -= thinned
+                deleted += thinned
+        return deleted
+
+
+def _thin_older_half(connection: sa.Connection, series: str, count: int) -> int:
+    """Delete every second point of the older half; the very first point stays."""
+    place = sa.func.row_number().over(order_by=metrics.c.step).label("place")
+    ranked = sa.select(metrics.c.step, place).where(metrics.c.series == series).subquery()
+    doomed = sa.select(ranked.c.step).where((ranked.c.place <= count // 2) & (ranked.c.place % 2 == 0))
+    statement = sa.delete(metrics).where((metrics.c.series == series) & metrics.c.step.in_(doomed))
+    return connection.execute(statement).rowcount
+
+
+def _event(row: sa.Row[Any]) -> Event:
+    return Event(id=row.id, at=row.at, kind=row.kind, message=row.message, data=row.data)
+
+
+def _iso(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat()

@@ -1,0 +1,274 @@
+"""The realm's settings: `configs/realm.yaml` and `REALM_*` environment, merged once into one frozen object.
+
+Environment names follow the path with double underscores: `REALM_HYPERPARAMS__LEARNING_RATE=0.001`; the
+environment wins over the file. Unknown keys are errors with a suggestion, and all errors are told at once.
+A hero's own values (`configs/heroes/*.yaml`) fill whatever `hyperparams` and `profile` leave at null.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeGuard, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from core.errors import InvalidInput
+
+RESERVED_ENVIRONMENT = {"REALM_BASE_DIR", "REALM_LEDGER_URL", "REALM_TOKEN", "REALM_CRASH_AT", "REALM_TRAINER_SOCKET"}
+"""`REALM_*` names that are not settings."""
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+S = TypeVar("S", bound=BaseModel)
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class Section(BaseModel):
+    # Infinity and NaN pass every `ge=`; they end up in JSON, which cannot hold them.
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
+
+
+class ProfileSettings(Section):
+    name: str | None = None
+    """How chats are rendered: `chatml` or `native` (the model's own template); null takes the hero's."""
+
+    system_prompt: str | None = None
+    """System prompt put before chats that have none; null takes the hero's."""
+
+
+class Hyperparams(Section):
+    """How the hero learns; null takes the hero's value. Read again at every claim."""
+
+    max_length: Annotated[int, Field(ge=128, le=32768)] | None = None
+    """Tokens of one row at most; longer rows are cut on the right. Locked once the hero has trained."""
+
+    batch_size: Annotated[int, Field(ge=1, le=4096)] | None = None
+    """Rows per micro-batch as the user thinks of it; times `gradient_accumulation` = rows per step."""
+
+    gradient_accumulation: Annotated[int, Field(ge=1, le=4096)] | None = None
+    """Multiplies `batch_size` to the rows of one optimizer step."""
+
+    learning_rate: Annotated[float, Field(ge=1e-7, le=1e-1)] | None = None
+    """Learning rate after warm-up; constant."""
+
+    warmup_steps: Annotated[int, Field(ge=0)] | None = None
+    """Steps over which the learning rate rises linearly from the hero's first step on."""
+
+    weight_decay: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Decoupled weight decay of AdamW."""
+
+    max_grad_norm: Annotated[float, Field(gt=0)] | None = None
+    """Gradients are scaled down to this global norm."""
+
+    epochs: Annotated[int, Field(ge=1, le=1000)] | None = None
+    """How often each row of a quest is learned."""
+
+    fp_precision: Literal["fp32", "bf16"] | None = None
+    """Arithmetic of the forward and backward pass; weights are kept in fp32."""
+
+
+class InboxSettings(Section):
+    settle_seconds: Annotated[float, Field(ge=0)] = 1.0
+    """Seconds for which size and mtime of a file must stand still before it is taken."""
+
+    scan_seconds: Annotated[float, Field(gt=0)] = 0.5
+    """Seconds between two full scans of `inbox/`; file system events only bring the next scan forward."""
+
+
+class TrainerSettings(Section):
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the model lives; `auto` takes CUDA when torch finds it."""
+
+    threads: Annotated[int, Field(ge=1)] | None = None
+    """CPU threads of torch; null takes one per physical core. Part of bit-for-bit reproducibility."""
+
+    micro_batch_tokens: Annotated[int, Field(ge=128)] = 4096
+    """Padded tokens in one forward pass at most (a single longer row still passes)."""
+
+    seed: Annotated[int, Field(ge=0)] = 42
+    """Seed of row order, of weights made on the spot and of dropout."""
+
+    restart_backoff_seconds: Annotated[float, Field(ge=0)] = 1.0
+    """Pause before a dead trainer is started again; doubles with each death without progress, 60 s at most."""
+
+
+class ServiceSettings(Section):
+    host: Literal["127.0.0.1", "localhost", "::1"] = "127.0.0.1"
+    """Address that the sites listen on; loopback only."""
+
+    tavern: Port = 8888
+    """Port of the Tavern, the page for people."""
+
+    vault: Port = 8767
+    """Port of the VaultKeeper API: ledger, training status, queue and control."""
+
+    watchtower: Port = 8081
+    """Port of the Watchtower."""
+
+    ports: Literal["fixed", "auto"] = "fixed"
+    """`auto` takes any free port for each site; `status/services.json` tells which."""
+
+
+class BudgetSettings(Section):
+    """Nothing grows without bound (law 9)."""
+
+    events: Annotated[int, Field(ge=100)] = 100_000
+    """Events kept in the saga; older ones are deleted."""
+
+    metric_points: Annotated[int, Field(ge=100)] = 200_000
+    """Points kept per metric series; the older half is thinned to every second point when it is full."""
+
+    log_megabytes: Annotated[int, Field(ge=1)] = 64
+    """Size of each log file family under `logs/`, in MB, spread over eight rotated files."""
+
+    completed_days: Annotated[float, Field(gt=0)] = 7.0
+    """Days for which files stay in `queue/recently_completed/`."""
+
+
+class Settings(Section):
+    """All settings of one realm."""
+
+    hero: str = "seedling"
+    """The hero that trains: the name of a file in `configs/heroes/`."""
+
+    model_name: str | None = None
+    """Overrides the hero's base model: a directory under `models/` or a hub id. Locked once the hero has trained."""
+
+    profile: ProfileSettings = ProfileSettings()
+    hyperparams: Hyperparams = Hyperparams()
+    save_steps: Annotated[int, Field(ge=1)] = 10_000
+    """Every this many steps a checkpoint is kept as a milestone; all others share one rolling slot."""
+
+    save_minutes: Annotated[float, Field(gt=0)] = 30.0
+    """A trained quest waits at most this long for the checkpoint that seals it."""
+
+    save_budget: Annotated[float, Field(gt=0, le=1)] = 0.05
+    """Part of the wall time that rolling saves may take."""
+
+    eval_steps: Annotated[int, Field(ge=1)] = 500
+    """Steps between two measurements of the loss on `data/validation/*.jsonl`."""
+
+    eval_rows: Annotated[int, Field(ge=1)] = 200
+    """Validation rows measured each time, the same ones always."""
+
+    inbox: InboxSettings = InboxSettings()
+    trainer: TrainerSettings = TrainerSettings()
+    services: ServiceSettings = ServiceSettings()
+    budgets: BudgetSettings = BudgetSettings()
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """YAML in which a key given twice is an error instead of the last one winning."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                continue  # a list as key: the base class refuses it, naming the line
+            key = self.construct_object(key_node, deep=deep)
+            if key in seen:
+                problem = f"the key {key!r} stands twice"
+                raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file, `{}` when it is empty; raises `InvalidInput` naming file and line."""
+    try:
+        loader = _UniqueKeyLoader(path.read_text(encoding="utf-8"))
+        try:
+            value = loader.get_single_data()
+        finally:
+            loader.dispose()
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"{path} is not valid YAML: {error}", hint="Correct it and start again.") from error
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be read: {error.strerror}.") from error
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise InvalidInput(f"{path} must hold keys and values, not {type(value).__name__}.")
+    return value
+
+
+def load_settings(
+    config_file: Path, env: Mapping[str, str] = os.environ, overrides: Mapping[str, Any] | None = None
+) -> Settings:
+    """Merge file, environment and command-line `overrides` (nested dicts, strongest); all errors in one message."""
+    merged = read_yaml(config_file) if config_file.exists() else {}
+    sections = {name for name, field in Settings.model_fields.items() if _is_section(field.annotation)}
+    # `inbox:` with every line below it commented out is an empty section, which YAML reads as null.
+    merged = {key: value for key, value in merged.items() if not (value is None and key in sections)}
+    from_environment = _from_environment(env)
+    _merge(merged, from_environment)
+    _merge(merged, overrides or {})
+    source = f"{config_file} and REALM_* environment" if from_environment else str(config_file)
+    return validate_section(Settings, merged, source=source)
+
+
+def validate_section(model: type[S], values: Mapping[str, Any], *, source: str) -> S:
+    """Check `values` against `model`; raises `InvalidInput` that lists every error with its key."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        problems = [_describe(model, problem) for problem in error.errors()]
+        lines = "\n  ".join(problems)
+        raise InvalidInput(f"{source}:\n  {lines}", errors=problems) from error
+
+
+def setting_names(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[str]:
+    """Every setting as a dotted path, in the order of declaration."""
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if _is_section(kind):
+            yield from setting_names(kind, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
+
+
+def _describe(model: type[BaseModel], problem: Any) -> str:
+    path = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] != "extra_forbidden":
+        return f"{path}: {problem['msg']} (found {problem['input']!r})"
+    known = list(setting_names(model))
+    sections = {name.rpartition(".")[0] for name in known} - {""}
+    # `epochs` at the top is close to nothing by spelling, but it is the last part of one name.
+    close = [name for name in known if name.rpartition(".")[2] == path.rpartition(".")[2]]
+    close += difflib.get_close_matches(path, sorted(sections), n=1, cutoff=0.8)
+    close += difflib.get_close_matches(path, known, n=1, cutoff=0.6)
+    return f"{path}: there is no such setting." + (f" Did you mean {close[0]}?" if close else "")
+
+
+def _is_section(kind: Any) -> TypeGuard[type[BaseModel]]:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
+def _from_environment(env: Mapping[str, str]) -> dict[str, Any]:
+    """Values stay text, which the model turns into numbers; read as YAML, a prompt with a colon becomes a mapping."""
+    nested: dict[str, Any] = {}
+    for name, text in env.items():
+        if not name.startswith("REALM_") or name in RESERVED_ENVIRONMENT:
+            continue
+        *parents, last = name.removeprefix("REALM_").lower().split("__")
+        place = nested
+        for parent in parents:
+            place = place.setdefault(parent, {})
+            if not isinstance(place, dict):
+                break
+        if not isinstance(place, dict) or isinstance(place.get(last), dict):
+            raise InvalidInput(f"{name} is set, and so is a variable that takes it for a value or for a section.")
+        place[last] = None if text in ("", "null", "~") else text
+    return nested
+
+
+def _merge(base: dict[str, Any], stronger: Mapping[str, Any]) -> None:
+    for key, value in stronger.items():
+        if isinstance(value, Mapping) and isinstance(base.get(key), dict):
+            _merge(base[key], value)
+        else:
+            base[key] = value

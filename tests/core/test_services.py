@@ -1,0 +1,78 @@
+"""Services: their addresses are found while their process lives, and the holder of a busy port is named."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from core.paths import CHECKOUT, RealmPaths
+from core.services import describe_port_holder, read_services, remove_services, service_url, write_services
+
+
+def entry(port: int, pid: int) -> dict[str, object]:
+    return {"url": f"http://127.0.0.1:{port}", "port": port, "pid": pid}
+
+
+def dead_pid() -> int:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait(30)
+    return process.pid
+
+
+def test_what_was_written_is_read(paths: RealmPaths) -> None:
+    entries = {"tavern": entry(8888, os.getpid()), "vault": entry(8767, os.getpid())}
+    write_services(paths, entries)
+    assert read_services(paths) == entries
+    assert service_url(paths, "vault") == "http://127.0.0.1:8767"
+    assert service_url(paths, "oracle") is None
+
+
+def test_the_address_of_a_dead_process_is_not_given_out(paths: RealmPaths) -> None:
+    """Law 7: an address that nobody listens on any more is not an address."""
+    write_services(paths, {"vault": entry(8767, dead_pid())})
+    assert "vault" in read_services(paths)
+    assert service_url(paths, "vault") is None
+
+
+def test_writing_keeps_living_neighbours_and_drops_dead_ones(paths: RealmPaths) -> None:
+    write_services(paths, {"branch": entry(9000, os.getppid()), "oracle": entry(9001, dead_pid())})
+    write_services(paths, {"tavern": entry(8888, os.getpid())})
+    assert sorted(read_services(paths)) == ["branch", "tavern"]
+
+
+def test_removing_takes_our_own_and_the_file_goes_with_the_last(paths: RealmPaths) -> None:
+    write_services(paths, {"branch": entry(9000, os.getppid()), "tavern": entry(8888, os.getpid())})
+    remove_services(paths)
+    assert sorted(read_services(paths)) == ["branch"]
+    remove_services(paths, pid=os.getppid())
+    assert not paths.services.exists()
+    remove_services(paths)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"vault": 5, "tavern": {"url": "x"}}'])
+def test_a_torn_file_is_no_services(paths: RealmPaths, content: bytes) -> None:
+    paths.services.write_bytes(content)
+    assert read_services(paths) == {}
+    assert service_url(paths, "vault") is None
+
+
+def test_the_holder_of_a_port_is_named_with_pid_and_command() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        described = describe_port_holder(server.getsockname()[1])
+    assert described.startswith(f"pid {os.getpid()} (")
+    assert "python" in described
+
+
+def test_a_port_that_nobody_listens_on_is_said_to_be_so() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    assert describe_port_holder(port) == "no process that can be seen"
+
+
+def test_reading_services_does_not_load_psutil() -> None:
+    code = "import sys, core.services; sys.exit('psutil' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT, timeout=30, check=False).returncode == 0

@@ -1,0 +1,171 @@
+"""Settings: file, environment and command line merged once; every mistake told at once, with what was meant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from core.errors import InvalidInput
+from core.settings import Settings, load_settings, read_yaml, setting_names
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    return tmp_path / "realm.yaml"
+
+
+def test_without_a_file_the_defaults_hold(config: Path) -> None:
+    settings = load_settings(config, {})
+    assert settings == Settings()
+    assert (settings.hero, settings.save_steps, settings.services.tavern) == ("seedling", 10_000, 8888)
+
+
+def test_environment_beats_file_and_command_line_beats_both(config: Path) -> None:
+    config.write_text("hyperparams:\n  learning_rate: 1e-3\n  epochs: 2\nsave_steps: 5\n")
+    env = {"REALM_HYPERPARAMS__LEARNING_RATE": "2e-3", "REALM_SAVE_STEPS": "6", "HOME": "/root"}
+    settings = load_settings(config, env, {"save_steps": 7, "services": {"ports": "auto"}})
+    assert settings.hyperparams.learning_rate == 2e-3
+    assert settings.hyperparams.epochs == 2
+    assert settings.save_steps == 7
+    assert settings.services.ports == "auto"
+
+
+def test_all_errors_come_in_one_message(config: Path) -> None:
+    config.write_text("hyperparams:\n  epochs: 0\n  batch_sizes: 8\nsave_budget: 3\ntrainer:\n  device: tpu\n")
+    with pytest.raises(InvalidInput) as caught:
+        load_settings(config, {})
+    message = caught.value.message
+    for part in (str(config), "hyperparams.epochs", "batch_sizes", "save_budget", "trainer.device", "'tpu'"):
+        assert part in message
+    assert len(caught.value.details["errors"]) == 4
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("hyperparams:\n  lerning_rate: 1e-3\n", "hyperparams.learning_rate"),
+        ("learning_rate: 1e-3\n", "hyperparams.learning_rate"),
+        ("epochs: 2\n", "hyperparams.epochs"),
+        ("seed: 2\n", "trainer.seed"),
+        ("hyperparam:\n  epochs: 2\n", "hyperparams"),
+        ("save_step: 2\n", "save_steps"),
+    ],
+)
+def test_an_unknown_key_is_an_error_that_says_what_was_meant(config: Path, written: str, meant: str) -> None:
+    config.write_text(written)
+    with pytest.raises(InvalidInput, match=rf"there is no such setting\. Did you mean {meant}\?"):
+        load_settings(config, {})
+
+
+def test_a_key_that_is_like_nothing_is_an_error_without_a_guess(config: Path) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        load_settings(config, {"REALM_XYZZY": "1"})
+    assert "xyzzy: there is no such setting." in caught.value.message
+    assert "Did you mean" not in caught.value.message
+    assert "REALM_* environment" in caught.value.message
+
+
+@pytest.mark.parametrize("name", ["REALM_BASE_DIR", "REALM_TOKEN", "REALM_CRASH_AT", "REALM_TRAINER_SOCKET"])
+def test_variables_that_are_not_settings_are_left_alone(config: Path, name: str) -> None:
+    assert load_settings(config, {name: "anything"}) == Settings()
+
+
+@pytest.mark.parametrize("prompt", ["Answer: yes or no", "[INST] {x}", "123", "no", '"quoted"', "ends with #"])
+def test_text_from_the_environment_stays_the_text_it_is(config: Path, prompt: str) -> None:
+    settings = load_settings(config, {"REALM_PROFILE__SYSTEM_PROMPT": prompt})
+    assert settings.profile.system_prompt == prompt
+
+
+@pytest.mark.parametrize("text", ["", "null", "~"])
+def test_an_empty_variable_takes_the_value_away(config: Path, text: str) -> None:
+    config.write_text("trainer:\n  threads: 4\n")
+    assert load_settings(config, {"REALM_TRAINER__THREADS": text}).trainer.threads is None
+
+
+def test_a_variable_with_a_wrong_value_is_told_in_words(config: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"services\.tavern.*'high'"):
+        load_settings(config, {"REALM_SERVICES__TAVERN": "high"})
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_section_given_as_a_value_too_is_refused(config: Path, order: int) -> None:
+    env = [("REALM_INBOX", "5"), ("REALM_INBOX__SCAN_SECONDS", "2")][::order]
+    with pytest.raises(InvalidInput, match="REALM_INBOX"):
+        load_settings(config, dict(env))
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "a: [unclosed",
+        "save_steps: 1\nsave_steps: 2\n",
+        "? [a, b]\n: 1\n",
+        "? {a: b}\n: 1\n",
+        "!!python/object/apply:os.system ['true']",
+        "- a list",
+        "just text",
+    ],
+)
+def test_a_file_that_is_not_a_mapping_of_settings_is_refused_with_its_name(config: Path, written: str) -> None:
+    config.write_text(written)
+    with pytest.raises(InvalidInput, match=r"realm\.yaml"):
+        load_settings(config, {})
+
+
+def test_a_key_written_twice_is_told_with_its_line(config: Path) -> None:
+    config.write_text("hero: a\ninbox:\n  scan_seconds: 1\n  scan_seconds: 2\n")
+    with pytest.raises(InvalidInput, match=r"'scan_seconds' stands twice[\s\S]*line 4"):
+        read_yaml(config)
+
+
+def test_a_file_that_cannot_be_read_is_told_in_words(config: Path) -> None:
+    config.mkdir()
+    with pytest.raises(InvalidInput, match="cannot be read"):
+        load_settings(config, {})
+
+
+def test_binary_rubbish_is_told_in_words(config: Path) -> None:
+    config.write_bytes(b"\xff\xfe\x80\x00rubbish")
+    with pytest.raises(InvalidInput, match="not valid YAML"):
+        load_settings(config, {})
+
+
+def test_an_empty_file_and_a_section_with_every_line_commented_out_are_fine(config: Path) -> None:
+    config.write_text("")
+    assert load_settings(config, {}) == Settings()
+    config.write_text("inbox:\n#  scan_seconds: 3\nhyperparams:\n")
+    assert load_settings(config, {}) == Settings()
+
+
+@pytest.mark.parametrize("value", [".inf", ".nan", "-.inf"])
+def test_infinity_and_nan_are_no_settings(config: Path, value: str) -> None:
+    """F23: settings go into JSON, which holds neither."""
+    config.write_text(f"hyperparams:\n  max_grad_norm: {value}\n")
+    with pytest.raises(InvalidInput, match="max_grad_norm"):
+        load_settings(config, {})
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.10", "::"])
+def test_only_loopback_addresses_may_be_bound(config: Path, host: str) -> None:
+    """Law 8: loopback by default."""
+    with pytest.raises(InvalidInput, match=r"services\.host"):
+        load_settings(config, {"REALM_SERVICES__HOST": host})
+
+
+def test_settings_cannot_be_changed_after_they_were_read() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Settings().save_steps = 3  # type: ignore[misc]
+
+
+def test_every_setting_has_a_name_and_a_description() -> None:
+    """The reference is made from the attribute docstrings: none may be missing."""
+    all_names = list(setting_names())
+    assert len(all_names) == len(set(all_names)) > 25
+    for name in all_names:
+        model: type[BaseModel] = Settings
+        *sections, last = name.split(".")
+        for section in sections:
+            model = model.model_fields[section].annotation  # type: ignore[assignment]
+        assert model.model_fields[last].description, name
