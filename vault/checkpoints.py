@@ -1,0 +1,306 @@
+"""The checkpoint store: what lies in `current_model/`, which checkpoint is the present one, and how they come and go.
+
+A checkpoint is whole or absent (law 2): it is filled in `.staging-*`, gets its manifest last and is renamed into place;
+it leaves by a rename to `.trash-*`; a torn one is renamed to `.quarantine-*`. The trainer saves while the daemon
+deletes, so every change of names holds the lock of the root directory. `sweep` and `newest_valid` are for a trainer
+that starts, as a sweep takes every staging directory for abandoned.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import stat
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from core.checkpoint_records import (
+    checkpoint_name,
+    checkpoint_names,
+    extract_step,
+    is_checkpoint_name,
+    match_checkpoint,
+)
+from core.crash_points import crash_point
+from core.errors import Conflict, InvalidInput, NotFound
+from core.file_lock import locked_directory
+from core.files import DISK, Files
+from vault.manifest import MANIFEST, check_manifest, write_manifest
+
+__all__ = ["CheckpointDir", "CheckpointStore", "Quarantined", "checkpoint_name"]
+
+logger = logging.getLogger(__name__)
+
+HEAD_FILE = "HEAD"
+STAGING = ".staging-"
+TRASH = ".trash-"
+QUARANTINE = ".quarantine-"
+QUARANTINE_NOTE = "QUARANTINE.json"
+
+# The store has a method `list`, which hides the builtin from the annotations inside the class.
+Names = list[str]
+Folders = list[Path]
+
+_TRASH_NAME = re.compile(r"\.trash-(?P<name>.+)-[0-9a-f]{32}")
+
+
+@dataclass(frozen=True)
+class CheckpointDir:
+    """A published checkpoint directory."""
+
+    name: str
+    step: int
+    path: Path
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    """A checkpoint that was set aside, and why."""
+
+    name: str
+    reasons: list[str]
+
+
+SetAside = list[Quarantined]
+
+
+class CheckpointStore:
+    """The directories of one hero's checkpoints, below `root`."""
+
+    def __init__(self, root: Path, files: Files = DISK) -> None:
+        self.root = root
+        self._files = files
+
+    # --- reading ------------------------------------------------------------------------------------------
+
+    def list(self) -> list[CheckpointDir]:
+        """Published checkpoints, oldest first, by step as a number (A10)."""
+        return [self._dir(name) for name in checkpoint_names(self.root)]
+
+    def head(self) -> str | None:
+        """Name of the present checkpoint, whether or not it is still there; None before the first one."""
+        try:
+            name = (self.root / HEAD_FILE).read_text(encoding="utf-8", errors="replace").strip()
+        except FileNotFoundError:
+            return None
+        if is_checkpoint_name(name):
+            return name
+        logger.warning("HEAD names no checkpoint: %r", name[:100], extra={"event": "head_damaged"})
+        return None
+
+    def resolve(self, name_or_id: str) -> CheckpointDir | None:
+        """The directory meant by a name, a step, `checkpoint_{step}` or `latest` (that of HEAD, else the newest)."""
+        names = checkpoint_names(self.root)
+        if name_or_id == "latest":
+            head = self.head()
+            name = head if head in names else next(reversed(names), None)
+        else:
+            name = match_checkpoint(name_or_id, names)
+        return None if name is None else self._dir(name)
+
+    # --- saving -------------------------------------------------------------------------------------------
+
+    def stage(self) -> Path:
+        """A new empty directory to fill; `publish` makes it a checkpoint, `sweep` removes it when nobody does."""
+        folder = self.root / f"{STAGING}{uuid.uuid4().hex}"
+        folder.mkdir(parents=True)
+        return folder
+
+    def publish(self, staging: Path, name: str, *, now: datetime | None = None) -> Path:
+        """Make `staging` the checkpoint `name` and HEAD; returns its path.
+
+        On any error before the rename the staging directory is removed, so that a full disk does not stay full;
+        an error after it leaves a whole checkpoint that HEAD does not name.
+        """
+        if not is_checkpoint_name(name) or staging.parent != self.root or not staging.name.startswith(STAGING):
+            raise InvalidInput(f"{staging} cannot be published as {name!r}.")
+        crash_point("save.staged")
+        try:
+            write_manifest(staging, now=now, files=self._files)
+            crash_point("save.manifest")
+            with locked_directory(self.root):
+                replaced = self._put_in_place(staging, name)
+                crash_point("save.renamed")
+                self._write_head(name)
+        finally:
+            # Gone by then, unless something failed.
+            if staging.exists():
+                self._discard(staging)
+        crash_point("save.head")
+        if replaced is not None:
+            self._discard(replaced)
+        return self.root / name
+
+    def set_head(self, name: str) -> None:
+        """Name the present checkpoint, durably; raises `NotFound` when there is none of that name."""
+        with locked_directory(self.root):
+            self._known(name)
+            self._write_head(name)
+
+    # --- finding the one to resume from -------------------------------------------------------------------
+
+    def newest_valid(self, *, now: datetime | None = None) -> tuple[CheckpointDir | None, SetAside]:
+        """HEAD when it is whole, else the newest whole checkpoint of at most HEAD's step; hashes all its files.
+
+        Without a HEAD every checkpoint may be chosen. Torn ones met on the way are set aside. What is newer than
+        HEAD was taken back and is left alone. HEAD itself is not changed.
+        """
+        if self.root.is_dir():
+            with locked_directory(self.root):
+                self._restore_head()
+        head = self.head()
+        candidates = [found for found in reversed(self.list()) if head is None or found.step <= extract_step(head)]
+        candidates.sort(key=lambda found: found.name != head)
+        quarantined: SetAside = []
+        for found in candidates:
+            reasons = check_manifest(found.path)
+            if not reasons:
+                return found, quarantined
+            quarantined.append(self.quarantine(found.name, reasons, now=now))
+        return None, quarantined
+
+    def quarantine(self, name: str, reasons: Names, *, now: datetime | None = None) -> Quarantined:
+        """Set a checkpoint aside as `.quarantine-{name}`, with the reasons in `QUARANTINE.json`."""
+        folder = self._known(name).path
+        target = self.root / f"{QUARANTINE}{name}"
+        if target.exists():
+            target = self.root / f"{QUARANTINE}{name}-{uuid.uuid4().hex}"
+        logger.warning(
+            "checkpoint %s is set aside: %s", name, "; ".join(reasons), extra={"event": "checkpoint_quarantined"}
+        )
+        note = {"reason": "; ".join(reasons), "at": (now or datetime.now(UTC)).isoformat()}
+        try:
+            self._files.write_json(folder / QUARANTINE_NOTE, note, durable=True)
+        except OSError as error:
+            # A torn checkpoint must go out of the way even when the disk is too full to say why; the log has it.
+            logger.warning("no %s for %s: %s", QUARANTINE_NOTE, name, error, extra={"event": "quarantine_note_failed"})
+        with locked_directory(self.root):
+            self._files.rename_dir(folder, target)
+            self._files.fsync_dir(self.root)
+        return Quarantined(name, reasons)
+
+    # --- deleting -----------------------------------------------------------------------------------------
+
+    def delete(self, name: str) -> None:
+        """`trash`, then unlink, for callers with no ledger to tell in between."""
+        self._discard(self.trash(name))
+
+    def trash(self, name: str) -> Path:
+        """Take exactly this checkpoint out of sight (A29); `empty_trash` frees its space.
+
+        Raises `NotFound`, or `Conflict` for the checkpoint that a restart resumes from.
+        """
+        self._known(name)
+        with locked_directory(self.root):
+            # Under the lock, as a checkpoint is seen by others just before HEAD names it.
+            if name == self._present():
+                raise Conflict(
+                    f"{name} is the present checkpoint; without it the hero is lost.", hint="Save a newer one first."
+                )
+            return self._move_to_trash(name)
+
+    def empty_trash(self) -> Names:
+        """Unlink what lies in the trash; returns the names of the checkpoints that are gone for good."""
+        if not self.root.is_dir():
+            return []
+        with locked_directory(self.root):
+            self._restore_head()
+            trashed = self._hidden(TRASH)
+        gone: Names = []
+        for folder in trashed:
+            match = _TRASH_NAME.fullmatch(folder.name)
+            if self._discard(folder) and match:
+                gone.append(match["name"])
+        return gone
+
+    def sweep(self) -> Names:
+        """Finish what a killed process left: deletions and half-made saves; returns the names finally deleted."""
+        gone = self.empty_trash()
+        for folder in self._hidden(STAGING):
+            self._discard(folder)
+        for leftover in self.root.glob(f".{HEAD_FILE}.*.tmp"):
+            self._files.unlink(leftover)
+        return gone
+
+    # --- inside -------------------------------------------------------------------------------------------
+
+    def _dir(self, name: str) -> CheckpointDir:
+        return CheckpointDir(name, extract_step(name), self.root / name)
+
+    def _known(self, name: str) -> CheckpointDir:
+        if name not in checkpoint_names(self.root):
+            raise NotFound(f"There is no checkpoint {name!r} in {self.root}.", hint="`realm ledger list` shows them.")
+        return self._dir(name)
+
+    def _present(self) -> str | None:
+        """The checkpoint that a restart takes first: HEAD, or what stands in for it when its directory is gone."""
+        names = checkpoint_names(self.root)
+        head = self.head()
+        if head is None or head in names:
+            return head or next(reversed(names), None)
+        return next((name for name in reversed(names) if extract_step(name) <= extract_step(head)), None)
+
+    def _hidden(self, prefix: str) -> Folders:
+        return [path for path in self.root.glob(f"{prefix}*") if path.is_dir() and not path.is_symlink()]
+
+    def _write_head(self, name: str) -> None:
+        self._files.write_atomic(self.root / HEAD_FILE, f"{name}\n".encode(), durable=True)
+
+    def _put_in_place(self, staging: Path, name: str) -> Path | None:
+        """Rename `staging` to `name`; returns where the checkpoint that had the name lies now."""
+        target = self.root / name
+        replaced = self._move_to_trash(name) if target.exists() else None
+        try:
+            self._files.rename_dir(staging, target)
+        except OSError:
+            if replaced is not None:
+                self._files.rename_dir(replaced, target)
+            raise
+        self._files.fsync_dir(self.root)
+        return replaced
+
+    def _move_to_trash(self, name: str) -> Path:
+        target = self.root / f"{TRASH}{name}-{uuid.uuid4().hex}"
+        self._files.rename_dir(self.root / name, target)
+        self._files.fsync_dir(self.root)
+        crash_point("trash.renamed")
+        return target
+
+    def _restore_head(self) -> None:
+        """Undo half a replacement: HEAD is never trashed but by `publish`, which puts a new one in its place at once.
+
+        Killed between these two renames, only the trash holds the present checkpoint.
+        """
+        head = self.head()
+        if head is None or (self.root / head).exists():
+            return
+        trashed = [path for path in self._hidden(TRASH) if path.name.startswith(f"{TRASH}{head}-")]
+        exact = [path for path in trashed if (match := _TRASH_NAME.fullmatch(path.name)) and match["name"] == head]
+        for path in sorted(exact, key=lambda path: path.stat().st_ctime_ns, reverse=True):
+            if not check_manifest(path, deep=False):
+                self._files.rename_dir(path, self.root / head)
+                self._files.fsync_dir(self.root)
+                logger.warning("%s was restored from the trash", head, extra={"event": "head_restored"})
+                return
+
+    def _discard(self, folder: Path) -> bool:
+        """Unlink a hidden directory; what cannot be unlinked stays for the next sweep and is logged."""
+        try:
+            # The manifest goes first, so that half a deletion never looks whole.
+            if (folder / MANIFEST).exists():
+                self._files.unlink(folder / MANIFEST)
+            self._remove_tree(folder)
+        except OSError as error:
+            logger.warning("%s was not removed: %s", folder, error, extra={"event": "trash_kept"})
+            return False
+        return True
+
+    def _remove_tree(self, folder: Path) -> None:
+        for path in folder.iterdir():
+            if stat.S_ISDIR(path.lstat().st_mode):
+                self._remove_tree(path)
+            else:
+                self._files.unlink(path)
+        folder.rmdir()
