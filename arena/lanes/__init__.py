@@ -1,0 +1,1 @@
+"""The lanes below `queue/`: reading them, moving between them, keeping them in order. For the quest board only."""
