@@ -1,0 +1,270 @@
+"""What the daemon and the trainer child say to each other: versioned JSON lines over a Unix socket.
+
+The child connects to the socket named in `REALM_TRAINER_SOCKET` and says `Hello`; the daemon answers `Begin`;
+from then on commands flow down and events flow up. Torch-free. `Progress` may be coalesced, every other
+event arrives in order and exactly once while the connection lives.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+PROTOCOL_VERSION = 1
+SOCKET_VARIABLE = "REALM_TRAINER_SOCKET"
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag=str.lower):
+    """One line on the socket; the field `kind` is the class name in lower case."""
+
+
+class QuestSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything beside the base model that decides what a quest does to the weights; part of its claim."""
+
+    learning_rate: float
+    warmup_steps: int
+    weight_decay: float
+    batch_size: int
+    gradient_accumulation: int
+    epochs: int
+    max_length: int
+    max_grad_norm: float
+    micro_batch_tokens: int
+    seed: int
+    profile: str
+    system_prompt: str | None = None
+
+    @property
+    def rows_per_step(self) -> int:
+        return self.batch_size * self.gradient_accumulation
+
+
+# --- daemon → trainer -------------------------------------------------------------------------------------
+
+
+class OpenQuest(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the data of a claimed quest lie at this start."""
+
+    quest_id: str
+    path: str
+    sealed: bool = False
+    """True when a checkpoint covered it before; its data are at hand for a fall-back to an older one."""
+
+
+class Withdrawal(msgspec.Struct, frozen=True, kw_only=True):
+    """A quest that must not be stepped again after three strikes."""
+
+    quest_id: str
+    reason: str
+
+
+class Begin(Message, frozen=True):
+    """The first command: how to load the hero and what is still open."""
+
+    base_model: str
+    """`seedling`, a directory, or a hub id."""
+    hero: str
+    recipe: dict[str, int] | None
+    """Sizes of a model to make on the spot (the seedling); None for any other."""
+    device: str
+    threads: int | None
+    seed: int
+    fp_precision: str
+    defaults: QuestSettings
+    """What a quest without options of its own is learned with; validation rows are rendered with it."""
+    save_steps: int
+    eval_steps: int
+    eval_rows: int
+    open_quests: list[OpenQuest]
+    withdrawals: list[Withdrawal]
+    pause_reason: str | None
+    """Why it starts paused; None when it does not."""
+
+
+class Claim(Message, frozen=True):
+    """Take this quest next. Sent only when the trainer has none."""
+
+    quest_id: str
+    path: str
+    name: str
+    content_hash: str
+    schema_id: str
+    settings: QuestSettings
+
+
+class Pause(Message, frozen=True):
+    reason: str
+
+
+class Resume(Message, frozen=True):
+    pass
+
+
+class Skip(Message, frozen=True):
+    """End the running quest here, if it is this one."""
+
+    quest_id: str
+    reason: str
+
+
+class Save(Message, frozen=True):
+    """Make a checkpoint at the next step boundary; answered by `CheckpointSaved` or `SaveFailed`."""
+
+    reason: str
+
+
+class Stop(Message, frozen=True):
+    """Save, then exit with 0."""
+
+    reason: str
+
+
+Command = Begin | Claim | Pause | Resume | Skip | Save | Stop
+
+# --- trainer → daemon -------------------------------------------------------------------------------------
+
+
+class Hello(Message, frozen=True):
+    version: int
+    pid: int
+
+
+class Loading(Message, frozen=True):
+    """What a starting trainer is busy with, for people to read."""
+
+    what: str
+
+
+class QuestEnded(Message, frozen=True):
+    """The journal says that this quest is over; its data are needed until a checkpoint covers them."""
+
+    quest_id: str
+    ordinal: int
+    outcome: str
+    """`learned`, `skipped`, `withdrawn` or `lost`."""
+    rows_learned: int
+    last_step: int
+    reason: str | None = None
+
+
+class Ready(Message, frozen=True):
+    """The model is resident. Quests of the journal that the checkpoint does not cover are replayed next."""
+
+    step: int
+    checkpoint: str | None
+    """Name of the checkpoint resumed from; None when the hero starts from its base model."""
+    parameters: int
+    device: str
+    replay: list[str]
+    """Quest ids that will be stepped again (or finished) before a new claim is asked for."""
+    covered: list[QuestEnded]
+    """Open quests that had ended within this checkpoint; their data are not needed any more."""
+
+
+class State(Message, frozen=True):
+    """What the trainer does now: `idle`, `preparing`, `training`, `replaying`, `paused`, `saving`, `evaluating`."""
+
+    state: str
+    quest_id: str | None = None
+    reason: str | None = None
+    """Why it is paused."""
+
+
+class Claimed(Message, frozen=True):
+    """The quest stands in the journal and its first step follows; also sent for each replayed quest."""
+
+    quest_id: str
+    ordinal: int
+    rows: int
+    epochs: int
+    steps: int
+    """Steps of all epochs together."""
+    first_step: int
+    """Global step before the quest's first step."""
+
+
+class RowError(msgspec.Struct, frozen=True, kw_only=True):
+    line: int
+    message: str
+
+
+class Refused(Message, frozen=True):
+    """Nothing of the quest was learned: these rows cannot be trained."""
+
+    quest_id: str
+    errors: list[RowError]
+    total_errors: int
+
+
+class StepPoint(msgspec.Struct, frozen=True, array_like=True):
+    step: int
+    loss: float | None
+    """Mean cross-entropy per target token, nats; None where it was not finite."""
+    learning_rate: float
+    grad_norm: float | None
+    tokens: int
+    seconds: float
+
+
+class Progress(Message, frozen=True):
+    """Where the trainer stands; `points` holds every step since the previous frame."""
+
+    step: int
+    quest_id: str
+    epoch: int
+    quest_step: int
+    quest_steps: int
+    rows_learned: int
+    rows_total: int
+    replaying: bool
+    points: list[StepPoint]
+
+
+class Validation(Message, frozen=True):
+    """Loss over the held-out rows of `data/validation/`, nats per target token."""
+
+    step: int
+    loss: float
+    rows: int
+
+
+class CheckpointSaved(Message, frozen=True):
+    """A checkpoint is whole and HEAD; with an empty `record` the last one covered everything already."""
+
+    name: str | None
+    """Directory under `current_model/`; None when the untouched base model covers it (no step was ever made)."""
+    step: int
+    covers: list[str]
+    """Quests that had ended when this checkpoint was made and that no earlier one covered."""
+    milestone: bool
+    seconds: float
+    record: dict[str, Any]
+    """The ledger record, as written into the checkpoint."""
+
+
+class SaveFailed(Message, frozen=True):
+    reason: str
+    seconds: float
+
+
+class Trouble(Message, frozen=True):
+    """Something people should know that did not stop the trainer."""
+
+    what: str
+    message: str
+    quest_id: str | None = None
+
+
+class Exiting(Message, frozen=True):
+    reason: str
+
+
+Event = (
+    Hello | Loading | Ready | State | Claimed | Refused | Progress | Validation | QuestEnded | CheckpointSaved
+    | SaveFailed | Trouble | Exiting
+)  # fmt: skip
+
+encode = msgspec.json.Encoder().encode
+decode_command = msgspec.json.Decoder(Command).decode
+decode_event = msgspec.json.Decoder(Event).decode

@@ -1,0 +1,250 @@
+"""Rendering: one row of a quest becomes text, token ids and the mask of tokens to learn. The only renderer there is.
+
+Gates, Inspector and trainer share it (DESIGN section 4), so that what was checked is what is learned. Torch-free
+and transformers-free; text and ids equal `tokenizer.apply_chat_template` of transformers.
+
+Learned are all assistant turns with their end-of-turn token, nothing else: no header, no newline after the turn
+(failures D1, D2). The turns are found by rendering the chat up to each turn and comparing with the whole chat.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from tokenizers import Encoding, Tokenizer
+
+from arena.chat_templates import compile_template, local_now
+from arena.tokenizer_files import adds_bos, load_tokenizer, native_template, read_tokenizer_config, special_tokens
+from core.errors import InvalidInput
+from guild.profiles import Profile
+
+Message = Mapping[str, Any]
+Span = tuple[int, int]
+
+_REASONING_FIELDS = ("reasoning_content", "thinking", "reasoning")
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedRow:
+    """A row as the model sees it. `token_ids`, `trained` and `token_ends` have one entry per token."""
+
+    text: str
+    token_ids: list[int]
+    trained: list[bool]
+    """True where the token is a target of the loss. Never the first token: nothing stands before it to predict it."""
+    target_spans: list[Span]
+    """Characters of `text` to be learned, as half-open ranges in rising order."""
+    token_ends: list[int]
+    """Index in `text` of the character after each token."""
+
+    @property
+    def target_tokens(self) -> int:
+        """How many tokens count in the loss; 0 means that nothing can be learned from this row."""
+        return sum(self.trained)
+
+    def truncated(self, max_length: int) -> RenderedRow:
+        """The first `max_length` tokens (cut on the right); the row itself when it is not longer."""
+        if len(self.token_ids) <= max_length:
+            return self
+        cut = self.token_ends[max_length - 1] if max_length > 0 else 0
+        return RenderedRow(
+            text=self.text[:cut],
+            token_ids=self.token_ids[:max_length],
+            trained=self.trained[:max_length],
+            target_spans=[(start, min(end, cut)) for start, end in self.target_spans if start < cut],
+            token_ends=self.token_ends[:max_length],
+        )
+
+
+class Renderer:
+    """Renders rows for one model directory and one profile. Thread-safe; make it with `Renderer.load`."""
+
+    def __init__(
+        self, tokenizer: Tokenizer, template: jinja2.Template | None, specials: dict[str, str], *, starts_with_bos: bool
+    ) -> None:
+        self._tokenizer = tokenizer
+        self._template = template
+        self._specials = specials
+        self._completion_start = specials.get("bos_token", "") if starts_with_bos else ""
+        added = tokenizer.get_added_tokens_decoder().values()
+        self._added_tokens = tuple(token.content for token in added)
+        controls = sorted((token.content for token in added if token.special), key=len, reverse=True)
+        self._controls = re.compile("|".join(map(re.escape, controls)) or "(?!)")
+        # Post-processors trim spaces out of the offsets, and templates write all special tokens themselves.
+        tokenizer.post_processor = None
+
+    @classmethod
+    def load(cls, model_dir: Path, profile: Profile, *, clock: Callable[[], datetime] = local_now) -> Renderer:
+        """Read tokenizer and template of a Hugging Face directory.
+
+        `clock` is the time that a template prints with `strftime_now`. Raises `InvalidInput` when the directory
+        has no usable `tokenizer.json`, or when the tokenizer lacks a control token of the profile.
+        """
+        config = read_tokenizer_config(model_dir)
+        tokenizer = load_tokenizer(model_dir, config)
+        missing = [token for token in profile.control_tokens if tokenizer.token_to_id(token) is None]
+        if missing:
+            raise InvalidInput(
+                f"The tokenizer in {model_dir} has no token {' and no token '.join(missing)}, "
+                f"which profile {profile.name} writes.",
+                hint="Use profile native.",
+            )
+        source = profile.chat_template or native_template(model_dir, config)
+        try:
+            template = compile_template(source, clock) if source else None
+        except jinja2.TemplateSyntaxError as error:
+            raise InvalidInput(
+                f"The chat template in {model_dir} is broken at line {error.lineno}: {error.message}",
+                hint="Use profile chatml.",
+            ) from error
+        return cls(tokenizer, template, special_tokens(config), starts_with_bos=adds_bos(tokenizer, config))
+
+    def render(
+        self, *, messages: Sequence[Message] | None = None, text: str | None = None, system_prompt: str | None = None
+    ) -> RenderedRow:
+        """Render one chat (`messages`) or one completion (`text`); raises `InvalidInput` when it cannot be.
+
+        `system_prompt` is put before chats that have no system message; `""` is the same as None.
+        """
+        return self._tokenize([self._lay_out(messages, text, system_prompt)])[0]
+
+    def render_many(self, rows: Sequence[Mapping[str, Any]], system_prompt: str | None = None) -> list[RenderedRow]:
+        """Render rows as they stand in a file: `messages` (and their own `system_prompt`, which wins) or `text`.
+
+        The first row that cannot be rendered raises `InvalidInput` with its index in `details["row"]`.
+        """
+        layouts = []
+        for index, row in enumerate(rows):
+            own_prompt = row.get("system_prompt") or system_prompt
+            try:
+                layouts.append(self._lay_out(row.get("messages"), row.get("text"), own_prompt))
+            except InvalidInput as error:
+                error.details["row"] = index
+                raise
+        return self._tokenize(layouts)
+
+    def generation_prompt(self, messages: Sequence[Message], system_prompt: str | None = None) -> list[int]:
+        """Token ids of the chat followed by the header of the assistant turn to be written."""
+        text = self._apply(_complete(messages, system_prompt), generation=True)
+        _check_encodable(text)
+        return self._tokenizer.encode(text, add_special_tokens=False).ids
+
+    def special_tokens_in_content(self, messages: Sequence[Message]) -> list[str]:
+        """Special tokens that somebody typed into a message; they become control tokens, as in transformers."""
+        found: dict[str, None] = {}
+        for message in messages:
+            if isinstance(content := message.get("content"), str):
+                found.update(dict.fromkeys(self._controls.findall(content)))
+        return list(found)
+
+    def _lay_out(
+        self, messages: Sequence[Message] | None, text: str | None, system_prompt: str | None
+    ) -> tuple[str, list[Span]]:
+        if messages is not None and text is None:
+            whole, spans = self._lay_out_chat(_complete(messages, system_prompt))
+        elif text is not None and messages is None:
+            whole, spans = self._lay_out_completion(text)
+        else:
+            raise InvalidInput("A row must have either `messages` or `text`.")
+        _check_encodable(whole)
+        return whole, spans
+
+    def _lay_out_chat(self, messages: list[dict[str, Any]]) -> tuple[str, list[Span]]:
+        whole = self._apply(messages, generation=False)
+        spans = []
+        for index, message in enumerate(messages):
+            if message.get("role") != "assistant":
+                continue
+            start = self._prefix_length(whole, messages[:index], index, generation=True)
+            end = len(whole)
+            if index + 1 < len(messages):
+                end = self._prefix_length(whole, messages[: index + 1], index, generation=False)
+            turn = whole[start:end].rstrip()
+            if turn.endswith(self._added_tokens):
+                end = start + len(turn)
+            if start < end:
+                spans.append((start, end))
+        return whole, spans
+
+    def _lay_out_completion(self, text: str) -> tuple[str, list[Span]]:
+        stop = self._specials.get("eos_token")
+        if stop is None:
+            raise InvalidInput("The tokenizer names no eos_token, so that a text cannot be ended.", hint="Use chats.")
+        if not text:
+            return "", []
+        whole = self._completion_start + text.removesuffix(stop) + stop
+        return whole, [(len(self._completion_start), len(whole))]
+
+    def _prefix_length(self, whole: str, messages: list[dict[str, Any]], turn: int, *, generation: bool) -> int:
+        prefix = self._apply(messages, generation=generation)
+        if whole.startswith(prefix):
+            return len(prefix)
+        raise InvalidInput(
+            f"The model's own chat template changes what stands before or in message {turn + 1} once more of the chat "
+            "follows (Qwen3's template does so with <think> blocks), so its answer cannot be told apart.",
+            hint="Use profile chatml.",
+        )
+
+    def _apply(self, messages: list[dict[str, Any]], *, generation: bool) -> str:
+        if self._template is None:
+            raise InvalidInput("The model brings no chat template along.", hint="Use profile chatml.")
+        try:
+            return self._template.render(
+                messages=messages, tools=None, documents=None, add_generation_prompt=generation, **self._specials
+            )
+        except Exception as error:  # the template is foreign code: whatever it raises, this chat cannot be rendered
+            message = f"The chat template cannot render this chat: {error}"
+            raise InvalidInput(message, hint="Correct the chat, or use profile chatml.") from error
+
+    def _tokenize(self, layouts: list[tuple[str, list[Span]]]) -> list[RenderedRow]:
+        encodings = self._tokenizer.encode_batch([text for text, _ in layouts], add_special_tokens=False)
+        return [_masked(text, spans, encoding) for (text, spans), encoding in zip(layouts, encodings, strict=True)]
+
+
+def _masked(text: str, spans: list[Span], encoding: Encoding) -> RenderedRow:
+    offsets = encoding.offsets
+    starts = [start for start, _ in offsets]
+    ends = [end for _, end in offsets]
+    trained = [False] * len(offsets)
+    for span_start, span_end in spans:
+        # Every token that holds a character of the span, as in transformers: a character may be several tokens, and
+        # one token may begin before the span (a tokenizer that joins the header's newline with one of the answer).
+        first = bisect_right(ends, span_start)
+        last = bisect_left(starts, span_end)
+        trained[first:last] = [True] * (last - first)
+    if trained:
+        trained[0] = False
+    return RenderedRow(text, encoding.ids, trained, spans, ends)
+
+
+def _complete(messages: Sequence[Message], system_prompt: str | None) -> list[dict[str, Any]]:
+    """The messages as transformers hands them to a template, after the system prompt where one is due."""
+    if not messages:
+        raise InvalidInput("The chat has no messages.")
+    plain = []
+    for message in messages:
+        fields = {key: value for key, value in message.items() if value is not None}
+        reasoning = next((fields[key] for key in _REASONING_FIELDS if key in fields), None)
+        if reasoning is not None:
+            fields = {"thinking": reasoning, **fields, "reasoning_content": reasoning}
+        plain.append(fields)
+    if system_prompt and all(message.get("role") != "system" for message in plain):
+        plain.insert(0, {"role": "system", "content": system_prompt})
+    return plain
+
+
+def _check_encodable(text: str) -> None:
+    try:
+        text.isascii() or text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise InvalidInput(
+            f"The text holds a lone surrogate (\\u{ord(text[error.start]):04x}), which is no character.",
+            hint="Write the character as UTF-8 or as a pair of escapes.",
+        ) from error

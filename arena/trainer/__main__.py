@@ -1,0 +1,112 @@
+"""`python -m arena.trainer`: the resident trainer child, started by the daemon and by `realm train`.
+
+It says hello, waits for the model directory's lock, loads the hero once, and fights until it is told to stop or its
+daemon is gone; then it saves and exits with 0. Whatever happens, it leaves an exit record.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import logging
+import os
+import signal
+import sys
+import traceback
+from datetime import UTC, datetime
+from pathlib import Path
+
+from arena.exit_record import forget_exit_record, write_exit_record
+from arena.position_file import Phase, PositionFile
+from arena.protocol import PROTOCOL_VERSION, SOCKET_VARIABLE, Begin, Exiting, Hello, Loading
+from arena.trainer.link import DaemonLink
+from core.errors import RealmError
+from core.instance import InstanceLock
+from core.logs import configure_logging
+from core.paths import RealmPaths
+
+logger = logging.getLogger("arena.trainer")
+
+LOCK_WAIT_SECONDS = 300.0
+HELLO_ANSWER_SECONDS = 60.0
+
+
+def main() -> int:
+    """Run the child; exit code 0 after a stop, 1 after a failure that the exit record names."""
+    parser = argparse.ArgumentParser(prog="python -m arena.trainer")
+    parser.add_argument("--base-dir", required=True, type=Path)
+    parser.add_argument("--log-megabytes", type=int, default=64)
+    options = parser.parse_args()
+    paths = RealmPaths(options.base_dir)
+    configure_logging(paths.logs, "trainer", max_bytes_total=options.log_megabytes << 20, console=False)
+    link = DaemonLink.connect(os.environ[SOCKET_VARIABLE])
+    link.send(Hello(version=PROTOCOL_VERSION, pid=os.getpid()))
+    # Ctrl-C in a terminal is for the daemon, which then asks for a stop.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    lock = InstanceLock(paths.current_model / ".lock")
+    try:
+        lock.acquire(
+            {"what": "trainer"},
+            wait_seconds=LOCK_WAIT_SECONDS,
+            on_wait=lambda holder: link.send(Loading(what=f"waiting for trainer {_pid_of(holder)} to save and exit")),
+        )
+        forget_exit_record(paths.current_model, os.getpid())
+        reason = _fight(paths, link)
+    except Exception as error:  # every failure must reach the exit record
+        logger.exception("the trainer failed", extra={"event": "trainer_failed"})
+        _leave(paths, link, clean=False, reason=_one_line(error), trace=traceback.format_exc())
+        return 1
+    _leave(paths, link, clean=True, reason=reason)
+    lock.release()
+    return 0
+
+
+def _pid_of(holder: dict[str, object] | None) -> object:
+    return (holder or {}).get("pid", "another")
+
+
+def _one_line(error: Exception) -> str:
+    return str(error) if isinstance(error, RealmError) else f"{type(error).__name__}: {error}"
+
+
+def _leave(paths: RealmPaths, link: DaemonLink, *, clean: bool, reason: str, trace: str | None = None) -> None:
+    link.send(Exiting(reason=reason))
+    try:
+        write_exit_record(
+            paths.current_model, pid=os.getpid(), now=datetime.now(UTC), clean=clean, reason=reason, traceback=trace
+        )
+    except OSError:
+        logger.exception("no exit record could be written", extra={"event": "exit_record_failed"})
+    link.close()
+
+
+def _fight(paths: RealmPaths, link: DaemonLink) -> str:
+    """Load the hero and run the endless battle; returns why it ended."""
+    begin = link.receive(HELLO_ANSWER_SECONDS)
+    if not isinstance(begin, Begin):
+        raise RealmError("The daemon did not say how to begin.")
+    position = PositionFile(paths.current_model / ".position")
+    position.write(Phase.LOADING)
+    link.send(Loading(what="loading torch"))
+    # torch takes seconds to import; the hello above must not wait for it.
+    from arena.trainer.summoning import summon
+
+    battle, trainer = summon(paths, link, begin, position)
+    signal.signal(signal.SIGTERM, functools.partial(_on_sigterm, battle.situation.orders.stop))
+    trainer.train(resume_from_checkpoint=battle.resume_from)
+    if battle.unsaved:
+        raise RealmError(
+            "The last checkpoint could not be saved; what was learned since the one before is replayed next time.",
+            hint="Look at the free space of the disk that holds current_model/.",
+        )
+    battle.situation.note(Phase.EXITED)
+    return battle.situation.orders.stop_reason or "the battle ended"
+
+
+def _on_sigterm(stop: object, signum: int, frame: object) -> None:
+    if callable(stop):
+        stop(f"signal {signal.Signals(signum).name}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

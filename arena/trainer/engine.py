@@ -1,0 +1,215 @@
+"""The engine: `transformers.Trainer` over the battle's endless stream of steps.
+
+What is overridden, and why: the data loader (never prepared by accelerate, which looks one batch ahead and so makes
+the last step of a quest wait for the next quest); the step (a list of micro-batches, loss over targets only); clipping
+(it drops gradients that are not finite); saving (staged, hashed, renamed). Everything else is the stock loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch.utils.data import DataLoader, IterableDataset
+from transformers import (
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PrinterCallback,
+    ProgressCallback,
+    Trainer,
+    TrainerControl,
+    TrainingArguments,
+)
+
+from arena.journal import ClaimEntry
+from arena.trainer.batching import make_micro_batches
+from arena.trainer.battle import Battle, StepPlan
+from arena.trainer.counter_random import mixed
+from arena.trainer.cursor import Cursor
+from arena.trainer.target_loss import summed_loss_of
+from core.checkpoint_ledger import CheckpointRecord
+
+KEPT_LOG_ENTRIES = 100
+ENDLESS = 10**12
+"""Steps of the one `train()` call; the stream ends it, not this number."""
+
+
+class SaveFunction(Protocol):
+    """Writes a checkpoint of the trainer's present state; see `checkpointing.save_checkpoint`."""
+
+    def __call__(
+        self, trainer: BattleTrainer, *, cursor: Cursor, claim: ClaimEntry | None, milestone: bool
+    ) -> CheckpointRecord: ...
+
+
+Evaluation = Callable[["BattleTrainer"], tuple[float, int] | None]
+
+
+class QuestStream(IterableDataset[StepPlan]):
+    """The battle's steps as a torch data set; single use, in the main process."""
+
+    def __init__(self, battle: Battle, control: Callable[[], TrainerControl]) -> None:
+        self._battle = battle
+        self._control = control
+
+    def __iter__(self) -> Iterator[StepPlan]:
+        yield from self._battle.steps()
+        # A stream that just ends lets the Trainer spin through all of `max_steps`.
+        self._control().should_training_stop = True
+
+
+def training_arguments(output_dir: Path, *, device: str, seed: int) -> TrainingArguments:
+    """Arguments of the endless `train()` call; what varies per quest is applied at each step instead."""
+    return TrainingArguments(
+        output_dir=str(output_dir),
+        max_steps=ENDLESS,
+        per_device_train_batch_size=1,
+        gradient_accumulation_steps=1,
+        ignore_data_skip=True,
+        optim="adamw_torch_fused",
+        lr_scheduler_type="constant",
+        use_cpu=device == "cpu",
+        seed=seed,
+        save_strategy="no",
+        eval_strategy="no",
+        logging_strategy="no",
+        logging_nan_inf_filter=False,
+        disable_tqdm=True,
+        report_to=[],
+        dataloader_pin_memory=False,
+    )
+
+
+class BattleTrainer(Trainer):
+    """One training loop for daemon and one-off runs alike."""
+
+    def __init__(
+        self,
+        *,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        args: TrainingArguments,
+        fp_precision: str,
+        battle: Battle,
+        save: SaveFunction,
+        evaluation: Evaluation,
+    ) -> None:
+        super().__init__(model=model, args=args, processing_class=tokenizer)
+        # Both write to stdout, which is a log here.
+        self.remove_callback(PrinterCallback)
+        self.remove_callback(ProgressCallback)
+        self.network = model
+        self.tokenizer = tokenizer
+        self.summed_loss = summed_loss_of(model)
+        self._autocast_dtype = torch.bfloat16 if fp_precision == "bf16" else None
+        self._battle = battle
+        self._save_function = save
+        self._evaluation = evaluation
+        self._plan: StepPlan | None = None
+        battle.situation.arms = self
+
+    # --- what the battle asks for (situation.Arms) ----------------------------------------------------------------
+
+    @property
+    def global_step(self) -> int:
+        step: int = self.state.global_step
+        return step
+
+    def save(self, cursor: Cursor, training_file: ClaimEntry | None, *, milestone: bool) -> CheckpointRecord:
+        return self._save_function(self, cursor=cursor, claim=training_file, milestone=milestone)
+
+    def validation_loss(self) -> tuple[float, int] | None:
+        return self._evaluation(self)
+
+    # --- overridden parts of the training loop -------------------------------------------------------------------
+
+    def get_train_dataloader(self) -> DataLoader[StepPlan]:
+        # A generator of its own: `iter(DataLoader)` draws from the global one otherwise, and resume differs.
+        return DataLoader(
+            QuestStream(self._battle, lambda: self.control),
+            batch_size=None,
+            collate_fn=_as_it_is,  # type: ignore[arg-type]  # typed for batches, called with single items
+            generator=torch.Generator(),
+        )
+
+    def training_step(  # type: ignore[override]  # a step is a plan of rows here, not a dict of tensors
+        self, model: torch.nn.Module, inputs: StepPlan, num_items_in_batch: torch.Tensor | int | None = None
+    ) -> torch.Tensor:
+        """Gradients of the mean cross-entropy over all targets of the step; returns that mean, detached."""
+        model.train()
+        # Dropout must not depend on what ran before: a replay leaves out what was withdrawn or dropped (law 3).
+        torch.manual_seed(mixed(inputs.settings.seed, inputs.ordinal, inputs.quest_step))
+        self._plan = inputs
+        self._apply_rates(inputs)
+        device = self.args.device
+        total = torch.zeros((), device=device)
+        if inputs.learn:
+            micro_batches = make_micro_batches(
+                inputs.rows, token_budget=inputs.settings.micro_batch_tokens, pad_id=self.pad_id(), device=device
+            )
+            targets = sum(row.targets for row in inputs.rows)
+            for micro_batch in micro_batches:
+                with self.arithmetic():
+                    loss = self.summed_loss(micro_batch) / targets
+                self.accelerator.backward(loss)
+                total += loss.detach()
+        inputs.loss = total if inputs.learn else None
+        return total
+
+    def _apply_rates(self, plan: StepPlan) -> None:
+        """The quest's own rates beat whatever a checkpoint or the scheduler put there (A19)."""
+        if self.optimizer is None:
+            raise RuntimeError("a step before the optimizer was made")
+        decaying, constant = self.optimizer.param_groups
+        decaying["lr"] = constant["lr"] = plan.learning_rate
+        decaying["weight_decay"] = plan.settings.weight_decay
+
+    def arithmetic(self) -> AbstractContextManager[Any]:
+        """Autocast of the chosen precision; weights stay fp32."""
+        if self._autocast_dtype is None:
+            return nullcontext()
+        return torch.autocast(self.args.device.type, dtype=self._autocast_dtype)
+
+    def _clip_grad_norm(self, model: torch.nn.Module) -> torch.Tensor:
+        """Clip to the quest's norm; gradients that are not finite are dropped, and so is the optimizer's step."""
+        plan = self._plan
+        if plan is None:
+            raise RuntimeError("clipping without a step")
+        norm: torch.Tensor = self.accelerator.clip_grad_norm_(model.parameters(), plan.settings.max_grad_norm)
+        finite = bool(torch.isfinite(norm)) and (plan.loss is None or bool(torch.isfinite(plan.loss)))
+        plan.dropped = not finite or not plan.learn
+        plan.grad_norm = norm.item() if finite else None
+        if plan.dropped:
+            # Without gradients AdamW leaves weights and moments alone.
+            model.zero_grad(set_to_none=True)
+        return norm
+
+    def _get_num_items_in_batch(self, batch_samples: list[StepPlan], device: torch.device) -> None:
+        """Not counted here: `training_step` divides by the targets itself."""
+
+    def floating_point_ops(self, inputs: object) -> int:
+        return 0
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: torch.nn.Module | None = None) -> None:
+        """The model was loaded from this checkpoint already."""
+
+    def write_state(self, folder: Path) -> None:
+        """Weights, tokenizer, optimizer, scheduler, RNG and trainer state into `folder`, in HuggingFace's formats."""
+        self.network.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
+        self._save_optimizer_and_scheduler(str(folder))
+        self._save_rng_state(str(folder))
+        self.state.log_history = self.state.log_history[-KEPT_LOG_ENTRIES:]
+        self.state.save_to_json(str(folder / "trainer_state.json"))
+
+    def pad_id(self) -> int:
+        """The token that fills up shorter rows."""
+        pad = self.tokenizer.pad_token_id
+        return int(pad if pad is not None else self.tokenizer.eos_token_id or 0)
+
+
+def _as_it_is(plan: StepPlan) -> StepPlan:
+    return plan

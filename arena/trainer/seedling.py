@@ -1,0 +1,88 @@
+"""Making the seedling: a small Qwen3 model and a byte-level tokenizer, written as a Hugging Face directory.
+
+Everything follows from recipe and seed, so that the same two give the same bytes of weights for one torch build.
+"""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from pathlib import Path
+
+import torch
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+from transformers import GenerationConfig, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+
+from core.errors import Conflict
+from core.files import DISK, Files
+from guild.profiles import CHATML_TEMPLATE
+
+PAD, TURN_START, TURN_END = SPECIAL_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
+"""Ids 256, 257 and 258; the ids below are the bytes themselves."""
+
+
+def make_seedling(folder: Path, recipe: dict[str, int], seed: int, *, files: Files = DISK) -> Path:
+    """Write the model of `recipe` (`arena.heroes.RECIPE_KEYS`) to `folder`, whole or not at all.
+
+    Raises `Conflict` when `folder` exists. The random state of the process is left as it was (failure D13).
+    """
+    if folder.exists():
+        raise Conflict(f"{folder} exists already.")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    staging = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        tokenizer = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+            tokenizer_object=_byte_tokenizer(),
+            eos_token=TURN_END,
+            pad_token=PAD,
+            chat_template=CHATML_TEMPLATE,
+            model_max_length=recipe["max_position_embeddings"],
+        )
+        tokenizer.save_pretrained(staging)
+        _model(recipe, seed, pad_id=tokenizer.pad_token_id, stop_id=tokenizer.eos_token_id).save_pretrained(staging)
+        for file in staging.iterdir():
+            with file.open("rb") as handle:
+                files.fsync(handle.fileno())
+        files.fsync_dir(staging)
+        files.rename_dir(staging, folder)
+        files.fsync_dir(folder.parent)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return folder
+
+
+def _model(recipe: dict[str, int], seed: int, *, pad_id: int, stop_id: int) -> Qwen3ForCausalLM:
+    config = Qwen3Config.from_dict(
+        {
+            **recipe,
+            "vocab_size": 256 + len(SPECIAL_TOKENS),
+            "tie_word_embeddings": True,
+            "bos_token_id": None,
+            "eos_token_id": stop_id,
+            "pad_token_id": pad_id,
+        }
+    )
+    with torch.random.fork_rng(devices=[]):
+        # Only the CPU generator: `torch.manual_seed` reseeds every GPU too, which this fork does not restore.
+        torch.default_generator.manual_seed(seed)
+        model = Qwen3ForCausalLM(config)
+    model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
+        eos_token_id=stop_id, pad_token_id=pad_id
+    )
+    return model
+
+
+def _byte_tokenizer() -> Tokenizer:
+    vocabulary = {character: byte for byte, character in enumerate(_byte_characters())}
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in SPECIAL_TOKENS])
+    return tokenizer
+
+
+def _byte_characters() -> list[str]:
+    """The printable character that stands for each byte in byte-level vocabularies (GPT-2's table)."""
+    printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
+    spare = iter(range(0x100, 0x200))
+    return [chr(byte) if byte in printable else chr(next(spare)) for byte in range(256)]

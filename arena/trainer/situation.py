@@ -1,0 +1,97 @@
+"""What the parts of the battle share: where it stands, whom it talks to, and what is on record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Protocol
+
+from arena.journal import ClaimEntry, Entry, Journal
+from arena.position_file import Phase, PositionFile
+from arena.protocol import Begin, State, Trouble
+from arena.trainer.cursor import Cursor
+from arena.trainer.link import DaemonLink
+from arena.trainer.orders import Orders
+from core.checkpoint_ledger import CheckpointRecord
+
+LOOK_SECONDS = 0.5
+"""How long a wait for commands lasts before the world is looked at again."""
+
+
+class Arms(Protocol):
+    """What the battle needs of the engine."""
+
+    @property
+    def global_step(self) -> int: ...
+
+    def save(self, cursor: Cursor, training_file: ClaimEntry | None, *, milestone: bool) -> CheckpointRecord: ...
+
+    def validation_loss(self) -> tuple[float, int] | None: ...
+
+
+@dataclass
+class Situation:
+    """One per child; shared by `Battle`, `QuestTaker` and `Saver`."""
+
+    link: DaemonLink
+    journal: Journal
+    position: PositionFile
+    begin: Begin
+    orders: Orders
+    cursor: Cursor
+    arms: Arms = field(init=False)
+    quest_id: str | None = None
+    """The quest whose rows are in memory."""
+    _told_state: str = "loading"
+
+    def __post_init__(self) -> None:
+        self._furthest_before = self.position.furthest
+
+    @property
+    def here(self) -> tuple[int, int]:
+        return self.cursor.ordinal, self.cursor.quest_step
+
+    @property
+    def replaying(self) -> bool:
+        """True when the step at the cursor was begun before this child started."""
+        return self.here <= self._furthest_before
+
+    @property
+    def quest_is_over(self) -> bool:
+        """True when the journal's quest at the cursor has no step left."""
+        ordinal, quest_step = self.here
+        history = self.journal.history
+        return ordinal in history.claims and quest_step >= history.steps_of(ordinal)
+
+    def note(self, phase: Phase) -> None:
+        """Write the position down for the daemon."""
+        self.position.write(phase, *self.here)
+
+    def tell(self, state: str, quest_id: str | None = None, reason: str | None = None) -> None:
+        """Report a change of state."""
+        if state != self._told_state:
+            self._told_state = state
+            self.link.send(State(state=state, quest_id=quest_id or self.quest_id, reason=reason))
+
+    def write_down(self, entry: Entry) -> bool:
+        """Append to the journal; a full disk is waited out, warm. False when a stop came before there was room."""
+        told = False
+        while True:
+            try:
+                self.journal.append(entry)
+                return True
+            except OSError as error:
+                if not told:
+                    message = f"The journal cannot be written, so training waits: {error}"
+                    self.link.send(Trouble(what="journal_failed", message=message, quest_id=self.quest_id))
+                    told = True
+            # Nobody is to blame for a full disk, should the trainer die meanwhile.
+            self.note(Phase.WAITING)
+            self.orders.wait(LOOK_SECONDS)
+            if self.orders.stop_reason is not None:
+                return False
+
+
+def utc_now() -> str:
+    """The wall clock as the journal writes it."""
+    return datetime.now(UTC).isoformat()
