@@ -1,0 +1,62 @@
+// Numbers, durations and times as people read them. Unknown (null, undefined, NaN) is a dash, never 0 (F1).
+
+import { texts } from "./texts.js";
+
+const LOCALE = "en-US";
+
+export function known(value) {
+  return typeof value === "number" && Number.isFinite(value);
+}
+
+export function count(value) {
+  return known(value) ? Math.round(value).toLocaleString(LOCALE) : texts.unknown;
+}
+
+export function loss(value) {
+  if (!known(value)) return texts.unknown;
+  if (value !== 0 && Math.abs(value) < 0.001) return value.toExponential(2);
+  return value.toFixed(value >= 100 ? 1 : value >= 10 ? 2 : value >= 0.1 ? 3 : 4);
+}
+
+export function stat(value) {
+  return known(value) ? value.toLocaleString(LOCALE, { minimumSignificantDigits: 3, maximumSignificantDigits: 3 }) : texts.unknown;
+}
+
+export function rate(value) {
+  return known(value) ? String(Number(value.toPrecision(3))) : texts.unknown;
+}
+
+export function percent(part, whole) {
+  if (!known(part) || !known(whole) || whole <= 0) return texts.unknown;
+  // Rounded down: 100 % is shown when the last row is learned, not before.
+  return `${Math.floor((100 * Math.min(part, whole)) / whole)} %`;
+}
+
+export function parameters(value) {
+  if (!known(value)) return texts.unknown;
+  return value.toLocaleString(LOCALE, { notation: "compact", maximumSignificantDigits: 3 });
+}
+
+export function duration(seconds) {
+  if (!known(seconds)) return texts.unknown;
+  const whole = Math.max(0, Math.round(seconds));
+  const [hours, minutes] = [Math.floor(whole / 3600), Math.floor((whole % 3600) / 60)];
+  if (hours >= 48) return `${Math.round(hours / 24)} days`;
+  if (hours > 0) return `${hours} h ${String(minutes).padStart(2, "0")} min`;
+  if (minutes > 0) return `${minutes} min ${String(whole % 60).padStart(2, "0")} s`;
+  return `${whole} s`;
+}
+
+export function size(gigabytes) {
+  if (!known(gigabytes)) return texts.unknown;
+  return gigabytes >= 1 ? `${gigabytes.toFixed(2)} GB` : `${(gigabytes * 1000).toFixed(gigabytes >= 0.1 ? 0 : 1)} MB`;
+}
+
+// The time of day, with the date in front when it is not today.
+export function time(iso) {
+  const moment = iso ? new Date(iso) : null;
+  if (moment === null || Number.isNaN(moment.getTime())) return texts.unknown;
+  const clock = moment.toLocaleTimeString(LOCALE, { hour12: false });
+  if (moment.toDateString() === new Date().toDateString()) return clock;
+  return `${moment.toLocaleDateString(LOCALE, { month: "short", day: "numeric" })}, ${clock}`;
+}

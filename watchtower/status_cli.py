@@ -1,0 +1,66 @@
+"""The CLI verb `status`: the realm at a glance, from the status files and who holds the lock."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import typer
+
+
+def status(ctx: typer.Context) -> None:
+    """Show what the realm does; exit code 0 also when it is down."""
+    from core.instance import InstanceLock
+    from core.services import read_services
+    from core.status_files import read_status
+
+    paths = ctx.obj.paths
+    now = datetime.now(UTC)
+    training = read_status(paths.training_status, now=now)
+    holder = InstanceLock.holder(paths.lock)
+    body = {
+        "realm": "up" if holder else "down",
+        "base_dir": str(paths.base),
+        "pid": holder.get("pid") if holder else None,
+        "services": {name: entry["url"] for name, entry in read_services(paths).items()} if holder else {},
+        "training": training,
+        "queue": _counts(paths),
+        "checkpoint": _latest(paths),
+    }
+    ctx.obj.tell(body, _for_people(body, training))
+
+
+def _counts(paths: Any) -> dict[str, Any]:
+    from arena.quest_board import QuestBoard
+
+    return QuestBoard(paths).counts()
+
+
+def _latest(paths: Any) -> dict[str, Any] | None:
+    from core.checkpoint_ledger import CheckpointLedger
+
+    latest = CheckpointLedger.of(paths).get_latest()
+    return latest.to_json() if latest else None
+
+
+def _for_people(body: dict[str, Any], training: dict[str, Any]) -> str:
+    up = body["realm"] == "up"
+    lines = [f"The realm in {body['base_dir']} is {body['realm']}" + (f" (pid {body['pid']})" if up else "")]
+    state = training.get("status", "unknown")
+    reason = f": {training['reason']}" if training.get("reason") else ""
+    lines.append(f"  training    {state}{reason}")
+    if training.get("current_step") is not None:
+        loss = training.get("loss")
+        lines.append(f"  step        {training['current_step']}" + (f", loss {loss:.4f}" if loss is not None else ""))
+    if training.get("current_file"):
+        percent = training.get("progress_percent")
+        done = f" ({percent:.0f} % of its rows)" if percent is not None else ""
+        lines.append(f"  quest       {training['current_file']}{done}")
+    queue = body["queue"]
+    waiting = ", ".join(f"{queue['queued'][name]} {name}" for name in ("high", "normal", "low"))
+    lines.append(f"  waiting     {waiting}")
+    lines.append(f"  completed   {queue['completed']}, failed {queue['failed']}")
+    checkpoint = body["checkpoint"]
+    lines.append(f"  checkpoint  {checkpoint['canonical_name'] if checkpoint else 'none yet'}")
+    lines += [f"  {name:<11} {url}" for name, url in body["services"].items()]
+    return "\n".join(lines)
