@@ -21,6 +21,7 @@ from core.paths import CHECKOUT, RealmPaths, resolve_base_dir
 if TYPE_CHECKING:
     from arena.battle_control import BattleControl
     from arena.daemon import Daemon
+    from arena.heroes import Hero
     from arena.quest_board import QuestBoard
     from core.checkpoint_ledger import CheckpointLedger
     from core.errors import RealmError
@@ -133,20 +134,23 @@ def init(
     hero: Annotated[str, typer.Option(help="Who trains: a file in configs/heroes/.")] = "seedling",
 ) -> None:
     """Make the data directories and configs/realm.yaml; what exists stays as it is."""
+    paths = ctx.obj.paths
+    chosen = _furnish(paths, hero)
+    text = f"The realm in {paths.base} is ready; its hero is {chosen.title}. Start it with `realm up`."
+    ctx.obj.tell({"base_dir": str(paths.base), "hero": chosen.id}, text)
+
+
+def _furnish(paths: RealmPaths, hero: str) -> Hero:
+    """Make whatever a base directory lacks; returns its hero, which is `hero` only where none was chosen before."""
     from arena.heroes import load_hero
+    from core.files import DISK
     from core.settings import load_settings
 
-    paths = ctx.obj.paths
     paths.create()
     if not paths.config_file.exists():
         text = (CHECKOUT / "configs" / "realm.yaml").read_text(encoding="utf-8")
-        from core.files import DISK
-
         DISK.write_atomic(paths.config_file, _with_hero(text, hero).encode(), durable=True)
-    settings = load_settings(paths.config_file)
-    chosen = load_hero(paths, settings.hero)
-    text = f"The realm in {paths.base} is ready; its hero is {chosen.title}. Start it with `realm up`."
-    ctx.obj.tell({"base_dir": str(paths.base), "hero": chosen.id}, text)
+    return load_hero(paths, load_settings(paths.config_file).hero)
 
 
 def _with_hero(text: str, hero: str) -> str:
@@ -169,11 +173,8 @@ def play(
     ports: Annotated[str, typer.Option(help="auto for any free ports, or fixed.")] = "auto",
 ) -> None:
     """Try it out: a realm of its own in playground/ with sample quests for the seedling; Ctrl-C saves and ends it."""
-    from core.cli import Choices
-
     paths = RealmPaths(ctx.obj.paths.base / PLAYGROUND)
-    ctx.obj = Choices(paths=paths, as_json=ctx.obj.as_json)
-    init(ctx, "seedling")
+    _furnish(paths, "seedling")
     _drop_samples(paths)
     _reign(paths, ports)
 

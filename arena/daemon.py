@@ -132,7 +132,8 @@ class Daemon:
 
     def _recover(self) -> None:
         self.paths.create()
-        check_locked(read_history(self._journal), self.hero, self.settings, self._base_model)
+        history = read_history(self._journal)
+        check_locked(history, self.hero, self.settings, self._base_model)
         now = datetime.now(UTC)
         self._sweep(now)
         added, removed = self.ledger.reconcile(now=now)
@@ -143,7 +144,6 @@ class Daemon:
         if latest is not None:
             self.report.step, self.report.checkpoint = latest.step, latest.canonical_name
             self.report.loss, self.report.validation_loss = latest.train_loss, latest.val_loss
-        history = read_history(self._journal)
         open_ids = {quest.quest_id for lane in ("processing", "awaiting_seal") for quest in self.board.quests(lane)}
         self.report.quests_completed = sum(
             1
