@@ -43,8 +43,10 @@ from vault.checkpoints import CheckpointStore
 
 logger = logging.getLogger(__name__)
 
-CONTROL_SECONDS = 0.2
+CONTROL_SECONDS = 0.25
 STATUS_SECONDS = 1.0
+QUIET_STATUS_SECONDS = 2.0
+"""While no quest is fought: an idle realm should cost next to nothing."""
 SHORTEST_STATUS_SECONDS = 0.1
 STATUS_VALID_SECONDS = 15.0
 HEARTBEAT_SECONDS = 5.0
@@ -327,13 +329,14 @@ class Daemon:
         self._show_progress()
 
     async def _status_loop(self) -> None:
-        """A change of state is on disk at once, numbers within a second."""
+        """A change of state is on disk at once, numbers of a running quest within a second."""
         while True:
             self._state_changed.clear()
             await self._refresh_status()
             await asyncio.sleep(SHORTEST_STATUS_SECONDS)
+            quiet = self.report.quest is None
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._state_changed.wait(), STATUS_SECONDS)
+                await asyncio.wait_for(self._state_changed.wait(), QUIET_STATUS_SECONDS if quiet else STATUS_SECONDS)
 
     async def _refresh_status(self) -> None:
         """Write what has changed, and in quiet times only as often as the heartbeat needs."""

@@ -134,7 +134,9 @@ class TrainerEvents:
         for quest in await asyncio.to_thread(self._board.quests, "awaiting_seal"):
             self.unsealed_since.setdefault(quest.quest_id, time.monotonic())
         where = f"from {ready.checkpoint}" if ready.checkpoint else "from the base model"
-        replay = f"; {len(ready.replay)} quests to finish or replay" if ready.replay else ""
+        replay = (
+            f"; {len(ready.replay)} quest{'s' * (len(ready.replay) > 1)} to finish or replay" if ready.replay else ""
+        )
         await self.tell(
             "trainer_ready", f"{self._report.hero_title} is awake at step {ready.step}, {where}{replay}", now
         )

@@ -43,12 +43,18 @@ def _latest(paths: Any) -> dict[str, Any] | None:
     return latest.to_json() if latest else None
 
 
+def _training_line(training: dict[str, Any], *, up: bool) -> str:
+    if not up and training.get("last_status") == "stopped":
+        # Nobody vouches for a file whose writer is gone, but a realm that ended in order has said its last word.
+        return "stopped"
+    reason = f": {training['reason']}" if training.get("reason") else ""
+    return f"{training.get('status', 'unknown')}{reason}"
+
+
 def _for_people(body: dict[str, Any], training: dict[str, Any]) -> str:
     up = body["realm"] == "up"
     lines = [f"The realm in {body['base_dir']} is {body['realm']}" + (f" (pid {body['pid']})" if up else "")]
-    state = training.get("status", "unknown")
-    reason = f": {training['reason']}" if training.get("reason") else ""
-    lines.append(f"  training    {state}{reason}")
+    lines.append(f"  training    {_training_line(training, up=up)}")
     if training.get("current_step") is not None:
         loss = training.get("loss")
         lines.append(f"  step        {training['current_step']}" + (f", loss {loss:.4f}" if loss is not None else ""))
