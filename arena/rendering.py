@@ -3,8 +3,9 @@
 Gates, Inspector and trainer share it (DESIGN section 4), so that what was checked is what is learned. Torch-free
 and transformers-free; text and ids equal `tokenizer.apply_chat_template` of transformers.
 
-Learned are all assistant turns with their end-of-turn token, nothing else: no header, no newline after the turn
-(failures D1, D2). The turns are found by rendering the chat up to each turn and comparing with the whole chat.
+Learned are all assistant turns, their tool calls and their end-of-turn token, nothing else: no header, no newline after
+the turn, no result of a tool (failures D1, D2), and no turn whose `weight` is 0. The turns are found by rendering the
+chat up to each turn and comparing with the whole chat.
 """
 
 from __future__ import annotations
@@ -20,15 +21,24 @@ from typing import Any
 import jinja2
 from tokenizers import Encoding, Tokenizer
 
-from arena.chat_templates import compile_template, local_now
-from arena.tokenizer_files import adds_bos, load_tokenizer, native_template, read_tokenizer_config, special_tokens
+from arena.language.chat_templates import compile_template, local_now
+from arena.language.tokenizer_files import (
+    adds_bos,
+    load_tokenizer,
+    native_template,
+    read_tokenizer_config,
+    special_tokens,
+)
 from core.errors import InvalidInput
 from guild.profiles import Profile
 
 Message = Mapping[str, Any]
+Tools = Sequence[Mapping[str, Any]]
 Span = tuple[int, int]
 
 _REASONING_FIELDS = ("reasoning_content", "thinking", "reasoning")
+_EMPTY_THOUGHT = re.compile(r"<think>\s*</think>\s*")
+_THOUGHT = re.compile(r"<think>(.*?)</think>", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +77,16 @@ class Renderer:
     """Renders rows for one model directory and one profile. Thread-safe; make it with `Renderer.load`."""
 
     def __init__(
-        self, tokenizer: Tokenizer, template: jinja2.Template | None, specials: dict[str, str], *, starts_with_bos: bool
+        self,
+        tokenizer: Tokenizer,
+        template: jinja2.Template | None,
+        specials: dict[str, str],
+        *,
+        starts_with_bos: bool,
+        way_out: str = "Correct the chat.",
     ) -> None:
+        """`way_out` is the hint for a chat that the template cannot render."""
+        self._way_out = way_out
         self._tokenizer = tokenizer
         self._template = template
         self._specials = specials
@@ -104,37 +122,41 @@ class Renderer:
                 f"The chat template in {model_dir} is broken at line {error.lineno}: {error.message}",
                 hint="Use profile chatml.",
             ) from error
-        return cls(tokenizer, template, special_tokens(config), starts_with_bos=adds_bos(tokenizer, config))
+        way_out = "Correct the chat." if profile.chat_template else "Correct the chat, or use profile chatml."
+        return cls(
+            tokenizer, template, special_tokens(config), starts_with_bos=adds_bos(tokenizer, config), way_out=way_out
+        )
 
     def render(
-        self, *, messages: Sequence[Message] | None = None, text: str | None = None, system_prompt: str | None = None
+        self,
+        *,
+        messages: Sequence[Message] | None = None,
+        text: str | None = None,
+        system_prompt: str | None = None,
+        tools: Tools | None = None,
     ) -> RenderedRow:
         """Render one chat (`messages`) or one completion (`text`); raises `InvalidInput` when it cannot be.
 
-        `system_prompt` is put before chats that have no system message; `""` is the same as None.
+        `system_prompt` is put before chats that have no system message; `""` is the same as None. `tools` are JSON
+        schemas of functions, as `apply_chat_template` takes them.
         """
-        return self._tokenize([self._lay_out(messages, text, system_prompt)])[0]
+        return self._tokenize([self._lay_out(messages, text, system_prompt, tools)])[0]
 
     def render_many(self, rows: Sequence[Mapping[str, Any]], system_prompt: str | None = None) -> list[RenderedRow]:
-        """Render rows as they stand in a file: `messages` (and their own `system_prompt`, which wins) or `text`.
+        """Render rows as `Row.as_mapping` gives them: `messages` with `tools`, or `text`.
 
-        The first row that cannot be rendered raises `InvalidInput` with its index in `details["row"]`.
+        A row's own `system_prompt` wins over the one given. The first row that cannot be rendered raises `InvalidInput`
+        with its index in `details["row"]`.
         """
         layouts = []
         for index, row in enumerate(rows):
             own_prompt = row.get("system_prompt") or system_prompt
             try:
-                layouts.append(self._lay_out(row.get("messages"), row.get("text"), own_prompt))
+                layouts.append(self._lay_out(row.get("messages"), row.get("text"), own_prompt, row.get("tools")))
             except InvalidInput as error:
                 error.details["row"] = index
                 raise
         return self._tokenize(layouts)
-
-    def generation_prompt(self, messages: Sequence[Message], system_prompt: str | None = None) -> list[int]:
-        """Token ids of the chat followed by the header of the assistant turn to be written."""
-        text = self._apply(_complete(messages, system_prompt), generation=True)
-        _check_encodable(text)
-        return self._tokenizer.encode(text, add_special_tokens=False).ids
 
     def special_tokens_in_content(self, messages: Sequence[Message]) -> list[str]:
         """Special tokens that somebody typed into a message; they become control tokens, as in transformers."""
@@ -145,10 +167,10 @@ class Renderer:
         return list(found)
 
     def _lay_out(
-        self, messages: Sequence[Message] | None, text: str | None, system_prompt: str | None
+        self, messages: Sequence[Message] | None, text: str | None, system_prompt: str | None, tools: Tools | None
     ) -> tuple[str, list[Span]]:
         if messages is not None and text is None:
-            whole, spans = self._lay_out_chat(_complete(messages, system_prompt))
+            whole, spans = self._lay_out_chat(_complete(messages, system_prompt), tools)
         elif text is not None and messages is None:
             whole, spans = self._lay_out_completion(text)
         else:
@@ -156,22 +178,38 @@ class Renderer:
         _check_encodable(whole)
         return whole, spans
 
-    def _lay_out_chat(self, messages: list[dict[str, Any]]) -> tuple[str, list[Span]]:
-        whole = self._apply(messages, generation=False)
+    def _lay_out_chat(self, messages: list[dict[str, Any]], tools: Tools | None) -> tuple[str, list[Span]]:
+        whole = self._apply(messages, tools, generation=False)
         spans = []
         for index, message in enumerate(messages):
-            if message.get("role") != "assistant":
+            if message.get("role") != "assistant" or message.get("weight") == 0:
                 continue
-            start = self._prefix_length(whole, messages[:index], index, generation=True)
+            header = self._header_of(index, messages, tools)
+            if not whole.startswith(header):
+                raise _rewritten(index)
+            start = len(header)
             end = len(whole)
             if index + 1 < len(messages):
-                end = self._prefix_length(whole, messages[: index + 1], index, generation=False)
+                end = self._end_of_turn(whole, start, messages[: index + 2], tools)
             turn = whole[start:end].rstrip()
             if turn.endswith(self._added_tokens):
                 end = start + len(turn)
             if start < end:
                 spans.append((start, end))
         return whole, spans
+
+    def _header_of(self, turn: int, messages: list[dict[str, Any]], tools: Tools | None) -> str:
+        """The text up to where the answer of a turn begins."""
+        try:
+            return self._apply(messages[:turn], tools, generation=True)
+        except InvalidInput as error:
+            if turn > 0:
+                raise
+            # Qwen3's, for one, looks at the first message without asking whether there is one.
+            raise InvalidInput(
+                "The model's own chat template takes no chat that begins with an answer.",
+                hint="Begin with a system or user message, or use profile chatml.",
+            ) from error
 
     def _lay_out_completion(self, text: str) -> tuple[str, list[Span]]:
         stop = self._specials.get("eos_token")
@@ -182,26 +220,28 @@ class Renderer:
         whole = self._completion_start + text.removesuffix(stop) + stop
         return whole, [(len(self._completion_start), len(whole))]
 
-    def _prefix_length(self, whole: str, messages: list[dict[str, Any]], turn: int, *, generation: bool) -> int:
-        prefix = self._apply(messages, generation=generation)
+    def _end_of_turn(self, whole: str, start: int, messages: list[dict[str, Any]], tools: Tools | None) -> int:
+        """Where the turn before the last of `messages` ends, which starts at `start`."""
+        *turns, follower = messages
+        prefix = self._apply(turns, tools, generation=False)
         if whole.startswith(prefix):
             return len(prefix)
-        raise InvalidInput(
-            f"The model's own chat template changes what stands before or in message {turn + 1} once more of the chat "
-            "follows (Qwen3's template does so with <think> blocks), so its answer cannot be told apart.",
-            hint="Use profile chatml.",
-        )
+        # Qwen3's template opens the last turn with an empty thought, and leaves that out where a tool answers the turn.
+        thought = _EMPTY_THOUGHT.match(prefix, start)
+        if thought and follower.get("role") == "tool" and whole.startswith(prefix[thought.end() :], start):
+            return start + len(prefix) - thought.end()
+        raise _rewritten(len(turns) - 1)
 
-    def _apply(self, messages: list[dict[str, Any]], *, generation: bool) -> str:
+    def _apply(self, messages: list[dict[str, Any]], tools: Tools | None, *, generation: bool) -> str:
         if self._template is None:
             raise InvalidInput("The model brings no chat template along.", hint="Use profile chatml.")
         try:
             return self._template.render(
-                messages=messages, tools=None, documents=None, add_generation_prompt=generation, **self._specials
+                messages=messages, tools=tools, documents=None, add_generation_prompt=generation, **self._specials
             )
         except Exception as error:  # the template is foreign code: whatever it raises, this chat cannot be rendered
             message = f"The chat template cannot render this chat: {error}"
-            raise InvalidInput(message, hint="Correct the chat, or use profile chatml.") from error
+            raise InvalidInput(message, hint=self._way_out) from error
 
     def _tokenize(self, layouts: list[tuple[str, list[Span]]]) -> list[RenderedRow]:
         encodings = self._tokenizer.encode_batch([text for text, _ in layouts], add_special_tokens=False)
@@ -222,6 +262,29 @@ def _masked(text: str, spans: list[Span], encoding: Encoding) -> RenderedRow:
     if trained:
         trained[0] = False
     return RenderedRow(text, encoding.ids, trained, spans, ends)
+
+
+def lost_thoughts(messages: Sequence[Message], text: str) -> list[int]:
+    """Indices of the messages whose reasoning the template left out of the rendered `text` (PEERS 7.1).
+
+    Reasoning stands in `reasoning_content` or in the content, between `<think>` and `</think>`.
+    """
+    lost = []
+    for index, message in enumerate(messages):
+        if message.get("role") == "assistant":
+            thoughts = _THOUGHT.findall(message.get("content") or "")
+            thoughts += [message[field] for field in _REASONING_FIELDS if message.get(field)]
+            if any(thought.strip() not in text for thought in thoughts):
+                lost.append(index)
+    return lost
+
+
+def _rewritten(turn: int) -> InvalidInput:
+    return InvalidInput(
+        f"The model's own chat template changes what stands before or in message {turn + 1} once more of the chat "
+        "follows (Qwen3's template does so with <think> blocks), so its answer cannot be told apart.",
+        hint="Use profile chatml.",
+    )
 
 
 def _complete(messages: Sequence[Message], system_prompt: str | None) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,13 +13,16 @@ MOST_KEPT = 100
 @dataclass(frozen=True)
 class Finding:
     line: int | None
-    """Line of the file, from 1; None where no line is to blame."""
+    """Line of the file, from 1; None where no line is to blame or known."""
     field: str | None
     """Place inside the row such as `messages[2].role`; None where the line as a whole is meant."""
     message: str
+    item: int | None = None
+    """Item of the JSON list that the file holds, from 1; it starts in `line`. None in a file of JSON lines."""
 
     def to_json(self) -> dict[str, Any]:
-        return {"line": self.line, "field": self.field, "message": self.message}
+        item = {"item": self.item} if self.item is not None else {}
+        return {"line": self.line, **item, "field": self.field, "message": self.message}
 
 
 @dataclass
@@ -29,6 +33,8 @@ class Findings:
     warnings: list[Finding] = field(default_factory=list)
     total_errors: int = 0
     total_warnings: int = 0
+    line_of_item: Callable[[int], int | None] | None = None
+    """Set for a JSON list, whose items are read as lines: where in the file an item starts."""
 
     @property
     def wants_errors(self) -> bool:
@@ -38,9 +44,27 @@ class Findings:
     def error(self, line: int | None, field: str | None, message: str) -> None:
         self.total_errors += 1
         if len(self.errors) < MOST_KEPT:
-            self.errors.append(Finding(line, field, message))
+            self.errors.append(self.finding(line, field, message))
 
     def warn(self, line: int | None, field: str | None, message: str) -> None:
         self.total_warnings += 1
         if len(self.warnings) < MOST_KEPT:
-            self.warnings.append(Finding(line, field, message))
+            self.warnings.append(self.finding(line, field, message))
+
+    def warn_later(self, finding: Finding) -> None:
+        """A warning whose place was noted by `finding` when its row was read."""
+        self.total_warnings += 1
+        if len(self.warnings) < MOST_KEPT:
+            self.warnings.append(finding)
+
+    def fault(self, line: int | None, item: int | None, message: str) -> None:
+        """An error of the file as a whole, told before those of its rows; its line is that of the file already."""
+        self.total_errors += 1
+        self.errors.insert(0, Finding(line, None, message, item))
+        del self.errors[MOST_KEPT:]
+
+    def finding(self, line: int | None, field: str | None, message: str) -> Finding:
+        """A finding in its place, which is not told yet; only in the order of the rows is that of an item known."""
+        if self.line_of_item is None or line is None:
+            return Finding(line, field, message)
+        return Finding(self.line_of_item(line), field, message, item=line)

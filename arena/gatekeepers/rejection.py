@@ -7,19 +7,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from arena.gatekeepers.scrolls.containers import describe_kind
+from arena.quest_names import report_of
 from core.files import DISK, Files
 
-REJECTION_SUFFIX = ".rejection.json"
 HINT = (
     "Correct what is named here and drop the file into inbox/ again under any name; "
     "`realm validate FILE` checks it without queueing it."
 )
 
-ABOUT_THE_FILE = ("schema_id", "rows", "content_hash", "size_bytes")
-
-
-def rejection_of(data_file: Path) -> Path:
-    return data_file.with_name(data_file.name + REJECTION_SUFFIX)
+ABOUT_THE_FILE = ("schema_id", "format", "recognised_by", "rows", "content_hash", "size_bytes", "container", "tokens")
 
 
 def write_rejection(
@@ -40,29 +37,38 @@ def write_rejection(
         **{key: verdict[key] for key in ABOUT_THE_FILE if key in verdict},
         "validators": verdict["validators"],
     }
-    target = rejection_of(data_file_in_failed)
+    target = report_of(data_file_in_failed)
     files.write_json(target, report, durable=True)
     return target
 
 
 def describe_verdict(verdict: Mapping[str, Any]) -> list[str]:
-    """The verdict in lines for people, the judgement first."""
+    """The verdict in lines for people, the judgement first and the shape of the file last, where it is known."""
     rows = _count(verdict["rows"], "row")
     warnings = _count(verdict["total_warnings"], "warning")
     if verdict["accepted"]:
         first = f"accepted: {rows} of {verdict['schema_id']}, {warnings}"
     else:
         first = f"rejected: {_count(verdict['total_errors'], 'error')} and {warnings} in {rows}"
+    container = verdict.get("container")
     return [
-        first,
-        *_describe(verdict["errors"], verdict["total_errors"], ""),
-        *_describe(verdict["warnings"], verdict["total_warnings"], "warning: "),
+        f"{first}, read from {describe_kind(container['kind'])}" if container else first,
+        *describe_findings(verdict["errors"], verdict["total_errors"]),
+        *describe_findings(verdict["warnings"], verdict["total_warnings"], "warning: "),
+        *_describe_shape(verdict),
     ]
 
 
-def _describe(findings: list[dict[str, Any]], total: int, prefix: str) -> Iterator[str]:
+def _describe_shape(verdict: Mapping[str, Any]) -> list[str]:
+    shape = verdict.get("format")
+    return [f"recognised as {shape} by {verdict['recognised_by']}"] if shape and verdict["schema_id"] else []
+
+
+def describe_findings(findings: list[dict[str, Any]], total: int, prefix: str = "") -> Iterator[str]:
+    """A line for each of the findings that were kept, and one for those that were only counted."""
     for finding in findings:
         place = [f"line {finding['line']}"] if finding["line"] is not None else []
+        place += [f"item {finding['item']}"] if finding.get("item") is not None else []
         place += [finding["field"]] if finding["field"] else []
         yield f"{prefix}{', '.join(place)}{': ' if place else ''}{finding['message']}"
     if total > len(findings):

@@ -1,21 +1,39 @@
-"""Gate 1, the ScrollInspector: the file as a whole, which quest spec it follows, and the columns of its rows."""
+"""Gate 1, the ScrollInspector: the file as a whole, its shape and quest spec, and the columns of its rows."""
 
 from __future__ import annotations
 
 import os
 import stat
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from arena.gatekeepers.findings import Findings
-from arena.gatekeepers.quest_specs import QuestSpec, describe_columns, is_header, resolve_schema, schema_id_in
+from arena.gatekeepers.findings import Finding, Findings
+from arena.gatekeepers.quest_specs import (
+    BOOKKEEPING_COLUMNS,
+    DEFAULT_SPEC_ID,
+    SPECS,
+    QuestSpec,
+    may_be_header,
+    schema_id_in,
+)
+from arena.gatekeepers.recognition import (
+    Recognition,
+    describe_columns,
+    has_data,
+    recognise,
+    recognise_declared,
+    recognise_judged,
+)
 from core.errors import InvalidInput
 
 MAX_FILE_BYTES = 10 * 1024**3
 """Larger files are refused (spec 1.2, daemon gate)."""
 
 MOST_STRANGE_COLUMNS = 20
-"""Unknown column names that are told, once each; further ones are ignored in silence."""
+"""Unknown column names that are told; further ones are ignored in silence."""
+MOST_IGNORED = 20
+"""Places inside of messages that are told to be ignored, once each."""
 
 MAGIC = (
     (b"\x1f\x8b", "gzip data"),
@@ -32,13 +50,20 @@ class ScrollInspector:
 
     def __init__(self, declared_schema: object, findings: Findings) -> None:
         """`declared_schema` is the sidecar's `schema_id`; it wins over the header row."""
+        self.recognition: Recognition | None = None
+        """The verdict on the file's shape; None until its first object row, and for a shape that is not known."""
         self.spec: QuestSpec | None = None
+        """The spec that the rows so far follow."""
         self.header: dict[str, Any] | None = None
         self._declared = declared_schema
+        self._declared_in: int | None = None
+        """Line of the header row that declares the spec; None when the sidecar does."""
         self._findings = findings
         self._first_row_seen = False
         self._resolved = False
-        self._strange_columns: set[str] = set()
+        self._strange_columns: dict[str, Finding] = {}
+        """Columns that the spec does not know, and where each was seen first."""
+        self._ignored: set[str] = set()
 
     def file_fault(self, info: os.stat_result) -> str | None:
         """Why a file of this kind is not even read; None when it is."""
@@ -62,32 +87,93 @@ class ScrollInspector:
         """Resolve the spec from the first object rows of the file; True when `row` is the header, not data."""
         if not self._first_row_seen:
             self._first_row_seen = True
-            if is_header(row):
+            if may_be_header(row) and not has_data(row):
                 self.header = row
+                if self._declared is None:
+                    self._declared = schema_id_in(row)
+                    self._declared_in = line
                 return True
         if not self._resolved:
             self._resolved = True
-            declared = self._declared if self._declared is not None else schema_id_in(self.header)
-            try:
-                self.spec = resolve_schema(declared, row)
-            except InvalidInput as error:
-                self._findings.error(line, "schema_id" if declared is not None else None, error.message)
+            self._resolve(line, row)
         return False
 
+    def _resolve(self, line: int, row: dict[str, Any]) -> None:
+        try:
+            recognition = recognise(row) if self._declared is None else recognise_declared(self._declared)
+        except InvalidInput as error:
+            if self._declared is None:
+                self._findings.error(line, None, error.message)
+            else:
+                self._findings.error(self._declared_in, "schema_id", error.message)
+            return
+        self._take_for(line, recognition)
+
+    def _take_for(self, line: int, recognition: Recognition) -> None:
+        self.recognition = recognition
+        self.spec = recognition.spec
+        if recognition.spec is None:
+            message = f"recognised as {recognition.format} by {recognition.by}: there is no method for it yet"
+            self._findings.error(line, None, message)
+
+    @property
+    def found_no_shape(self) -> bool:
+        """Whether the first row has no shape that is known; what declares its spec is not asked for one."""
+        return self._resolved and self._declared is None and self.recognition is None
+
+    @property
+    def reading_spec(self) -> QuestSpec | None:
+        """The spec to read rows with: for a chat whose spec nobody declared, the one that knows all of a chat."""
+        return SPECS["openai_chat_v1"] if self.may_grow else self.spec
+
+    @property
+    def may_grow(self) -> bool:
+        """Whether the spec is the default that nobody declared, so that a richer row may still change it."""
+        return self._declared is None and self.spec is not None and self.spec.schema_id == DEFAULT_SPEC_ID
+
+    def grow(self) -> None:
+        """A row has more to it than the default spec reads, so the file follows the richer one."""
+        self.spec = self.reading_spec
+
     def check_columns(self, line: int, row: Mapping[str, Any]) -> bool:
-        """Report missing columns and, once each, unknown ones; True when every required column is there."""
-        assert self.spec is not None
-        schema_id = self.spec.schema_id
-        missing = [column for column in self.spec.required_columns if column not in row]
+        """Report missing columns and note unknown ones; True when every required column is there.
+
+        A row that judges its answer tells what shape the file has: the rows before may only have lacked a judgement.
+        """
+        spec = self.reading_spec
+        assert spec is not None
+        assert self.recognition is not None
+        schema_id = (self.spec or spec).schema_id
+        missing = [column for column in spec.required_columns if column not in row]
         for column in missing:
             found = describe_columns(row)
-            self._findings.error(line, column, f"the column {column!r} of {schema_id} is missing; found {found}")
-        for column in sorted(row.keys() - self.spec.columns) if not missing else ():
-            self.note_ignored(line, column, f"{schema_id} has no column {column!r:.60}: it is ignored")
-        return not missing
+            message = f"the column {column!r} of {schema_id} is missing; found {found}"
+            if has_data(row):
+                message += f"; the file was recognised as {self.recognition.format}, and must hold that shape only"
+            self._findings.error(line, column, message)
+        if missing or row.keys() <= spec.columns:
+            return not missing
+        if self._declared is None and spec.kind != "completion" and (judged := recognise_judged(row)):
+            self._take_for(line, judged)
+            return False
+        for column in sorted(row.keys() - spec.columns - self._strange_columns.keys()):
+            if column.lower() not in BOOKKEEPING_COLUMNS and len(self._strange_columns) < MOST_STRANGE_COLUMNS:
+                self._strange_columns[column] = self._findings.finding(line, None, "")
+        return True
+
+    def finish(self) -> None:
+        """Warn of the columns that no row needed, all in one sentence, at the line of the first of them."""
+        if not self._strange_columns or self.spec is None:
+            return
+        names = [repr(name)[:60] for name in self._strange_columns]
+        what = f"the columns {', '.join(names)} are" if len(names) > 1 else f"the column {names[0]} is"
+        message = f"{what} ignored: {self.spec.schema_id} reads no column of that name"
+        column = next(iter(self._strange_columns)) if len(names) == 1 else None
+        first = next(iter(self._strange_columns.values()))
+        self._findings.warn_later(replace(first, field=column and column[:60], message=message))
 
     def note_ignored(self, line: int, place: str, message: str) -> None:
         """Warn of something in the file that the realm does not use, once for each `place`."""
-        if place not in self._strange_columns and len(self._strange_columns) < MOST_STRANGE_COLUMNS:
-            self._strange_columns.add(place)
+        if place not in self._ignored and len(self._ignored) < MOST_IGNORED:
+            self._ignored.add(place)
             self._findings.warn(line, place[:60], message)

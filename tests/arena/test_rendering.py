@@ -11,33 +11,25 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from arena.rendering import RenderedRow, Renderer
 from arena.trainer.seedling import make_seedling
 from core.errors import InvalidInput
-from guild.profiles import get_profile
 from tests.arena.qwen_like import make_qwen_like
+from tests.arena.renderings import (
+    Chat,
+    assert_equals_transformers,
+    assistant,
+    load,
+    load_hf,
+    system,
+    trained_text,
+    user,
+)
 
 RECIPE = {
     "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 2, "head_dim": 8,
     "intermediate_size": 16, "max_position_embeddings": 512,
 }  # fmt: skip
-
-Chat = list[dict[str, Any]]
-
-
-def user(content: str) -> dict[str, Any]:
-    return {"role": "user", "content": content}
-
-
-def assistant(content: str, **fields: Any) -> dict[str, Any]:
-    return {"role": "assistant", "content": content, **fields}
-
-
-def system(content: str) -> dict[str, Any]:
-    return {"role": "system", "content": content}
-
 
 SINGLE_TURNS: dict[str, Chat] = {
     "plain": [user("What is the capital of France?"), assistant("The capital of France is Paris.")],
@@ -71,30 +63,6 @@ def qwen_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module", params=["seedling", "qwen"])
 def model_dir(request: pytest.FixtureRequest, seedling_dir: Path, qwen_dir: Path) -> Path:
     return seedling_dir if request.param == "seedling" else qwen_dir
-
-
-def load(folder: Path, profile: str = "chatml") -> Renderer:
-    return Renderer.load(folder, get_profile(profile))
-
-
-def load_hf(folder: Path, profile: str = "chatml") -> PreTrainedTokenizerBase:
-    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder)
-    if (template := get_profile(profile).chat_template) is not None:
-        tokenizer.chat_template = template
-    return tokenizer
-
-
-def assert_equals_transformers(row: RenderedRow, tokenizer: PreTrainedTokenizerBase, chat: Chat) -> None:
-    assert row.text == tokenizer.apply_chat_template(chat, tokenize=False)
-    assert row.token_ids == tokenizer.apply_chat_template(chat, tokenize=True, return_dict=False)
-
-
-def trained_text(row: RenderedRow, tokenizer: PreTrainedTokenizerBase) -> str:
-    """What the trained tokens alone decode to."""
-    ids = [token for token, trained in zip(row.token_ids, row.trained, strict=True) if trained]
-    text = tokenizer.decode(ids, skip_special_tokens=False)
-    assert isinstance(text, str)
-    return text
 
 
 @pytest.mark.parametrize("profile", ["chatml", "native"])
@@ -251,10 +219,12 @@ def test_a_row_that_cannot_be_rendered_is_named(seedling_dir: Path, row: dict[st
 
 
 @pytest.mark.parametrize("profile", ["chatml", "native"])
-def test_the_prompt_for_generation_equals_that_of_transformers(model_dir: Path, profile: str) -> None:
-    chat = [*THREE_TURNS, user("and now?")]
-    expected = load_hf(model_dir, profile).apply_chat_template(chat, add_generation_prompt=True, return_dict=False)
-    assert load(model_dir, profile).generation_prompt(chat) == expected
+def test_what_stands_before_an_answer_is_what_transformers_asks_with(model_dir: Path, profile: str) -> None:
+    """D4: what is asked at evaluation is what was learned."""
+    chat = [system("Be brief."), user("and now?")]
+    asked = load_hf(model_dir, profile).apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
+    row = load(model_dir, profile).render(messages=[*chat, assistant("then")])
+    assert row.text[: row.target_spans[-1][0]] == asked
 
 
 def test_control_tokens_typed_into_a_message_are_listed(qwen_dir: Path) -> None:
@@ -272,6 +242,13 @@ def test_chatml_is_refused_where_the_tokenizer_does_not_know_it(qwen_dir: Path, 
         load(tmp_path)
     with pytest.raises(InvalidInput, match=r"no chat template.*Use profile chatml"):
         load(tmp_path, "native").render(messages=SINGLE_TURNS["plain"])
+
+
+def test_nobody_is_sent_to_the_profile_that_he_has(qwen_dir: Path) -> None:
+    chat = [user("a"), {"role": "assistant", "content": ["b"]}]
+    with pytest.raises(InvalidInput) as refused:
+        load(qwen_dir).render(messages=chat)
+    assert refused.value.hint == "Correct the chat."
 
 
 def test_special_tokens_that_only_older_side_files_name_are_known(qwen_dir: Path, tmp_path: Path) -> None:

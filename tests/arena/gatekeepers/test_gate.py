@@ -11,9 +11,12 @@ from typing import Any
 import pytest
 from blake3 import blake3
 
+from arena.gatekeepers import gate
 from arena.gatekeepers.gate import VALIDATORS, inspect_file
-from arena.gatekeepers.json_lines import BLOCK_BYTES
-from tests.arena.gatekeepers.scrolls import chat, judge, lines, told
+from arena.gatekeepers.scrolls import measured_source
+from arena.gatekeepers.scrolls.containers import Container, open_container
+from arena.gatekeepers.scrolls.json_lines import BLOCK_BYTES, ByteSource
+from tests.arena.gatekeepers.scroll_making import chat, judge, lines, told
 
 
 @pytest.fixture
@@ -27,6 +30,8 @@ def test_a_good_chat_file_is_accepted_with_its_rows_hash_and_size(scroll: Path) 
     assert verdict == {
         "accepted": True,
         "schema_id": "chat_sft_v1",
+        "format": "OpenAI chat",
+        "recognised_by": "its `messages` of role/content",
         "rows": 3,
         "content_hash": blake3(data).hexdigest(),
         "size_bytes": len(data),
@@ -35,7 +40,9 @@ def test_a_good_chat_file_is_accepted_with_its_rows_hash_and_size(scroll: Path) 
         "warnings": [],
         "total_warnings": 0,
         "header": None,
-        "validators": {"spec_validator": "1.0.0", "data_validator": "1.0.0"},
+        "container": None,
+        "incomplete": False,
+        "validators": {"spec_validator": "1.1.0", "data_validator": "1.1.0"},
     }
 
 
@@ -97,7 +104,15 @@ def test_a_file_without_rows_is_rejected(scroll: Path, data: bytes, reason: str)
         (chat(tags=json.loads("[" * 63 + "]" * 63)), None, None),
         (chat(tags=json.loads("[" * 64 + "]" * 64)), None, "nested deeper than 64 levels"),
         (b'{"a":' * 2000 + b"1" + b"}" * 2000, None, "nested deeper than 64 levels"),
-        (b'{"messages": [], "messages": []}', None, "the key 'messages' stands twice"),
+        (b'{"messages": [], "messages": []}', "messages", "the key 'messages' stands twice"),
+        (
+            b'{"messages": [{"role": "user", "content": "a", "content": "b"}, {"role": "assistant", "content": "c"}]}',
+            "messages[0].content",
+            "the key 'content' stands twice",
+        ),
+        (b'{"messages": [{"content": "\\ud83d"}]}', None, "lone surrogate"),
+        (b'{"messages": NaN}', None, "holds NaN (column 14)"),
+        (b'{"messages": [-Infinity]}', None, "holds -Infinity"),
         (b"\xef\xbb\xbf" + json.dumps(chat()).encode(), None, "byte-order mark"),
     ],
 )
@@ -131,18 +146,50 @@ def test_a_completion_without_text_is_rejected(scroll: Path, text: Any, reason: 
 def test_doubtful_rows_are_accepted_with_a_warning(scroll: Path) -> None:
     """C16: blank assistant messages are told."""
     no_user = {"messages": [{"role": "assistant", "content": "hello"}]}
-    verdict = judge(scroll, lines(chat(" \n"), chat(""), no_user))
+    verdict = judge(scroll, lines(chat(" \n"), chat(""), no_user, *[chat()] * 40))
     assert verdict["accepted"]
     assert told(verdict, "warnings") == [(1, "messages[1].content"), (2, "messages[1].content"), (3, "messages")]
     assert told(judge(scroll, lines({"text": " "})), "warnings") == [(1, "text")]
 
 
+@pytest.mark.parametrize("others", [94, 95], ids=["above 5 %", "5 %"])
+@pytest.mark.parametrize("turns", [1, 40], ids=["one block", "many blocks"])
+def test_a_file_with_too_many_blank_answers_is_refused(scroll: Path, others: int, turns: int) -> None:
+    """C16: 15 % of the assistant messages were blank, and were learned."""
+    whole = {"messages": chat("so it is", "is it so?")["messages"] * turns}
+    verdict = judge(scroll, lines(*[chat(" ")] * 5 * turns, *[whole] * others))
+    assert verdict["total_warnings"] == 5 * turns
+    assert verdict["accepted"] == (others == 95)
+    if not verdict["accepted"]:
+        answers = 99 * turns
+        assert told(verdict) == [(None, None)]
+        assert f"{5 * turns} of {answers} answers say nothing but white space (5.1%)" in verdict["errors"][0]["message"]
+
+
 def test_what_is_ignored_is_told_once_per_name(scroll: Path) -> None:
-    weighted = {"role": "user", "content": "hi", "weight": 0}
-    row = {"messages": [weighted, *chat()["messages"]], "id": 5}
+    named = {"role": "user", "content": "hi", "name": "Ann"}
+    row = {"messages": [named, *chat()["messages"]], "mood": 5}
     verdict = judge(scroll, lines(chat(), *[row] * 9))
+    assert (verdict["accepted"], verdict["schema_id"]) == (True, "chat_sft_v1")
+    assert told(verdict, "warnings") == [(2, "messages[].name"), (2, "mood")]
+
+
+def test_unknown_columns_are_told_in_one_warning_and_bookkeeping_in_none(scroll: Path) -> None:
+    books = {"id": 5, "source": "x", "dataset": "y", "idx": 1, "conversation_id": "z", "Language": "en"}
+    silent = judge(scroll, lines(chat(), *[chat(**books)] * 3))
+    assert (silent["accepted"], silent["warnings"]) == (True, [])
+    verdict = judge(scroll, lines(chat(), chat(mood=1, **books), *[chat(mood=2, context="c")] * 3))
+    message = "the columns 'mood', 'context' are ignored: chat_sft_v1 reads no column of that name"
+    assert verdict["warnings"] == [{"line": 2, "field": None, "message": message}]
+    many = judge(scroll, lines(chat(**{f"strange{number}": 1 for number in range(50)})))
+    assert (many["total_warnings"], many["warnings"][0]["message"].count("strange")) == (1, 20)
+
+
+def test_columns_of_a_list_are_told_with_the_item_that_had_them_first(scroll: Path) -> None:
+    """The place of an item is only known while it is read."""
+    verdict = judge(scroll, json.dumps([chat(), chat(mood=1), *[chat(), chat(context=1)] * 5000], indent=1).encode())
     assert verdict["accepted"]
-    assert told(verdict, "warnings") == [(2, "id"), (2, "messages[].weight")]
+    assert [(told["line"], told["item"]) for told in verdict["warnings"]] == [(14, 2)]
 
 
 def test_only_the_first_hundred_errors_are_kept_but_all_are_counted(scroll: Path) -> None:
@@ -184,7 +231,7 @@ def test_an_unknown_schema_is_refused_naming_the_known_ones(scroll: Path, where:
     verdict = judge(scroll, lines(declared, chat()))
     assert not verdict["accepted"]
     assert verdict["schema_id"] is None
-    assert told(verdict) == [(2, "schema_id")]
+    assert told(verdict) == [(1 if where == "header" else None, "schema_id")]
     for known in ("chat_sft_v9", "chat_sft_v1", "syllo_v1", "completion_v1"):
         assert known in verdict["errors"][0]["message"]
 
@@ -192,9 +239,7 @@ def test_an_unknown_schema_is_refused_naming_the_known_ones(scroll: Path, where:
 @pytest.mark.parametrize(
     ("row", "shape"),
     [
-        ({"conversations": []}, "ShareGPT"),
-        ({"instruction": "a", "input": "", "output": "b"}, "Alpaca"),
-        ({"prompt": "a", "completion": "b"}, "prompt/completion"),
+        ({"chosen": "a", "rejected": "b"}, "preference pairs"),
         ({"foo": 1}, "'foo'"),
         ({}, "no columns"),
     ],
@@ -209,7 +254,7 @@ def test_an_unknown_shape_is_refused_once_and_by_its_name(scroll: Path, row: dic
 @pytest.mark.parametrize(
     ("data", "what"),
     [
-        (b"\x1f\x8b\x08\x00" + bytes(100), "gzip"),
+        (b"PK\x03\x04" + bytes(100), "zip archive"),
         ("[1]\n".encode("utf-16"), "UTF-16"),
         (os.urandom(64).replace(b"\n", b"") + b"\0" + lines(chat()), "binary"),
         (lines(chat(), b"\xff\xfe\x00"), "binary"),
@@ -300,3 +345,22 @@ def test_a_corrected_file_of_a_rejected_name_is_accepted(scroll: Path) -> None:
     for _ in range(4):
         assert not judge(scroll, b"{\n")["accepted"]
     assert judge(scroll, lines(chat()))["accepted"]
+
+
+def test_a_file_that_grows_beyond_the_limit_while_it_is_read_changed_meanwhile(
+    scroll: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was called a decompression bomb, and then the gates failed on it."""
+
+    def grow_and_open(source: ByteSource, name: str) -> Container:
+        with scroll.open("ab") as stream:
+            stream.write(lines(chat()) * 20)
+        return open_container(source, name)
+
+    scroll.write_bytes(lines(chat()))
+    monkeypatch.setattr(measured_source, "MAX_FILE_BYTES", 2 * scroll.stat().st_size)
+    monkeypatch.setattr(gate, "open_container", grow_and_open)
+    verdict = inspect_file(str(scroll))
+    assert [error["message"] for error in verdict["errors"]] == [
+        "the file changed while it was being read; drop it again once it is whole"
+    ]

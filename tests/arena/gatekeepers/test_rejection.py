@@ -11,7 +11,7 @@ import pytest
 
 from arena.gatekeepers.rejection import describe_verdict, write_rejection
 from core.files import Files
-from tests.arena.gatekeepers.scrolls import chat, judge, lines
+from tests.arena.gatekeepers.scroll_making import chat, judge, lines
 
 NOW = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
 
@@ -26,9 +26,10 @@ def test_the_report_beside_the_file_says_what_where_and_what_to_do(tmp_path: Pat
     assert report["rejected_at"] == "2026-11-21T09:30:00+00:00"
     assert [(reason["line"], reason["field"]) for reason in report["reasons"]] == [(2, None), (3, "messages")]
     assert report["total_reasons"] == 2
-    assert report["validators"] == {"spec_validator": "1.0.0", "data_validator": "1.0.0"}
+    assert report["validators"] == {"spec_validator": "1.1.0", "data_validator": "1.1.0"}
     assert "inbox/" in report["hint"]
     assert report["content_hash"] == verdict["content_hash"]
+    assert (report["format"], report["recognised_by"]) == ("OpenAI chat", "its `messages` of role/content")
 
 
 def test_a_refusal_without_facts_about_the_file_is_reported_too(tmp_path: Path) -> None:
@@ -52,12 +53,13 @@ def test_a_full_disk_leaves_no_half_report(tmp_path: Path) -> None:
 
 
 def test_a_verdict_reads_as_lines_for_people(tmp_path: Path) -> None:
-    verdict = judge(tmp_path / "x.jsonl", lines(*[{"messages": []}] * 102, b"{", chat(" ")))
+    verdict = judge(tmp_path / "x.jsonl", lines(*[{"messages": []}] * 102, b"{", chat(" "), *[chat()] * 19))
     told = describe_verdict(verdict)
-    assert told[0] == "rejected: 103 errors and 1 warning in 104 rows"
+    assert told[0] == "rejected: 103 errors and 1 warning in 123 rows"
     assert told[1] == "line 1, messages: 'messages' must be a list with at least one message, found an empty list"
     assert told[101] == "… and 3 more"
     assert told[102].startswith("warning: line 104, messages[1].content: ")
     assert describe_verdict(judge(tmp_path / "x.jsonl", lines(chat()))) == [
-        "accepted: 1 row of chat_sft_v1, 0 warnings"
+        "accepted: 1 row of chat_sft_v1, 0 warnings",
+        "recognised as OpenAI chat by its `messages` of role/content",
     ]

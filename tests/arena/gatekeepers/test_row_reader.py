@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from arena.gatekeepers.gate import inspect_file
 from arena.gatekeepers.row_reader import Row, read_rows
 from core.errors import InvalidInput
-from tests.arena.gatekeepers.scrolls import chat, judge, lines
+from tests.arena.gatekeepers.scroll_making import chat, judge, lines
 
 
 def test_rows_come_with_their_line_and_without_header_and_blank_lines(tmp_path: Path) -> None:
@@ -24,6 +24,16 @@ def test_rows_come_with_their_line_and_without_header_and_blank_lines(tmp_path: 
         Row(3, chat("7")["messages"], None, "Be short."),
         Row(5, [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "ho"}], None, None),
     ]
+
+
+def test_a_spec_reads_for_ever_what_it_read_when_the_journal_was_written(tmp_path: Path) -> None:
+    """DESIGN law 3: quests are replayed by their schema_id; what chat_sft_v1 ignored then, it ignores now."""
+    file = tmp_path / "x.jsonl"
+    question, answer = chat()["messages"]
+    more = {"weight": 0, "train": False, "tool_calls": [{"name": "f", "arguments": {}}], "reasoning_content": "hm"}
+    file.write_bytes(lines({"messages": [{**question, "name": "Ann"}, {**answer, **more}], "tools": [{"name": "f"}]}))
+    assert list(read_rows(file, "chat_sft_v1")) == [Row(1, chat()["messages"], None, None)]
+    assert list(read_rows(file, "syllo_v1")) == [Row(1, chat()["messages"], None, None)]
 
 
 def test_only_specs_with_a_system_prompt_column_have_one(tmp_path: Path) -> None:

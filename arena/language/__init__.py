@@ -1,0 +1,1 @@
+"""What a model directory says about its tokenizer and chat template, read without torch."""

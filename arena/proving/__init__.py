@@ -1,0 +1,1 @@
+"""Proving waiting quests at level STANDARD, ahead of their claim."""
