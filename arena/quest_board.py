@@ -10,32 +10,33 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from arena.lanes.moves import LaneMover, body_of, fit_name, foreign_keys
-from arena.lanes.reading import (
-    DATA_SUFFIX,
-    LaneReader,
-    content_hash,
-    lineage_beside,
-    stamp_of,
-)
+from arena.lanes.admission import Admission, admit_all, copy_ahead
+from arena.lanes.moves import LaneMover, Move, body_of, fit_name, foreign_keys, quest_of
+from arena.lanes.reading import DATA_SUFFIX, LaneReader, content_hash, stamp_of
+from arena.lanes.retention import Ended, LaneBudget, surplus
 from arena.lanes.sweep import LaneSweep, SweepReport
 from arena.lanes.views import counts, listing, queue_metadata, queue_view
+from arena.quest_names import is_quest_name
 from arena.quests import QUEST_ID, Quest, QuestRecord, Strike, new_quest_id
 from core.errors import Conflict, InvalidInput, NotFound
-from core.files import DISK, Files, same_file
+from core.files import DISK, Files
 from core.paths import LANES, PRIORITIES, RealmPaths
 
 logger = logging.getLogger(__name__)
 
 KEPT_STRIKES = 20
 """Strikes remembered per quest; three in a row at one place withdraw it."""
+
+MOVED_TOGETHER = 32
+"""Quests that are sealed without letting others to the board in between."""
 
 SEARCH_ORDER = ("processing", "awaiting_seal", *PRIORITIES, "failed", "recently_completed")
 
@@ -48,7 +49,7 @@ class QuestBoard:
         self._files = files
         self._lock = threading.RLock()
         self._lanes = LaneReader(paths)
-        self._mover = LaneMover(paths, files)
+        self._mover = LaneMover(paths, files, self._lanes)
         self._covered: set[str] = set()
         """Ids of sealed quests whose move failed."""
         self._sweep = LaneSweep(paths, self._lanes, self._mover)
@@ -61,59 +62,49 @@ class QuestBoard:
         A taken name gets `_2`, `_3` … Keys of a sidecar dropped beside the source are kept as lineage. A source that
         lies in `lane` already (put there by hand, then checked) stays where it is. Raises `NotFound` when it is gone.
         """
-        if lane not in (*PRIORITIES, "failed"):
-            raise InvalidInput(f"A quest cannot be admitted into {lane!r}.", hint="Use high, normal, low or failed.")
-        with self._lock:
-            half = self._half_admitted(source)
-            if half is not None:
-                return half
-            lineage = foreign_keys({**lineage_beside(source), **record.lineage})
-            if lane == "failed":
-                outcome = record.outcome or "rejected"
-                record = replace(record, lineage=lineage, outcome=outcome, finished_at=_iso(now))
-            else:
-                record = replace(record, lineage=lineage, priority=lane, outcome=None)
-            if source == self.paths.lane(lane) / source.name:
-                self._mover.write(source, body_of(record))
-                return Quest(source, record)
-            return self._relocate(source, lane, fit_name(name), record)
+        (admitted,) = self.admit_all([Admission(source, record, lane, name)], now=now)
+        if isinstance(admitted, Exception):
+            raise admitted
+        return admitted
 
-    def _half_admitted(self, source: Path) -> Quest | None:
-        """The quest that an interrupted `admit` of this very source left under both names, with the move finished."""
+    def admit_all(self, admissions: Sequence[Admission], *, now: datetime) -> list[Quest | NotFound | OSError]:
+        """`admit` for several files at a fraction of the disk's work; each gets its quest, or why it stays."""
+        copied = [copy_ahead(admission, self.paths, self._files) for admission in admissions]
         try:
-            if source.lstat().st_nlink < 2:
-                return None
-        except OSError as error:
-            raise NotFound(f"{source} is gone.") from error
-        for lane in (*PRIORITIES, "failed"):
-            for file in self._lanes.files(lane):
-                mark = self._lanes.mark(file.path) if same_file(file.path, source) else None
-                if mark is not None and mark.source == source and mark.quest_id is None:
-                    self._files.unlink(source)
-                    self._mover.finish(source, file.path, self._mover.read_body(file.path))
-                    record = self._lanes.record(file.path)
-                    return Quest(file.path, record) if record else None
-        return None
+            with self._lock:
+                return admit_all(copied, self._lanes, self._mover, now=now)
+        finally:
+            for before, after in zip(admissions, copied, strict=True):
+                if isinstance(after, Admission) and after.unpacked is not None and before.unpacked is None:
+                    with suppress(OSError):  # it goes with its move; of what stays, the next try makes another copy
+                        self._files.unlink(after.unpacked.path)
 
     # --- out --------------------------------------------------------------------------------------------
 
     def next_waiting(self) -> Quest | None:
-        """high → normal → low, oldest first by (mtime, name). Files without a valid record are no quests (law 6)."""
+        """The first of `waiting`."""
+        return next(iter(self.waiting(1)), None)
+
+    def waiting(self, at_most: int) -> list[Quest]:
+        """What will be claimed next: high → normal → low, oldest first by (mtime, name).
+
+        Files without a valid record are no quests (law 6).
+        """
         with self._lock:
-            for lane in PRIORITIES:
-                for quest in self._lanes.quests(lane):
-                    if quest.record.outcome is None:
-                        return quest
-            return None
+            open_quests = (
+                quest for lane in PRIORITIES for quest in self._lanes.quests(lane) if quest.record.outcome is None
+            )
+            return list(islice(open_quests, at_most))
 
     def processing(self) -> Quest | None:
         """The claimed quest. Should several lie there by hand: one that has been claimed before, else the oldest."""
         with self._lock:
             return self._sweep.running()
 
-    def claim(self, quest: Quest) -> Quest:
+    def claim(self, quest: Quest, proof: dict[str, Any] | None = None) -> Quest:
         """Move a waiting quest into `processing/`; raises `Conflict` when that is occupied or the file was changed.
 
+        `proof` is what the gate before training found; written down with the move, it costs no write of its own.
         A file changed since it passed the gates loses its record and is reported as an orphan by the next sweep.
         """
         found = _hash_or_none(quest.path)
@@ -128,11 +119,16 @@ class QuestBoard:
             if found != record.content_hash:
                 self._mover.write(quest.path, foreign_keys(record.lineage))
                 raise Conflict(f"{quest.name} was changed after it had passed the gates.", quest=quest.quest_id)
-            claimed = self._relocate(
-                quest.path, "processing", quest.name, replace(record, attempts=record.attempts + 1)
-            )
+            record = replace(record, attempts=record.attempts + 1).proven(proof)
+            claimed = self._relocate(quest.path, "processing", quest.name, record)
             self._sweep.claimed = claimed.quest_id
             return claimed
+
+    def note_proof(self, quest_id: str, proof: dict[str, Any]) -> Quest:
+        """Write down what the gate before training found in a quest that was not claimed with it."""
+        with self._lock:
+            quest = self._known(quest_id)
+            return self._put(quest, quest.lane, quest.record.proven(proof))
 
     def await_seal(
         self,
@@ -174,35 +170,52 @@ class QuestBoard:
         """
         with self._lock:
             wanted = self._covered.union(quest_ids)
-            self._covered = set()
-            sealed = []
-            for quest in self.quests("awaiting_seal"):
-                if quest.quest_id not in wanted:
-                    continue
-                try:
-                    sealed.append(self._seal(quest, now))
-                except OSError as error:
-                    self._covered.add(quest.quest_id)
-                    logger.warning("%s cannot be sealed yet: %s", quest.path, error, extra={"event": "seal_failed"})
-            return sealed
+            awaiting = {record.quest_id: file.path for file, record in self._lanes.records("awaiting_seal")}
+            paths = [path for quest_id, path in awaiting.items() if quest_id in wanted]
+            self._covered = wanted & awaiting.keys()
+        sealed = []
+        for first in range(0, len(paths), MOVED_TOGETHER):
+            with self._lock:
+                sealed += self._seal_some(paths[first : first + MOVED_TOGETHER], now)
+        return sealed
 
-    def _seal(self, quest: Quest, now: datetime) -> Quest:
-        if quest.record.outcome != "learned":
-            return self._relocate(quest.path, "failed", quest.name, quest.record)
-        stem = fit_name(quest.name).removesuffix(DATA_SUFFIX)
-        name = f"{stem}_{now.astimezone():%Y%m%d_%H%M%S}{DATA_SUFFIX}"
-        return self._relocate(quest.path, "recently_completed", name, quest.record)
+    def _seal_some(self, paths: Sequence[Path], now: datetime) -> list[Quest]:
+        # Read anew: others may have been to the board since the last ones.
+        records = [(path, record) for path in paths if (record := self._lanes.record(path)) is not None]
+        quests = [Quest(path, record) for path, record in records if record.quest_id in self._covered]
+        moves = []
+        for quest in quests:
+            lane, name = "failed", quest.name
+            if quest.record.outcome == "learned":
+                stem = fit_name(name).removesuffix(DATA_SUFFIX)
+                lane, name = "recently_completed", f"{stem}_{now.astimezone():%Y%m%d_%H%M%S}{DATA_SUFFIX}"
+            moves.append(Move(quest.path, self.paths.lane(lane), name, body_of(quest.record)))
+        self._mover.rename_all(moves)
+        sealed = []
+        for move, quest in zip(moves, quests, strict=True):
+            found = quest_of(move, quest.record)
+            if isinstance(found, Quest):
+                sealed.append(found)
+            if isinstance(found, OSError):
+                logger.warning("%s cannot be sealed yet: %s", quest.path, found, extra={"event": "seal_failed"})
+            else:
+                self._covered.discard(quest.quest_id)
+        return sealed
 
-    def fail(self, quest_id: str, *, outcome: str, reason: str, now: datetime) -> Quest:
-        """Move an open quest to `failed/`; one that is there already gets the new outcome."""
+    def fail(
+        self, quest_id: str, *, outcome: str, reason: str, now: datetime, judged_by: Mapping[str, str] | None = None
+    ) -> Quest:
+        """Move an open quest to `failed/`; one that is there already gets the new outcome.
+
+        `judged_by` names the validators that did not let it pass (name to version), where it was they.
+        """
         with self._lock:
             quest = self._known(quest_id)
-            return self._put(
-                quest, "failed", replace(quest.record, outcome=outcome, reason=reason, finished_at=_iso(now))
-            )
+            record = quest.record if judged_by is None else quest.record.judged(judged_by, passed=False)
+            return self._put(quest, "failed", replace(record, outcome=outcome, reason=reason, finished_at=_iso(now)))
 
     def add_strike(self, quest_id: str, strike: Strike) -> Quest:
-        """Note a death of the trainer on this quest (`arena.strikes` decides which are charged)."""
+        """Note a death of the trainer on this quest (`arena.supervision.strikes` decides which are charged)."""
         with self._lock:
             quest = self._known(quest_id)
             record = replace(quest.record, strikes=[*quest.record.strikes, strike][-KEPT_STRIKES:])
@@ -210,33 +223,20 @@ class QuestBoard:
 
     # --- what people ask for ----------------------------------------------------------------------------
 
-    def retry(self, name_or_id: str, priority: str | None = None, *, now: datetime) -> Quest | None:
+    def retry(self, name_or_id: str, *, now: datetime) -> Quest | None:
         """A failed quest waits again, under a new id and without strikes: a retry is a new claim (C5, C6).
 
         What the gates rejected, what was changed since, and files without a record go back into `inbox/` to be
         checked; then the answer is None.
         """
-        _check_priority(priority)
         path, record = self._locate(name_or_id, ("failed",), "has not failed")
         changed = record is None or _hash_or_none(path) != record.content_hash
         with self._lock:
-            lane = priority or (record.priority if record else "normal")
+            lane = record.priority if record else "normal"
             if record is None or changed or record.outcome == "rejected":
                 self.send_to_gates(path, priority=lane)
                 return None
-            fresh = QuestRecord(
-                quest_id=new_quest_id(now),
-                submitted_at=_iso(now),
-                priority=lane,
-                content_hash=record.content_hash,
-                rows=record.rows,
-                schema_id=record.schema_id,
-                original_name=record.original_name,
-                epochs=record.epochs,
-                profile=record.profile,
-                system_prompt=record.system_prompt,
-                lineage={**record.lineage, "retry_of": record.quest_id},
-            )
+            fresh = record.again(new_quest_id(now), lane, now=now)
             return self._relocate(path, lane, path.name, fresh)
 
     def remove(self, name_or_id: str) -> Path:
@@ -264,7 +264,12 @@ class QuestBoard:
             lane = path.parent.name
             folder = self.paths.inbox / (priority or (lane if lane in PRIORITIES else "normal"))
             lineage = foreign_keys(self._mover.read_body(path))
-            return self._rename(path, folder, fit_name(path.name), lineage)
+            try:
+                return self._mover.rename_free(path, folder, fit_name(path.name), lineage)
+            except FileNotFoundError as error:
+                if os.path.lexists(path):
+                    raise
+                raise NotFound(f"{path} is gone.") from error
 
     # --- looking ----------------------------------------------------------------------------------------
 
@@ -314,26 +319,31 @@ class QuestBoard:
         with self._lock:
             return self._sweep.run(hashes, now)
 
-    def forget_completed(self, older_than_days: float, *, now: datetime) -> int:
-        """Delete quests that were completed longer ago than that (A20); returns how many."""
-        limit = now - timedelta(days=older_than_days)
-        forgotten = 0
-        for file in self._lanes_files("recently_completed"):
-            with self._lock:
-                record = self._lanes.record(file)
-                if _finished(record, file) >= limit:
-                    continue
-                with suppress(FileNotFoundError):
-                    self._files.unlink(file)
-                self._mover.drop_sidecar(file)
-                forgotten += 1
-        return forgotten
+    def forget(self, lane: str, budget: LaneBudget, *, now: datetime) -> tuple[list[str], OSError | None]:
+        """Delete what a lane of ended quests may not keep any more (law 9, A20).
+
+        Returns the names, oldest first, and why some others could not be deleted, if so.
+        """
+        with self._lock:
+            files = {file.path: file for file in self._lanes.files(lane)}
+            ended = [
+                Ended(path, _finished(self._lanes.peek(lane, file.name), path), file.size)
+                for path, file in files.items()
+            ]
+        gone, stuck = [], None
+        for quest in surplus(ended, budget, now=now):
+            try:
+                with self._lock:
+                    # Retried and failed once more in between, it is another file under the old name.
+                    if stamp_of(quest.path) == files[quest.path].stamp:
+                        self._files.unlink(quest.path)
+                        gone.append(quest.path.name)
+                        self._mover.drop_sidecar(quest.path)
+            except OSError as error:
+                stuck = error
+        return gone, stuck
 
     # --- inside -----------------------------------------------------------------------------------------
-
-    def _lanes_files(self, lane: str) -> list[Path]:
-        with self._lock:
-            return [file.path for file in self._lanes.files(lane)]
 
     def _put(self, quest: Quest, lane: str, record: QuestRecord) -> Quest:
         """Write `record` and have the quest lie in `lane`."""
@@ -343,19 +353,12 @@ class QuestBoard:
         return self._relocate(quest.path, lane, quest.name, record)
 
     def _relocate(self, source: Path, lane: str, name: str, record: QuestRecord) -> Quest:
-        target = self._rename(source, self.paths.lane(lane), name, body_of(record))
-        logger.info(
-            "%s: %s → %s", record.quest_id, source, target, extra={"event": "quest_moved", "quest_id": record.quest_id}
-        )
-        return Quest(target, record)
-
-    def _rename(self, source: Path, folder: Path, name: str, body: dict[str, Any]) -> Path:
-        try:
-            return self._mover.rename_free(source, folder, name, body)
-        except FileNotFoundError as error:
-            if os.path.lexists(source):
-                raise
-            raise NotFound(f"{source} is gone.") from error
+        move = Move(source, self.paths.lane(lane), name, body_of(record))
+        self._mover.rename_all([move])
+        quest = quest_of(move, record)
+        if isinstance(quest, Exception):
+            raise quest
+        return quest
 
     def _known(self, quest_id: str) -> Quest:
         quest = self.find(quest_id) if QUEST_ID.fullmatch(quest_id) else None
@@ -371,7 +374,7 @@ class QuestBoard:
                     if record is not None and record.quest_id == name_or_id:
                         yield file.path
             return
-        if "/" in name_or_id or "\0" in name_or_id or not name_or_id.endswith(DATA_SUFFIX) or name_or_id[0] == ".":
+        if "/" in name_or_id or "\0" in name_or_id or not is_quest_name(name_or_id) or name_or_id[0] == ".":
             raise InvalidInput(
                 f"{name_or_id!r} is neither a quest id nor the name of a quest file.",
                 hint="`realm quest list` shows both.",
@@ -380,6 +383,12 @@ class QuestBoard:
             path = self.paths.lane(lane) / name_or_id
             if stamp_of(path) is not None:
                 yield path
+        # People know a completed quest by the name under which they dropped it; of several, the newest is meant.
+        for lane in lanes:
+            for file in reversed(self._lanes.files(lane)):
+                record = self._lanes.peek(lane, file.name)
+                if record is not None and file.name != name_or_id == record.original_name:
+                    yield file.path
 
     def _locate(self, name_or_id: str, lanes: Sequence[str], otherwise: str) -> tuple[Path, QuestRecord | None]:
         with self._lock:
@@ -393,8 +402,8 @@ class QuestBoard:
         )
 
 
-def _check_priority(priority: str | None) -> None:
-    if priority is not None and priority not in PRIORITIES:
+def _check_priority(priority: str) -> None:
+    if priority not in PRIORITIES:
         raise InvalidInput(f"There is no priority {priority!r}.", hint="Use high, normal or low.")
 
 

@@ -7,13 +7,15 @@ the realm does not know are kept as they are. It has one writer: the quest board
 from __future__ import annotations
 
 import re
+import reprlib
 import secrets
-from dataclasses import asdict, dataclass, field, fields
-from datetime import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from core.files import DISK, Files, read_json
+from core.files import read_json
 
 SIDECAR_SUFFIX = ".meta.json"
 QUEST_ID = re.compile(r"q_[0-9]{8}_[0-9]{6}_[0-9a-f]{8}")
@@ -65,7 +67,7 @@ class QuestRecord:
     """Claims so far."""
     strikes: list[Strike] = field(default_factory=list)
     outcome: str | None = None
-    """How it ended: learned, skipped, withdrawn, refused or lost; None while it is open."""
+    """How it ended: learned, skipped, withdrawn, refused, lost or rewound; None while it is open."""
     reason: str | None = None
     finished_at: str | None = None
     rows_learned: int | None = None
@@ -75,9 +77,42 @@ class QuestRecord:
     """Global steps of the quest's first and last step."""
     loss_first: float | None = None
     loss_last: float | None = None
+    proof: dict[str, Any] | None = None
+    """What the gate before training found (`arena.proving.assay`): token statistics, and what measured them."""
     lineage: dict[str, Any] = field(default_factory=dict)
     """Every key of the sidecar that is not one of the above, among them the seed's lineage fields."""
 
+    def again(self, quest_id: str, priority: str, *, now: datetime) -> QuestRecord:
+        """The same file as a new quest, without strikes and ends: a retry is a new claim (C5)."""
+        return QuestRecord(
+            quest_id=quest_id,
+            submitted_at=now.astimezone(UTC).isoformat(),
+            priority=priority,
+            content_hash=self.content_hash,
+            rows=self.rows,
+            schema_id=self.schema_id,
+            original_name=self.original_name,
+            epochs=self.epochs,
+            profile=self.profile,
+            system_prompt=self.system_prompt,
+            lineage={**self.lineage, "retry_of": self.quest_id},
+        )
+
+    def judged(self, validators: Mapping[str, str], *, passed: bool) -> QuestRecord:
+        """The record after one more gate: the lineage names its validators, and says whether all let the quest pass."""
+        known = self.lineage.get("validator_versions")
+        versions = {**(known if isinstance(known, dict) else {}), **validators}
+        return replace(self, lineage={**self.lineage, "validator_versions": versions, "validation_passed": passed})
+
+    def proven(self, proof: dict[str, Any] | None) -> QuestRecord:
+        """The record with what the gate before training found; as it is without a proof."""
+        return self if proof is None else replace(self.judged(proof["validators"], passed=True), proof=proof)
+
+
+NAMELESS = QuestRecord(
+    quest_id="", submitted_at="", priority="normal", content_hash="", rows=0, schema_id="", original_name=""
+)
+"""A quest without options: with it, the settings of a quest are those of hero and realm."""
 
 _OWN_FIELDS = [f.name for f in fields(QuestRecord) if f.name != "lineage"]
 
@@ -122,8 +157,30 @@ def read_lineage(data_file: Path) -> dict[str, Any]:
     return raw if isinstance(raw, dict) else {}
 
 
-def write_sidecar(data_file: Path, record: QuestRecord, *, files: Files = DISK) -> None:
-    """Write the record beside `data_file`, durably, in one step."""
-    own = asdict(record)
-    lineage = own.pop("lineage")
-    files.write_json(sidecar_of(data_file), {**lineage, **own}, durable=True)
+OPTION_VALUES = {
+    "epochs": "a whole number from 1 to 1000",
+    "profile": "the name of a profile",
+    "system_prompt": "a text",
+}
+
+
+def dropped_options(lineage: Mapping[str, Any], header: Mapping[str, Any] | None) -> dict[str, Any]:
+    """`epochs`, `profile` and `system_prompt` as a sidecar or else the header row of a dropped file asks for them.
+
+    What cannot be an option is None, as if it were not there.
+    """
+    asked = {**(header or {}), **lineage}
+    epochs, texts = asked.get("epochs"), (asked.get("profile"), asked.get("system_prompt"))
+    profile, prompt = (text if isinstance(text, str) and text else None for text in texts)
+    is_number = isinstance(epochs, int) and not isinstance(epochs, bool) and 1 <= epochs <= 1000
+    return {"epochs": epochs if is_number else None, "profile": profile, "system_prompt": prompt}
+
+
+def ignored_options(lineage: Mapping[str, Any], header: Mapping[str, Any] | None) -> list[str]:
+    """A sentence for each option that was asked for and that `dropped_options` leaves out."""
+    asked, taken = {**(header or {}), **lineage}, dropped_options(lineage, header)
+    return [
+        f"{name} is {reprlib.repr(asked[name])} and not {OPTION_VALUES[name]}: it is ignored"
+        for name, value in taken.items()
+        if value is None and asked.get(name) is not None
+    ]

@@ -1,4 +1,4 @@
-"""Moves a data file and its sidecar from one place to another so that a crash at any point can be finished.
+"""Moves data files and their sidecars from one place to another so that a crash at any point can be finished.
 
     1. the sidecar at the target name, saying `moved_from`       crash: the sweep drops it again
     2. the data file linked under the target name (the commit)   crash: one file under two names, the sweep goes on
@@ -6,25 +6,33 @@
     4. `moved_from` taken out of the sidecar                     crash: an old sidecar without data; the sweep drops it
     5. the old sidecar removed (from the inbox: before 4)
 
+What was unpacked lies under a name that nobody knows; its packed original goes in step 3, before that name, and the
+mark names it too: until 4, whatever of the two is left is removed.
+
 The mark must not outlive the move: a file that someone copies back to the old name later looks like the rest of it.
 
 An error of the disk before the commit undoes what was done; after it, the move stands and the sweep does the rest.
+Several files are taken through each phase together, so that a directory is synced once a phase, not once a file.
 """
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-from arena.lanes.reading import DATA_SUFFIX, MOVED_FROM, OPEN_LANES, REPORT_SUFFIX, names_in, read_raw
-from arena.quests import QuestRecord, sidecar_of
+from arena.lanes.listing import stamp_at
+from arena.lanes.reading import MOVED_FROM, OPEN_LANES, LaneReader, Original, read_raw
+from arena.quest_names import DATA_SUFFIX, report_of, split_name
+from arena.quests import SIDECAR_SUFFIX, Quest, QuestRecord, sidecar_of
 from core.crash_points import crash_point
+from core.errors import NotFound
 from core.files import Files, same_file
 from core.finite import finite
 from core.paths import RealmPaths
@@ -35,114 +43,310 @@ NAME_BYTES = 190
 """Longest data file name: leaves room within 255 bytes for number, seal time, sidecar suffix and temporary names."""
 
 
-class LaneMover:
-    """The only hand that writes into the lanes."""
+@dataclass
+class Move:
+    """One file on its way: into `folder` under `name`, or under `name_2`, `name_3` … when that is taken."""
 
-    def __init__(self, paths: RealmPaths, files: Files) -> None:
+    source: Path
+    folder: Path
+    name: str
+    body: dict[str, Any]
+    """The sidecar that it shall have."""
+    original: Original | None = None
+    """The packed file that `source` was unpacked from; it goes with the move."""
+    target: Path | None = None
+    """Where it goes; kept once it is there, None when it could not be moved."""
+    error: OSError | None = None
+    """Why it stayed where it was."""
+    free_names: Iterator[str] | None = None
+    """Names to be tried, in order."""
+
+    @property
+    def dropped(self) -> Path:
+        """The name under which people know the file."""
+        return self.original.path if self.original else self.source
+
+
+class LaneMover:
+    """The only hand that writes into the lanes; `lanes` is told of every change."""
+
+    def __init__(self, paths: RealmPaths, files: Files, lanes: LaneReader) -> None:
         self.paths = paths
         self.files = files
-
-    def move(self, source: Path, target: Path, body: dict[str, Any]) -> None:
-        """Move the data file with `body` as its new sidecar; raises `FileExistsError` when the name is taken."""
-        target.parent.mkdir(parents=True, exist_ok=True)
-        self.write(target, {**body, MOVED_FROM: self._mark(source)})
-        crash_point("move.sidecar")
-        linked = False
-        try:
-            self.files.link_new(source, target)
-            linked = True
-            crash_point("move.linked")
-            with suppress(FileNotFoundError):
-                self.files.unlink(source)
-        except OSError:
-            self._undo(source, target, linked=linked)
-            raise
-        crash_point("move.unlinked")
-        self.finish(source, target, body)
-
-    def finish(self, source: Path, target: Path, body: dict[str, Any]) -> None:
-        """What follows the commit. Failures are logged: the file is in its place."""
-        try:
-            if source.parent.exists():
-                self.files.fsync_dir(source.parent)
-            # Of a sidecar in the inbox only the mark tells that it belongs to this move.
-            from_inbox = source.is_relative_to(self.paths.inbox)
-            if from_inbox:
-                self.drop_sidecar(source)
-            if body:
-                self.write(target, body)
-            else:
-                self.drop_sidecar(target)
-            if not from_inbox:
-                self.drop_sidecar(source)
-        except OSError as error:
-            logger.warning("%s is moved, tidying up after it failed: %s", target, error, extra={"event": "move_untidy"})
+        self._lanes = lanes
+        self.stuck: set[Path] = set()
+        """Packed files whose admission could neither be finished nor undone: their rows lie in a lane already."""
 
     def rename_free(self, source: Path, folder: Path, name: str, body: dict[str, Any]) -> Path:
-        """Move into `folder` under `name`, or under `name_2`, `name_3` … when that is taken; returns the new path.
+        """Move one file, with `body` as its new sidecar; returns the new path. Raises `OSError`: it stays.
 
         Within the queue a name is taken when any open lane has it, so that later moves can keep it.
         """
-        for candidate in self._free_names(source, folder, name):
-            target = folder / candidate
+        move = Move(source, folder, name, body)
+        self.rename_all([move])
+        if move.target is None:
+            assert move.error is not None
+            raise move.error
+        return move.target
+
+    def rename_all(self, moves: Sequence[Move]) -> None:
+        """Move several files; each ends with a `target` or an `error`. Raises nothing that the disk does."""
+        going = list(moves)
+        while going:
+            going = self._rename_once(going)
+
+    def _rename_once(self, moves: list[Move]) -> list[Move]:
+        """Take all through the phases; returns those whose name was taken in the meantime, to be tried again."""
+        named = self._announce(moves)
+        linked = self._commit(named)
+        again = [move for move in named if isinstance(move.error, FileExistsError)]
+        for move in again:
+            move.error = move.target = None
+        self._leave(linked)
+        self._finish([(move.dropped, _target(move), move.body) for move in linked])
+        return again
+
+    def _announce(self, moves: list[Move]) -> list[Move]:
+        """Phase 1: choose the names and write the sidecars, which keep the names from the next one of the batch."""
+        files = _LateSyncs(self.files)
+        named = []
+        for move in moves:
             try:
-                self.move(source, target, body)
-            except FileExistsError:
+                move.folder.mkdir(parents=True, exist_ok=True)
+                move.free_names = move.free_names or self._free_names(move.source, move.folder, move.name)
+                move.target = move.folder / next(move.free_names)
+                self._write(move.target, {**move.body, MOVED_FROM: self._mark(move)}, files)
+                crash_point("move.sidecar")
+            except OSError as error:
+                self._give_up(move, error, linked=False)
+            else:
+                named.append(move)
+        return self._sync(files, named, linked=False)
+
+    def _commit(self, moves: list[Move]) -> list[Move]:
+        """Phase 2: the data stand durably under their new names, or nothing has changed."""
+        files = _LateSyncs(self.files)
+        linked = []
+        for move in moves:
+            try:
+                files.link_new(move.source, _target(move))
+                crash_point("move.linked")
+            except OSError as error:
+                self._give_up(move, error, linked=False)
+            else:
+                linked.append(move)
+        return self._sync(files, linked, linked=True)
+
+    def _leave(self, linked: list[Move]) -> None:
+        """Phase 3: the old names go. A move whose old name cannot go is undone."""
+        for move in list(linked):
+            try:
+                if move.original is not None:
+                    self._leave_original(move.original)
+                    # Nothing may be undone any more; a name that stays in the folder for unpacking does no harm.
+                    with suppress(OSError):
+                        self.files.unlink(move.source)
+                else:
+                    with suppress(FileNotFoundError):
+                        self.files.unlink(move.source)
+                crash_point("move.unlinked")
+            except OSError as error:
+                self._give_up(move, error, linked=True)
+                linked.remove(move)
+            else:
+                self._lanes.note(move.source)
+                self._lanes.note(_target(move))
+
+    def _leave_original(self, original: Original) -> None:
+        now = stamp_at(original.path)
+        # Without the inode: on some network shares it changes by itself.
+        if now is not None and original.stamp is not None and now[1:] != original.stamp[1:]:
+            raise OSError(errno.ESTALE, "it was changed while it was taken in", str(original.path))
+        with suppress(FileNotFoundError):
+            self.files.unlink(original.path)
+        crash_point("move.original")
+
+    def _sync(self, files: _LateSyncs, moves: list[Move], *, linked: bool) -> list[Move]:
+        """Make a phase durable; on an error of the disk all of it is undone, and nothing is left to go on with."""
+        try:
+            files.settle()
+        except OSError as error:
+            for move in moves:
+                self._give_up(move, error, linked=linked)
+            return []
+        return moves
+
+    def finish(self, source: Path, target: Path, body: dict[str, Any]) -> None:
+        """What follows the commit. Failures are logged: the file is in its place."""
+        self._finish([(source, target, body)])
+
+    def _finish(self, done: list[tuple[Path, Path, dict[str, Any]]]) -> None:
+        """Phases 4 and 5, once it is sure that no old name comes back with a power cut."""
+        gone = {folder for folder in {source.parent for source, _, _ in done} if self._is_synced(folder)}
+        files = _LateSyncs(self.files)
+        for source, target, body in done:
+            if source.parent not in gone:
                 continue
-            return target
-        raise AssertionError("the candidates never end")
+            try:
+                # Of a sidecar in the inbox only the mark tells that it belongs to this move.
+                from_inbox = source.is_relative_to(self.paths.inbox)
+                if from_inbox:
+                    self.drop_sidecar(source)
+                if body:
+                    self._write(target, body, files)
+                else:
+                    self.drop_sidecar(target)
+                if not from_inbox:
+                    self.drop_sidecar(source)
+            except OSError as error:
+                self._tell_untidy(target, error)
+        try:
+            files.settle()
+        except OSError as error:
+            self._tell_untidy(done[0][1].parent, error)
+
+    def _is_synced(self, folder: Path) -> bool:
+        """Sync a folder that files have left; False when the disk refuses, so that their marks must stay."""
+        try:
+            if folder.exists():
+                self.files.fsync_dir(folder)
+        except OSError as error:
+            self._tell_untidy(folder, error)
+            return False
+        return True
+
+    def _tell_untidy(self, where: Path, error: OSError) -> None:
+        logger.warning("tidying up after a move failed: %s: %s", where, error, extra={"event": "move_untidy"})
 
     def write(self, data_file: Path, body: dict[str, Any]) -> None:
         """Write a sidecar, durably and in one step."""
-        self.files.write_json(sidecar_of(data_file), finite(body), durable=True)
+        self._write(data_file, body, self.files)
+
+    def _write(self, data_file: Path, body: dict[str, Any], files: Files) -> None:
+        try:
+            files.write_json(sidecar_of(data_file), finite(body), durable=True)
+        finally:
+            self._lanes.note(data_file)
 
     def drop_sidecar(self, data_file: Path) -> None:
         """Remove a sidecar and a rejection report, if they are there."""
-        for path in (sidecar_of(data_file), report_of(data_file)):
-            with suppress(FileNotFoundError, IsADirectoryError):
-                self.files.unlink(path)
+        try:
+            for path in (sidecar_of(data_file), report_of(data_file)):
+                with suppress(FileNotFoundError, IsADirectoryError):
+                    self.files.unlink(path)
+        finally:
+            self._lanes.note(data_file)
 
     def read_body(self, data_file: Path) -> dict[str, Any]:
         """The sidecar as it stands, without the mark of a move."""
         return {key: value for key, value in read_raw(data_file).items() if key != MOVED_FROM}
 
-    def _mark(self, source: Path) -> dict[str, str | None]:
+    def _mark(self, move: Move) -> dict[str, Any]:
         """What `LaneReader.mark` reads back. Only in the queue is the id of a sidecar our own word."""
-        in_queue = source.is_relative_to(self.paths.queue)
-        quest_id = read_raw(source).get("quest_id") if in_queue else None
-        place = source.relative_to(self.paths.base) if source.is_relative_to(self.paths.base) else source
-        return {"path": place.as_posix(), "quest_id": quest_id if isinstance(quest_id, str) else None}
+        in_queue = move.source.is_relative_to(self.paths.queue)
+        quest_id = read_raw(move.source).get("quest_id") if in_queue else None
+        mark = {"path": self._place(move.source), "quest_id": quest_id if isinstance(quest_id, str) else None}
+        if move.original is None:
+            return mark
+        original = {"path": self._place(move.original.path), "content_hash": move.original.content_hash}
+        return {**mark, "original": original}
 
-    def _undo(self, source: Path, target: Path, *, linked: bool) -> None:
+    def _place(self, path: Path) -> str:
+        return (path.relative_to(self.paths.base) if path.is_relative_to(self.paths.base) else path).as_posix()
+
+    def _give_up(self, move: Move, error: OSError, *, linked: bool) -> None:
+        """Undo what was done of a move."""
+        target, move.target, move.error = move.target, None, error
+        if target is None:
+            return
         try:
             # Once linked, the target is ours, also when it had to be a copy with an inode of its own.
-            if os.path.lexists(source) and (linked or same_file(source, target)):
+            if os.path.lexists(move.source) and (linked or same_file(move.source, target)):
                 self.files.unlink(target)
             # A file that someone else put there must not find a valid record beside it.
-            self.files.unlink(sidecar_of(target))
-        except OSError as error:
-            logger.warning("the move to %s could not be undone: %s", target, error, extra={"event": "move_stuck"})
+            with suppress(FileNotFoundError):
+                self.files.unlink(sidecar_of(target))
+        except OSError as stuck:
+            logger.warning("the move to %s could not be undone: %s", target, stuck, extra={"event": "move_stuck"})
+            if move.original is not None:
+                self.stuck.add(move.original.path)
+        self._lanes.note(target)
 
     def _free_names(self, source: Path, folder: Path, name: str) -> Iterator[str]:
         folders = [folder]
         if folder.parent == self.paths.queue:
             folders += [self.paths.lane(lane) for lane in OPEN_LANES if lane != folder.name]
-        own = {source, sidecar_of(source)}
-        places = [path for each in folders for path in (each / name, sidecar_of(each / name))]
-        if not any(os.path.lexists(path) for path in places if path not in own):
+        own = {str(source), str(sidecar_of(source))}
+
+        def is_free(candidate: str) -> bool:
+            places = [f"{each}/{candidate}" for each in folders]
+            places += [f"{place}{SIDECAR_SUFFIX}" for place in places]
+            return not any(os.path.lexists(place) for place in places if place not in own)
+
+        if is_free(name):
             yield name
-        names = [names_in(each) for each in folders]
-        taken = frozenset[str]().union(*(each.data | each.sidecars for each in names))
-        stem = name.removesuffix(DATA_SUFFIX)
+        # Of ten thousand files of one name, the last must not look at the disk for each number before its own.
+        names = [self._lanes.names(each.name) for each in folders if each.parent == self.paths.queue]
+        known = [taken for each in names for taken in (each.data, each.sidecars)]
+        stem, suffix = split_name(name)
         for number in count(2):
-            candidate = f"{stem}_{number}{DATA_SUFFIX}"
-            if candidate not in taken:
+            candidate = f"{stem}_{number}{suffix}"
+            if not any(candidate in taken for taken in known) and is_free(candidate):
                 yield candidate
+
+
+class _LateSyncs(Files):
+    """The disk, but for directories: which of them are to be synced is noted, and done once, by `settle`."""
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+        self._folders: set[Path] = set()
+
+    def fsync(self, fd: int) -> None:
+        self._files.fsync(fd)
+
+    def replace(self, source: Path, target: Path) -> None:
+        self._files.replace(source, target)
+
+    def link(self, source: Path, target: Path) -> None:
+        self._files.link(source, target)
+
+    def unlink(self, path: Path) -> None:
+        self._files.unlink(path)
+
+    def write(self, fd: int, data: bytes) -> None:
+        self._files.write(fd, data)
+
+    def fsync_dir(self, folder: Path) -> None:
+        self._folders.add(folder)
+
+    def settle(self) -> None:
+        """Make everything since the beginning durable."""
+        for folder in self._folders:
+            self._files.fsync_dir(folder)
+
+
+def _target(move: Move) -> Path:
+    assert move.target is not None, "this move has no name yet"
+    return move.target
+
+
+def quest_of(move: Move, record: QuestRecord) -> Quest | NotFound | OSError:
+    """What came of a move: the quest in its new place, or why it stays."""
+    if move.target is None:
+        gone = isinstance(move.error, FileNotFoundError) and not os.path.lexists(move.dropped)
+        return NotFound(f"{move.dropped} is gone.") if gone or move.error is None else move.error
+    logger.info(
+        "%s: %s → %s", record.quest_id, move.dropped, move.target,
+        extra={"event": "quest_moved", "quest_id": record.quest_id},
+    )  # fmt: skip
+    return Quest(move.target, record)
 
 
 def body_of(record: QuestRecord) -> dict[str, Any]:
     """The sidecar of a record; lineage never overrides a field of the realm."""
-    own = asdict(record)
+    # Not asdict() of the whole: copying deeply takes longer than all moves of a quest together.
+    own = {**vars(record), "strikes": [asdict(strike) for strike in record.strikes]}
     lineage: dict[str, Any] = own.pop("lineage")
     return {**own, **foreign_keys(lineage)}
 
@@ -156,13 +360,9 @@ def foreign_keys(lineage: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def report_of(data_file: Path) -> Path:
-    """The rejection report beside a file in `failed/`."""
-    return data_file.with_name(data_file.name + REPORT_SUFFIX)
-
-
 def fit_name(name: str) -> str:
     """A name that all file systems and terminals take: no control signs or broken bytes, and short enough."""
-    stem = "".join(sign if sign.isprintable() and sign != "/" else "_" for sign in name.removesuffix(DATA_SUFFIX))
-    stem = stem.encode()[: NAME_BYTES - len(DATA_SUFFIX)].decode(errors="ignore").lstrip(".")
-    return f"{stem or 'quest'}{DATA_SUFFIX}"
+    stem, suffix = split_name(name)
+    stem = "".join(sign if sign.isprintable() and sign != "/" else "_" for sign in stem)
+    stem = stem.encode()[: NAME_BYTES - len(suffix)].decode(errors="ignore").lstrip(".")
+    return f"{stem or 'quest'}{suffix or DATA_SUFFIX}"

@@ -1,30 +1,36 @@
 """Reads the lanes: which data files lie in each and which quest record belongs to which file.
 
-One scan of a lane costs one `scandir`; records are cached by the identity of their sidecar (inode, size, mtime),
-so that ten thousand waiting files are not read again at every look.
+What lies where is kept by `arena.lanes.listing`; records are cached by the identity of their sidecar (inode, size,
+mtime), so that ten thousand waiting files are not read again at every look.
 """
 
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
-from stat import S_ISREG
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 from blake3 import blake3
 
+from arena.lanes.listing import DataFile, LaneListing, LaneNames, Stamp, scan_folder, stamp_at
+from arena.quest_names import DATA_SUFFIX, REPORT_SUFFIX
 from arena.quests import SIDECAR_SUFFIX, Quest, QuestRecord, read_lineage, read_sidecar, sidecar_of
 from core.finite import finite
 from core.paths import LANES, PRIORITIES, RealmPaths
 
-DATA_SUFFIX = ".jsonl"
-REPORT_SUFFIX = ".rejection.json"
+__all__ = ["DATA_SUFFIX", "REPORT_SUFFIX", "DataFile", "LaneNames", "LaneReader", "Stamp", "scan_folder"]
+
 OPEN_LANES = (*PRIORITIES, "processing", "awaiting_seal")
 """Lanes of quests that are not over; a name is unique among them."""
+
+CLAIMED_LANES = ("processing", "awaiting_seal")
+"""Lanes of quests that the trainer has or had, and no checkpoint covers yet."""
 
 MOVED_FROM = "moved_from"
 """Sidecar key with which a move can be finished after a crash: `{path, quest_id}` of the place the file came from."""
@@ -33,25 +39,15 @@ MAX_DROPPED_SIDECAR = 1 << 20
 MAX_LINEAGE_DEPTH = 50
 """Lineage nested deeper than this is not kept: copying it could exhaust the stack."""
 
-Stamp = tuple[int, int, int]
-"""Identity of one version of a file: inode, size, mtime in ns."""
 
+@dataclass(frozen=True)
+class Original:
+    """A packed file whose rows become a quest in its place."""
 
-class DataFile(NamedTuple):
-    """A `.jsonl` file in a lane; sorts by age, then name. Small, as there may be ten thousand of them."""
-
-    mtime_ns: int
-    name: str
-    stamp: Stamp
-    folder: Path
-
-    @property
-    def path(self) -> Path:
-        return self.folder / self.name
-
-    @property
-    def size(self) -> int:
-        return self.stamp[1]
+    path: Path
+    content_hash: str
+    stamp: Stamp | None = None
+    """Which file of that name it was, where that is known."""
 
 
 @dataclass(frozen=True)
@@ -60,14 +56,12 @@ class Mark:
 
     source: Path
     quest_id: str | None
+    original: Original | None = None
 
-
-@dataclass(frozen=True)
-class LaneNames:
-    """Names in one lane: data files, and the data files that the sidecars there are for."""
-
-    data: frozenset[str]
-    sidecars: frozenset[str]
+    @property
+    def dropped(self) -> Path:
+        """The name under which people knew the file."""
+        return self.original.path if self.original else self.source
 
 
 class LaneReader:
@@ -76,36 +70,60 @@ class LaneReader:
     def __init__(self, paths: RealmPaths) -> None:
         self.paths = paths
         self._folders = {lane: str(paths.lane(lane)) for lane in LANES}
+        self._lanes = {folder: lane for lane, folder in self._folders.items()}
+        self._listings = {lane: LaneListing(paths.lane(lane)) for lane in LANES}
         self._records: dict[str, dict[str, tuple[Stamp, QuestRecord | None]]] = {lane: {} for lane in LANES}
+        self._looked_at: dict[str, set[str]] | None = None
+        """Inside `steady`: names whose sidecars were looked at, by lane."""
 
     def names(self, lane: str) -> LaneNames:
-        """Names only, without a `stat` per file."""
-        return names_in(self.paths.lane(lane))
+        """Names of the data files and of the sidecars."""
+        return self._listings[lane].names()
 
     def files(self, lane: str) -> list[DataFile]:
         """The data files of a lane, oldest first by (mtime, name)."""
-        folder = self.paths.lane(lane)
-        found = []
-        for entry in scan_folder(folder):
-            name = entry.name
-            if name.endswith(DATA_SUFFIX) and name[0] != "." and entry.is_file(follow_symlinks=False):
-                try:
-                    status = entry.stat(follow_symlinks=False)
-                except FileNotFoundError:
-                    continue
-                found.append(DataFile(status.st_mtime_ns, name, _stamp(status), folder))
+        found = self._listings[lane].files()
         cache = self._records[lane]
         if len(cache) > 2 * len(found) + 64:
             present = {file.name for file in found}
             self._records[lane] = {name: cached for name, cached in cache.items() if name in present}
-        return sorted(found)
+        return found
+
+    def note(self, data_file: Path) -> None:
+        """Look again at this data file and its sidecar: the realm itself has just changed them."""
+        folder, name = os.path.split(data_file)
+        lane = self._lanes.get(folder)
+        if lane is not None:
+            self._listings[lane].note(name)
+            self._records[lane].pop(name, None)
+            if self._looked_at is not None:
+                self._looked_at[lane].discard(name)
+
+    @contextmanager
+    def steady(self) -> Iterator[None]:
+        """Look at everything afresh, once: inside, only the realm's own changes count. For one sweep."""
+        for listing in self._listings.values():
+            listing.forget()
+        self._looked_at = {lane: set() for lane in LANES}
+        try:
+            yield
+        finally:
+            self._looked_at = None
 
     def quests(self, lane: str) -> Iterator[Quest]:
         """The quests of a lane, oldest first; files without a record are left out."""
         for file in self.files(lane):
             record = self.record(file.path)
-            if record is not None:
+            # In a large lane a file may have been moved away by hand since the lane was read.
+            if record is not None and os.path.lexists(file.path):
                 yield Quest(file.path, record)
+
+    def records(self, lane: str) -> Iterator[tuple[DataFile, QuestRecord]]:
+        """Like `quests`, without copies: for looking only."""
+        for file in self.files(lane):
+            record = self.peek(lane, file.name)
+            if record is not None:
+                yield file, record
 
     def record(self, data_file: Path) -> QuestRecord | None:
         """A copy of the record beside `data_file`; None without a well-formed one."""
@@ -118,44 +136,54 @@ class LaneReader:
     def peek(self, lane: str, name: str) -> QuestRecord | None:
         """The cached record itself, with the mark of its last move: for looking only."""
         cache = self._records[lane]
-        stamp = _stamp_at(f"{self._folders[lane]}/{name}{SIDECAR_SUFFIX}")
+        cached = cache.get(name)
+        if self._looked_at is not None:
+            if name in self._looked_at[lane]:
+                return cached[1] if cached is not None else None
+            self._looked_at[lane].add(name)
+        stamp = stamp_at(f"{self._folders[lane]}/{name}{SIDECAR_SUFFIX}")
         if stamp is None:
             cache.pop(name, None)
             return None
-        cached = cache.get(name)
         if cached is None or cached[0] != stamp:
             cached = cache[name] = (stamp, read_record(self.paths.lane(lane) / name))
         return cached[1]
 
+    def outcomes(self, lane: str) -> Counter[str | None]:
+        """How the quests of a lane ended, counted; a sidecar edited by hand counts from the next sweep on."""
+        cache = self._records[lane]
+        found: Counter[str | None] = Counter()
+        for file in self.files(lane):
+            cached = cache.get(file.name)
+            record = self.peek(lane, file.name) if cached is None else cached[1]
+            if record is not None:
+                found[record.outcome] += 1
+        return found
+
     def mark(self, data_file: Path) -> Mark | None:
-        """The mark of the last move to `data_file`; only places in `inbox/` and `queue/` count."""
+        """The mark of the last move to `data_file`."""
         record = self.peek(data_file.parent.name, data_file.name) if self.is_in_lane(data_file) else None
         said = (read_raw(data_file) if record is None else record.lineage).get(MOVED_FROM)
-        if not isinstance(said, dict) or not isinstance(said.get("path"), str):
+        if not isinstance(said, dict):
             return None
-        source = self.paths.base / said["path"]
-        inside = any(source.is_relative_to(root) for root in (self.paths.inbox, self.paths.queue))
-        if not inside or ".." in source.parts or "\0" in said["path"] or source == data_file:
+        source = self._place(said.get("path"))
+        if source is None or source == data_file:
             return None
-        quest_id = said.get("quest_id")
-        return Mark(source, quest_id if isinstance(quest_id, str) else None)
+        quest_id, packed, original = said.get("quest_id"), said.get("original"), None
+        if isinstance(packed, dict) and (place := self._place(packed.get("path"))):
+            original = Original(place, str(packed.get("content_hash")))
+        return Mark(source, quest_id if isinstance(quest_id, str) else None, original)
+
+    def _place(self, said: Any) -> Path | None:
+        """The path that a mark names; None unless it lies in `inbox/` or `queue/`."""
+        if not isinstance(said, str) or "\0" in said:
+            return None
+        place = self.paths.base / said
+        inside = any(place.is_relative_to(root) for root in (self.paths.inbox, self.paths.queue))
+        return place if inside and ".." not in place.parts else None
 
     def is_in_lane(self, data_file: Path) -> bool:
         return data_file.parent.parent == self.paths.queue and data_file.parent.name in LANES
-
-
-def names_in(folder: Path) -> LaneNames:
-    """Names of the data files (regular ones, not hidden) and of the sidecars in a folder."""
-    data, sidecars = set(), set()
-    for entry in scan_folder(folder):
-        if entry.name.startswith("."):
-            continue
-        if entry.name.endswith(DATA_SUFFIX):
-            if entry.is_file(follow_symlinks=False):
-                data.add(entry.name)
-        elif entry.name.endswith(DATA_SUFFIX + SIDECAR_SUFFIX):
-            sidecars.add(entry.name.removesuffix(SIDECAR_SUFFIX))
-    return LaneNames(frozenset(data), frozenset(sidecars))
 
 
 def read_record(data_file: Path) -> QuestRecord | None:
@@ -212,25 +240,4 @@ def content_hash(path: Path) -> str:
 
 def stamp_of(path: Path) -> Stamp | None:
     """The stamp of a regular file; None when there is none."""
-    return _stamp_at(str(path))
-
-
-def _stamp_at(path: str) -> Stamp | None:
-    try:
-        status = os.lstat(path)
-    except OSError:
-        return None
-    return _stamp(status) if S_ISREG(status.st_mode) else None
-
-
-def _stamp(status: os.stat_result) -> Stamp:
-    return (status.st_ino, status.st_size, status.st_mtime_ns)
-
-
-def scan_folder(folder: Path) -> list[os.DirEntry[str]]:
-    """All entries of a folder; none when someone deleted it (the next move makes it again)."""
-    try:
-        with os.scandir(folder) as entries:
-            return list(entries)
-    except FileNotFoundError:
-        return []
+    return stamp_at(path)

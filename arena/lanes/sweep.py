@@ -14,8 +14,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from arena.lanes.moves import LaneMover, body_of, foreign_keys, report_of
+from arena.lanes.moves import LaneMover, body_of, foreign_keys
 from arena.lanes.reading import (
     DATA_SUFFIX,
     MOVED_FROM,
@@ -24,9 +25,11 @@ from arena.lanes.reading import (
     LaneReader,
     Mark,
     Stamp,
+    content_hash,
     scan_folder,
     stamp_of,
 )
+from arena.quest_names import is_quest_name, report_of
 from arena.quests import SIDECAR_SUFFIX, Quest, QuestRecord, sidecar_of
 from core.files import same_file
 from core.paths import LANES, PRIORITIES, RealmPaths
@@ -41,7 +44,7 @@ COARSEST_TIME_NS = 2_000_000_000
 """FAT keeps times to two seconds, so a copy onto it differs by that much."""
 
 LEFTOVER = re.compile(r"\..+\.[0-9a-f]{8}\.(tmp|part)")
-"""Temporary names of `core.files` and `arena.quest_drop`; a copy that is still written to stays young."""
+"""Temporary names of `core.files` and `arena.doorstep.quest_drop`; a copy that is still written to stays young."""
 
 SEALED_NAME = re.compile(r"(.+)_[0-9]{8}_[0-9]{6}(_[0-9]+)?\.jsonl")
 
@@ -51,10 +54,6 @@ class Orphan:
     """A data file in a lane that no valid, open record belongs to: to be sent to the gates (law 6, C9)."""
 
     path: Path
-
-    @property
-    def lane(self) -> str:
-        return self.path.parent.name
 
 
 @dataclass
@@ -99,14 +98,15 @@ class LaneSweep:
             stamp = stamp_of(path)
             if stamp is not None and value is not None:
                 self._hashes[path] = (stamp, value)
-        self._drop_leftovers(now)
-        self._finish_half_moves(report)
-        self._part_twins(report)
-        self._reunite(report)
-        self._follow_hands(report, now)
-        self._report_orphans(report, now)
-        self._tell_oddities(report)
-        self._drop_lost_sidecars(report, now)
+        with self.lanes.steady():
+            self._drop_leftovers(now)
+            self._finish_half_moves(report)
+            self._part_twins(report)
+            self._reunite(report)
+            self._follow_hands(report, now)
+            self._report_orphans(report, now)
+            self._tell_oddities(report)
+            self._drop_lost_sidecars(report, now)
         return report
 
     # --- half moves -------------------------------------------------------------------------------------
@@ -117,23 +117,35 @@ class LaneSweep:
             if mark is None:
                 continue
             source, body, lane = mark.source, self.mover.read_body(target), target.parent.name
+            name = mark.dropped.name
             there, here = stamp_of(source), stamp_of(target)
             if here is None:
                 if there is not None:
                     self.mover.drop_sidecar(target)
-                    report.notes.append(f"{source.name}: a move to {lane}/ had not begun; it stays")
+                    report.notes.append(f"{name}: a move to {lane}/ had not begun; it stays")
             elif there is None:
-                self.mover.finish(source, target, body)
+                self._complete(mark, target, body)
             elif same_file(source, target) or _is_copy_of_ours(source, there, target, here):
                 self.mover.files.unlink(source)
-                self.mover.finish(source, target, body)
+                self._complete(mark, target, body)
                 report.notes.append(f"{target.name}: a move to {lane}/ that was cut off is finished")
             else:
                 # A copy across file systems claims the name with an empty file before the data arrive.
                 if here[1] == 0:
                     self.mover.files.unlink(target)
                 self.mover.drop_sidecar(target)
-                report.notes.append(f"{source.name}: a move to {lane}/ failed; it stays")
+                report.notes.append(f"{name}: a move to {lane}/ failed; it stays")
+
+    def _complete(self, mark: Mark, target: Path, body: dict[str, Any]) -> None:
+        """Do what is left to do of a move whose data lie at `target`."""
+        packed = mark.original
+        if packed is not None and stamp_of(packed.path) is not None:
+            # The same bytes under the same name: nobody has dropped another file there since.
+            if content_hash(packed.path) != packed.content_hash:
+                self.mover.finish(mark.source, target, body)
+                return
+            self.mover.files.unlink(packed.path)
+        self.mover.finish(mark.dropped, target, body)
 
     def _move_under_way(self, target: Path) -> Mark | None:
         """The mark of a move to `target` that may not be complete; None for a mark that means nothing any more."""
@@ -158,17 +170,14 @@ class LaneSweep:
                 yield self.paths.lane("recently_completed") / name
         for folder, _, names in os.walk(self.paths.inbox):
             for name in names:
-                if name.endswith(DATA_SUFFIX + SIDECAR_SUFFIX):
+                if name.endswith(SIDECAR_SUFFIX) and is_quest_name(name.removesuffix(SIDECAR_SUFFIX)):
                     yield Path(folder) / name.removesuffix(SIDECAR_SUFFIX)
 
     def _part_twins(self, report: SweepReport) -> None:
         """A quest copied by hand with its sidecar: the copy nearest to being trained keeps the identity."""
         seen: set[str] = set()
         for lane in ("processing", "awaiting_seal", "failed", *PRIORITIES):
-            for file in self.lanes.files(lane):
-                record = self.lanes.peek(lane, file.name)
-                if record is None:
-                    continue
+            for file, record in self.lanes.records(lane):
                 if record.quest_id in seen:
                     self.mover.write(file.path, foreign_keys(record.lineage))
                     report.notes.append(
@@ -182,7 +191,7 @@ class LaneSweep:
         strays = [path for path in self._strays() if self._known_hash(path)]
         if not strays:
             return
-        owned = {quest.quest_id for lane in (*OPEN_LANES, "failed") for quest in self.lanes.quests(lane)}
+        owned = {record.quest_id for lane in (*OPEN_LANES, "failed") for _, record in self.lanes.records(lane)}
         lost = [(path, record) for path, record in self._lost_sidecars() if record and record.quest_id not in owned]
         for stray in strays:
             found = self._known_hash(stray)
@@ -228,7 +237,7 @@ class LaneSweep:
 
     def _ids_with_data(self) -> set[str]:
         """Quests that have a data file somewhere, and those that are told again under a new id."""
-        records = [quest.record for lane in LANES for quest in self.lanes.quests(lane)]
+        records = [record for lane in LANES for _, record in self.lanes.records(lane)]
         return {record.quest_id for record in records} | {str(record.lineage.get("retry_of")) for record in records}
 
     def _known_hash(self, path: Path) -> str | None:
@@ -261,23 +270,24 @@ class LaneSweep:
 
     def _follow_hands(self, report: SweepReport, now: datetime) -> None:
         for lane in PRIORITIES:
-            for file in self.lanes.files(lane):
-                record = self.lanes.peek(lane, file.name)
-                if record is not None and record.outcome is None and record.priority != lane:
+            for file, record in self.lanes.records(lane):
+                if record.outcome is None and record.priority != lane:
                     self.mover.write(file.path, body_of(replace(record, priority=lane)))
                     report.notes.append(f"{file.name} was moved to {lane}/ by hand")
-        for quest in list(self.lanes.quests("failed")):
-            if quest.record.outcome is None:
+        for file, record in self.lanes.records("failed"):
+            if record.outcome is None:
                 ended = replace(
-                    quest.record,
+                    record,
                     outcome="withdrawn",
                     reason="moved to failed/ by hand",
                     finished_at=now.astimezone(UTC).isoformat(),
                 )
-                self.mover.write(quest.path, body_of(ended))
-                report.notes.append(f"{quest.name} was moved to failed/ by hand")
+                self.mover.write(file.path, body_of(ended))
+                report.notes.append(f"{file.name} was moved to failed/ by hand")
         running = self.running()
-        misplaced = [quest for quest in self.lanes.quests("awaiting_seal") if _untouched(quest.record)]
+        misplaced = [
+            Quest(file.path, record) for file, record in self.lanes.records("awaiting_seal") if _untouched(record)
+        ]
         misplaced += [
             quest
             for quest in self.lanes.quests("processing")
@@ -308,7 +318,7 @@ class LaneSweep:
         for lane in LANES:
             names = self.lanes.names(lane)
             for entry in scan_folder(self.paths.lane(lane)):
-                if entry.name.endswith(DATA_SUFFIX) and entry.name[0] != "." and entry.name not in names.data:
+                if is_quest_name(entry.name) and entry.name[0] != "." and entry.name not in names.data:
                     odd[Path(entry.path)] = "is not a regular file; it is left alone"
             if lane == "awaiting_seal":
                 nameless = [self.paths.lane(lane) / name for name in names.data]

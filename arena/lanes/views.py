@@ -28,8 +28,7 @@ def counts(lanes: LaneReader) -> dict[str, Any]:
         numbers[lane] = len(names.data & names.sidecars)
     queued = {lane: numbers[lane] for lane in PRIORITIES}
     total = sum(queued.values())
-    fallen = (lanes.peek("failed", file.name) for file in lanes.files("failed"))
-    skipped = sum(record is not None and record.outcome == "skipped" for record in fallen)
+    skipped = lanes.outcomes("failed")["skipped"]
     return {
         "queued": {**queued, "total": total},
         "total_queued": total,
@@ -76,32 +75,32 @@ def queue_view(lanes: LaneReader) -> dict[str, Any]:
 
 def queue_metadata(lanes: LaneReader) -> dict[str, Any]:
     """`{processed: [{file, completed_at}], skipped: […], failed: […]}`, each the newest 1000, oldest first."""
-    failed = list(lanes.quests("failed"))
+    failed = list(lanes.records("failed"))
     processed = [
-        {"file": quest.name, "quest_id": quest.quest_id, "completed_at": quest.record.finished_at}
-        for quest in lanes.quests("recently_completed")
+        {"file": file.name, "quest_id": record.quest_id, "completed_at": record.finished_at}
+        for file, record in lanes.records("recently_completed")
     ]
     skipped = [
         {
-            "file": quest.name,
-            "quest_id": quest.quest_id,
-            "skipped_at": quest.record.finished_at,
-            "reason": quest.record.reason,
+            "file": file.name,
+            "quest_id": record.quest_id,
+            "skipped_at": record.finished_at,
+            "reason": record.reason,
         }
-        for quest in failed
-        if quest.record.outcome == "skipped"
+        for file, record in failed
+        if record.outcome == "skipped"
     ]
     fallen = [
         {
-            "file": quest.name,
-            "quest_id": quest.quest_id,
-            "outcome": quest.record.outcome,
-            "attempts": quest.record.attempts,
-            "last_error": quest.record.reason,
-            "final_failure": quest.record.finished_at,
+            "file": file.name,
+            "quest_id": record.quest_id,
+            "outcome": record.outcome,
+            "attempts": record.attempts,
+            "last_error": record.reason,
+            "final_failure": record.finished_at,
         }
-        for quest in failed
-        if quest.record.outcome != "skipped"
+        for file, record in failed
+        if record.outcome != "skipped"
     ]
     return {
         "processed": _newest(processed, "completed_at"),

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from arena.gatekeepers.rejection import rejection_of
+from arena.quest_names import report_of
 from tests.acceptance.conftest import Founder
 from tests.acceptance.living_realm import LivingRealm
 from tests.acceptance.quest_files import chat_rows
@@ -111,7 +111,8 @@ def test_a_corrected_file_of_the_same_name_is_a_new_quest(realm: LivingRealm) ->
     done = len(realm.lane("recently_completed"))
     rows = chat_rows(12, start=900)
     (realm.paths.inbox / "second.jsonl").write_text(rows[0] + "\n{oops}\n")
-    realm.wait(lambda: realm.lane_of("second") == "failed", "the rejection")
+    realm.wait(lambda: [e for e in realm.events("quest_rejected") if "second.jsonl" in e["message"]], "the rejection")
+    assert realm.lane_of("second") == "failed"
     sidecar = realm.paths.inbox / "second.jsonl.meta.json"
     sidecar.write_text(json.dumps({"generator": "by hand", "generator_version": "7"}))
     realm.drop("second", rows)
@@ -144,5 +145,5 @@ def test_two_files_of_one_name_both_survive(realm: LivingRealm) -> None:
 
 def _report_of(realm: LivingRealm, name: str) -> tuple[dict[str, Any], Path]:
     file = realm.paths.lane("failed") / f"{name}.jsonl"
-    report: dict[str, Any] = json.loads(rejection_of(file).read_text())
+    report: dict[str, Any] = json.loads(report_of(file).read_text())
     return report, file

@@ -14,7 +14,8 @@ from arena.quests import Quest, QuestRecord, new_quest_id
 from core.files import Files
 from core.paths import RealmPaths
 
-NOW = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
+NOW = datetime(2099, 11, 21, 9, 30, tzinfo=UTC)
+"""Later than any file that a test writes: leftovers of a crash are old by then."""
 
 
 class Killed(BaseException):

@@ -1,0 +1,57 @@
+"""A disk that refuses is told once, and once more when it gives way: not with every try in between."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import UTC, datetime
+
+from core.errors import RealmError
+from core.saga import Saga
+
+logger = logging.getLogger(__name__)
+
+
+class Blockade:
+    """One kind of work that may come to a halt. Told in the log, and in the saga as soon as that can be written."""
+
+    def __init__(self, saga: Saga, kind: str) -> None:
+        """`kind` names the events: `{kind}_blocked` and `{kind}_goes_on`."""
+        self._saga = saga
+        self._kind = kind
+        self._untold: list[tuple[str, str, datetime]] = []
+        self.message: str | None = None
+        """Why the work halts; None while it goes on."""
+
+    @property
+    def is_up(self) -> bool:
+        return self.message is not None
+
+    async def raise_up(self, message: str) -> None:
+        """The work halts; nothing is said when it was halted before."""
+        if not self.is_up:
+            self.message = message
+            logger.warning("%s", message, extra={"event": f"{self._kind}_blocked"})
+            await self._tell(f"{self._kind}_blocked", message)
+
+    async def lift(self, message: str) -> None:
+        """The work goes on; nothing is said when it was not halted."""
+        if self.is_up:
+            self.message = None
+            logger.info("%s", message, extra={"event": f"{self._kind}_goes_on"})
+            await self._tell(f"{self._kind}_goes_on", message)
+
+    async def _tell(self, kind: str, message: str) -> None:
+        self._untold.append((kind, message, datetime.now(UTC)))
+        try:
+            await asyncio.to_thread(self._tell_all)
+        except RealmError as error:  # the saga may lie on the same disk
+            logger.warning("event %s is not in the saga yet: %s", kind, error, extra={"event": "saga_failed"})
+            # Of a disk that is full again and again, the last two turns will do.
+            del self._untold[:-2]
+
+    def _tell_all(self) -> None:
+        while self._untold:
+            kind, message, at = self._untold[0]
+            self._saga.append(kind, message, now=at)
+            del self._untold[0]
