@@ -55,7 +55,7 @@ class HeroHyperparams(Section):
     batch_size: Annotated[int, Field(ge=1, le=4096)]
     gradient_accumulation: Annotated[int, Field(ge=1, le=4096)]
     learning_rate: Annotated[float, Field(ge=1e-7, le=1e-1)]
-    warmup_steps: Annotated[int, Field(ge=0)]
+    warmup_steps: Annotated[int, Field(ge=0, le=1_000_000_000)]
     weight_decay: Annotated[float, Field(ge=0, le=1)]
     max_grad_norm: Annotated[float, Field(gt=0)]
     epochs: Annotated[int, Field(ge=1, le=1000)]
@@ -101,12 +101,17 @@ class Hero(Section):
         return self
 
 
-def load_hero(paths: RealmPaths, hero_id: str) -> Hero:
-    """Read a hero; raises `InvalidInput` for a bad id or file and `NotFound` for an unknown hero."""
+def check_hero_id(hero_id: str) -> None:
+    """Raise `InvalidInput` for what no hero can be called."""
     if not HERO_ID.fullmatch(hero_id):
         raise InvalidInput(
             f"{hero_id!r} is no hero id.", hint="Ids have 1 to 64 of a-z, 0-9, _ and -, the first a letter or digit."
         )
+
+
+def load_hero(paths: RealmPaths, hero_id: str) -> Hero:
+    """Read a hero; raises `InvalidInput` for a bad id or file and `NotFound` for an unknown hero."""
+    check_hero_id(hero_id)
     files = _hero_files(paths)
     if hero_id not in files:
         close = difflib.get_close_matches(hero_id, files, n=1)
@@ -118,9 +123,16 @@ def load_hero(paths: RealmPaths, hero_id: str) -> Hero:
     return validate_section(Hero, values, source=str(files[hero_id]))
 
 
-def list_heroes(paths: RealmPaths) -> list[Hero]:
-    """All heroes, by id; a broken file raises `InvalidInput` naming it."""
-    return [load_hero(paths, hero_id) for hero_id in _hero_files(paths)]
+def survey_heroes(paths: RealmPaths) -> tuple[dict[str, Hero], dict[str, str]]:
+    """The heroes by id, and what is wrong with the file of each that is broken: one does not hide the others."""
+    heroes: dict[str, Hero] = {}
+    broken: dict[str, str] = {}
+    for hero_id in _hero_files(paths):
+        try:
+            heroes[hero_id] = load_hero(paths, hero_id)
+        except InvalidInput as error:
+            broken[hero_id] = str(error)
+    return heroes, broken
 
 
 def effective_hyperparams(hero: Hero, settings: Settings) -> HeroHyperparams:
@@ -174,6 +186,21 @@ def resolve_base_model(hero: Hero, settings: Settings, paths: RealmPaths) -> str
         f"There is no model {name!r}: {paths.models} has no such directory, and it is no hub id.",
         hint="Put a Hugging Face model directory there, or set model_name to an absolute path or to OWNER/NAME.",
     )
+
+
+def model_folder(base_model: str, models_dir: Path) -> Path:
+    """Where the files of a base model other than the seedling lie, or will lie once the hub has given them."""
+    if Path(base_model).is_absolute():
+        return Path(base_model)
+    if HUB_ID.fullmatch(base_model):
+        return models_dir / base_model.replace("/", "--")
+    raise InvalidInput(f"{base_model!r} is neither seedling, nor an absolute path, nor a hub id.")
+
+
+def with_files_from(models_dir: Path, base_model: str) -> str:
+    """The base model as one whose working directory is not `models_dir` names it: by path, where it lies there."""
+    folder = None if base_model == SEEDLING else model_folder(base_model, models_dir)
+    return str(folder) if folder is not None and folder.is_dir() else base_model
 
 
 def _model_directory(folder: Path) -> Path:

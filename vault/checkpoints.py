@@ -1,7 +1,8 @@
 """The checkpoint store: what lies in `current_model/`, which checkpoint is the present one, and how they come and go.
 
 A checkpoint is whole or absent (law 2): it is filled in `.staging-*`, gets its manifest last and is renamed into place;
-it leaves by a rename to `.trash-*`; a torn one is renamed to `.quarantine-*`. The trainer saves while the daemon
+it leaves by a rename to `.trash-*`; a torn one is renamed to `.quarantine-*`. One that a rewind has left behind is kept
+below `branches/`, out of sight of everything that looks for the newest or the best. The trainer saves while the daemon
 deletes, so every change of names holds the lock of the root directory. `sweep` and `newest_valid` are for a trainer
 that starts, as a sweep takes every staging directory for abandoned.
 """
@@ -12,6 +13,8 @@ import logging
 import re
 import stat
 import uuid
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,6 +41,7 @@ STAGING = ".staging-"
 TRASH = ".trash-"
 QUARANTINE = ".quarantine-"
 QUARANTINE_NOTE = "QUARANTINE.json"
+BRANCHES = "branches"
 
 # The store has a method `list`, which hides the builtin from the annotations inside the class.
 Names = list[str]
@@ -64,6 +68,7 @@ class Quarantined:
 
 
 SetAside = list[Quarantined]
+Branches = list[CheckpointDir]
 
 
 class CheckpointStore:
@@ -108,8 +113,8 @@ class CheckpointStore:
         folder.mkdir(parents=True)
         return folder
 
-    def publish(self, staging: Path, name: str, *, now: datetime | None = None) -> Path:
-        """Make `staging` the checkpoint `name` and HEAD; returns its path.
+    def publish(self, staging: Path, name: str, *, head: bool = True, now: datetime | None = None) -> Path:
+        """Make `staging` the checkpoint `name` and, unless `head` is False, HEAD; returns its path.
 
         On any error before the rename the staging directory is removed, so that a full disk does not stay full;
         an error after it leaves a whole checkpoint that HEAD does not name.
@@ -123,7 +128,8 @@ class CheckpointStore:
             with locked_directory(self.root):
                 replaced = self._put_in_place(staging, name)
                 crash_point("save.renamed")
-                self._write_head(name)
+                if head:
+                    self._write_head(name)
         finally:
             # Gone by then, unless something failed.
             if staging.exists():
@@ -133,19 +139,36 @@ class CheckpointStore:
             self._discard(replaced)
         return self.root / name
 
+    def take_back(self, name: str) -> None:
+        """Remove a checkpoint that was published without becoming HEAD; one that is HEAD raises `Conflict`."""
+        self._known(name)
+        if name == self.head():
+            raise Conflict(f"{name} is the present checkpoint.")
+        with locked_directory(self.root):
+            trashed = self._move_to_trash(name)
+        self._discard(trashed)
+
     def set_head(self, name: str) -> None:
         """Name the present checkpoint, durably; raises `NotFound` when there is none of that name."""
         with locked_directory(self.root):
             self._known(name)
             self._write_head(name)
 
+    def forget_head(self) -> None:
+        """The history goes on from what it started from: no checkpoint is the present one."""
+        with locked_directory(self.root), suppress(FileNotFoundError):
+            self._files.unlink(self.root / HEAD_FILE)
+            self._files.fsync_dir(self.root)
+
     # --- finding the one to resume from -------------------------------------------------------------------
 
-    def newest_valid(self, *, now: datetime | None = None) -> tuple[CheckpointDir | None, SetAside]:
+    def newest_valid(
+        self, *, is_ancestor: Callable[[Path], bool] = lambda folder: True, now: datetime | None = None
+    ) -> tuple[CheckpointDir | None, SetAside]:
         """HEAD when it is whole, else the newest whole checkpoint of at most HEAD's step; hashes all its files.
 
         Without a HEAD every checkpoint may be chosen. Torn ones met on the way are set aside. What is newer than
-        HEAD was taken back and is left alone. HEAD itself is not changed.
+        HEAD was taken back and is left alone, and so is what `is_ancestor` says no to. HEAD itself is not changed.
         """
         if self.root.is_dir():
             with locked_directory(self.root):
@@ -155,10 +178,10 @@ class CheckpointStore:
         candidates.sort(key=lambda found: found.name != head)
         quarantined: SetAside = []
         for found in candidates:
-            reasons = check_manifest(found.path)
-            if not reasons:
+            if reasons := check_manifest(found.path):
+                quarantined.append(self.quarantine(found.name, reasons, now=now))
+            elif is_ancestor(found.path):
                 return found, quarantined
-            quarantined.append(self.quarantine(found.name, reasons, now=now))
         return None, quarantined
 
     def quarantine(self, name: str, reasons: Names, *, now: datetime | None = None) -> Quarantined:
@@ -181,11 +204,42 @@ class CheckpointStore:
             self._files.fsync_dir(self.root)
         return Quarantined(name, reasons)
 
-    # --- deleting -----------------------------------------------------------------------------------------
+    # --- branches -----------------------------------------------------------------------------------------
 
-    def delete(self, name: str) -> None:
-        """`trash`, then unlink, for callers with no ledger to tell in between."""
-        self._discard(self.trash(name))
+    def branches(self) -> Branches:
+        """Checkpoints that rewinds have left behind, oldest first within each branch, the latest branch last."""
+        folders = sorted((self.root / BRANCHES).glob("*/"), key=lambda folder: (len(folder.name), folder.name))
+        return [
+            CheckpointDir(name, extract_step(name), folder / name)
+            for folder in folders
+            for name in checkpoint_names(folder)
+        ]
+
+    def move_to_branch(self, name: str, branch: str) -> Path:
+        """Take a checkpoint out of the line that HEAD goes on from; it stays whole, in `branches/{branch}/`."""
+        folder = self._known(name).path
+        target = self.root / BRANCHES / branch / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        self._carry(folder, target)
+        return target
+
+    def move_from_branch(self, found: CheckpointDir) -> Path:
+        """Bring one of `branches()` back; raises `Conflict` when its name is taken."""
+        target = self.root / found.name
+        if target.exists():
+            raise Conflict(f"There is another {found.name} in {self.root}.", hint="Move one of the two away.")
+        self._carry(found.path, target)
+        with suppress(OSError):  # not empty: others of this branch stay
+            found.path.parent.rmdir()
+        return target
+
+    def _carry(self, source: Path, target: Path) -> None:
+        with locked_directory(self.root):
+            self._files.rename_dir(source, target)
+            self._files.fsync_dir(target.parent)
+            self._files.fsync_dir(source.parent)
+
+    # --- deleting -----------------------------------------------------------------------------------------
 
     def trash(self, name: str) -> Path:
         """Take exactly this checkpoint out of sight (A29); `empty_trash` frees its space.
@@ -214,6 +268,12 @@ class CheckpointStore:
             if self._discard(folder) and match:
                 gone.append(match["name"])
         return gone
+
+    def forget_quarantined(self, keep: int) -> Names:
+        """Delete all but the `keep` directories that were set aside last; returns the names of the deleted ones."""
+        aside = sorted(self._hidden(QUARANTINE), key=_set_aside_at)
+        surplus = aside[: max(len(aside) - keep, 0)]
+        return [folder.name for folder in surplus if self._discard(folder)]
 
     def sweep(self) -> Names:
         """Finish what a killed process left: deletions and half-made saves; returns the names finally deleted."""
@@ -304,3 +364,8 @@ class CheckpointStore:
             else:
                 self._files.unlink(path)
         folder.rmdir()
+
+
+def _set_aside_at(folder: Path) -> tuple[int, str]:
+    """When a directory was put into quarantine: renaming it was the last change of its inode."""
+    return folder.stat().st_ctime_ns, folder.name

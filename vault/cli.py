@@ -40,7 +40,9 @@ def list_checkpoints(
 
 def show(
     ctx: typer.Context,
-    step: Annotated[str, typer.Argument(help="A step, a directory name, checkpoint_STEP, latest or best.")],
+    step: Annotated[
+        str, typer.Argument(metavar="STEP", help="A step, a directory name, checkpoint_STEP, latest or best.")
+    ],
 ) -> None:
     """Show everything the ledger knows of one checkpoint."""
     from core.errors import NotFound
@@ -101,16 +103,17 @@ def _tell(ctx: typer.Context, values: dict[str, Any]) -> None:
 
 def _table(records: list[CheckpointRecord]) -> None:
     from rich.box import SIMPLE_HEAD
-    from rich.console import Console
     from rich.filesize import decimal
     from rich.markup import escape
     from rich.table import Table
 
+    from core.console import table_console
+
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("checkpoint", no_wrap=True)
-    for heading in ("loss", "val loss", "size", "age"):
+    for heading in ("step", "loss", "val loss", "size", "age"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("skill")
+    table.add_column("skill", overflow="fold")
     for record in records:
         skill = record.skill_name or "–"
         if record.skill_name and record.skill_level is not None:
@@ -118,8 +121,8 @@ def _table(records: list[CheckpointRecord]) -> None:
         size = "–" if record.size_bytes is None else decimal(record.size_bytes)
         age = "–" if record.age_hours is None else f"{record.age_hours:,.1f} h"
         losses = [_plain(record.train_loss), _plain(record.val_loss)]
-        table.add_row(escape(record.canonical_name), *losses, size, age, escape(skill))
-    Console().print(table)
+        table.add_row(escape(record.canonical_name), str(record.step), *losses, size, age, escape(skill))
+    table_console().print(table)
 
 
 def _plain(value: Any) -> str:

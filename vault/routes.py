@@ -3,64 +3,69 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
-from aiohttp import web
+from pydantic import Field
 
-from core.checkpoint_ledger import CheckpointLedger, lower_is_better
-from core.errors import InvalidInput, NotFound
-from core.http import json_response
+from core.checkpoint_ledger import METRICS, CheckpointLedger, lower_is_better
+from core.errors import NotFound
+from core.http.endpoints import Endpoint
+from core.http.inputs import Inputs, Truth, Whole
 
-DEFAULT_LIMIT = 50
 MAX_LIMIT = 1000
 
-_TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+
+class LedgerPage(Inputs):
+    limit: Whole = Field(default=50, ge=0, description="Checkpoints on a page; more than 1000 count as 1000.")
+    offset: Whole = Field(default=0, ge=0, description="How many of the newest are left out.")
+    skill: str | None = Field(default=None, description="Only those saved while this skill was trained.")
 
 
-def ledger_routes(ledger: CheckpointLedger) -> list[web.RouteDef]:
-    """The routes of one ledger; disk work runs in threads, errors are raised as `core.errors`."""
+class BestAsked(Inputs):
+    # Not a Literal: the ledger itself refuses others, with a guess at what was meant.
+    metric: str = Field(default="train_loss", json_schema_extra={"enum": list(METRICS)})
+    lower: Truth | None = Field(default=None, description="Is lower better? Left out: what is sensible for the metric.")
 
-    async def list_records(request: web.Request) -> web.Response:
-        limit = _number(request, "limit", DEFAULT_LIMIT, MAX_LIMIT)
-        offset = _number(request, "offset", 0, None)
-        skill = request.query.get("skill")
-        if skill:
-            records = await asyncio.to_thread(ledger.list_by_skill, skill)
+
+class CheckpointPath(Inputs):
+    step: str = Field(description="A step, a directory name, `checkpoint_STEP`, `latest` or `best`.")
+
+
+def ledger_routes(ledger: CheckpointLedger) -> list[Endpoint]:
+    """The endpoints of one ledger; disk work runs in threads, errors are raised as `core.errors`."""
+
+    async def list_records(query: LedgerPage) -> dict[str, Any]:
+        if query.skill:
+            records = await asyncio.to_thread(ledger.list_by_skill, query.skill)
         else:
             records = await asyncio.to_thread(ledger.list_all)
-        page = [record.to_view() for record in records[offset : offset + limit]]
-        return json_response({"checkpoints": page, "count": len(page), "total": len(records), "offset": offset})
+        page = records[query.offset : query.offset + min(query.limit, MAX_LIMIT)]
+        views = [record.to_view() for record in page]
+        return {"checkpoints": views, "count": len(views), "total": len(records), "offset": query.offset}
 
-    async def summary(_: web.Request) -> web.Response:
-        return json_response(await asyncio.to_thread(ledger.get_summary))
+    async def summary() -> dict[str, Any]:
+        return await asyncio.to_thread(ledger.get_summary)
 
-    async def best(request: web.Request) -> web.Response:
-        metric = request.query.get("metric", "train_loss")
-        lower = _TRUTH.get(request.query.get("lower", str(lower_is_better(metric))).lower())
-        if lower is None:
-            raise InvalidInput("lower must be true or false.")
-        record = await asyncio.to_thread(ledger.get_best, metric, lower)
+    async def best(query: BestAsked) -> dict[str, Any]:
+        lower = lower_is_better(query.metric) if query.lower is None else query.lower
+        record = await asyncio.to_thread(ledger.get_best, query.metric, lower)
         if record is None:
-            raise NotFound(f"No checkpoint has a {metric}.")
-        return json_response({**record.to_view(), "metric": metric, "value": getattr(record, metric)})
+            raise NotFound(f"No checkpoint has a {query.metric}.")
+        return {**record.to_view(), "metric": query.metric, "value": getattr(record, query.metric)}
 
-    async def one(request: web.Request) -> web.Response:
-        reference = request.match_info["step"]
-        record = await asyncio.to_thread(ledger.find, reference)
+    async def one(path: CheckpointPath) -> dict[str, Any]:
+        record = await asyncio.to_thread(ledger.find, path.step)
         if record is None:
-            raise NotFound(f"The ledger has no checkpoint {reference!r}.", hint="/api/ledger lists them.")
-        return json_response(record.to_view())
+            raise NotFound(f"The ledger has no checkpoint {path.step!r}.", hint="/api/ledger lists them.")
+        return record.to_view()
 
+    tag, models = "ledger", "vault.answers"
     return [
-        web.get("/api/ledger", list_records),
-        web.get("/api/ledger/summary", summary),
-        web.get("/api/ledger/best", best),
-        web.get("/api/ledger/{step}", one),
-    ]
-
-
-def _number(request: web.Request, name: str, default: int, largest: int | None) -> int:
-    text = request.query.get(name, str(default))
-    # isdecimal alone lets other scripts' digits pass; 18 digits are more than any list is long.
-    if not (text.isascii() and text.isdecimal() and len(text) <= 18):
-        raise InvalidInput(f"{name} must be a whole number from 0 on, not {text!r}.")
-    return int(text) if largest is None else min(int(text), largest)
+        Endpoint("GET", "/api/ledger", list_records, "Checkpoints, newest first, page by page.",
+                 tag=tag, answer=f"{models}:CheckpointList"),
+        Endpoint("GET", "/api/ledger/summary", summary, "Number, losses and size of all checkpoints.",
+                 tag=tag, answer=f"{models}:Summary"),
+        Endpoint("GET", "/api/ledger/best", best, "The checkpoint that is best by a metric.",
+                 tag=tag, answer=f"{models}:Best", raises=[NotFound]),
+        Endpoint("GET", "/api/ledger/{step}", one, "One checkpoint.", tag=tag, answer=f"{models}:Checkpoint"),
+    ]  # fmt: skip

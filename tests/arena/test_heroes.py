@@ -11,10 +11,11 @@ import yaml
 from arena.heroes import (
     Hero,
     effective_hyperparams,
-    list_heroes,
     load_hero,
     quest_settings,
     resolve_base_model,
+    survey_heroes,
+    with_files_from,
 )
 from arena.quests import QuestRecord
 from core.errors import InvalidInput, NotFound
@@ -55,7 +56,8 @@ def make_model_dir(folder: Path) -> Path:
 
 
 def test_the_shipped_heroes_load() -> None:
-    heroes = {hero.id: hero for hero in list_heroes(RealmPaths(CHECKOUT))}
+    heroes, broken = survey_heroes(RealmPaths(CHECKOUT))
+    assert not broken
     assert {"seedling", "dio"} <= set(heroes)
     assert heroes["seedling"].base_model == "seedling"
     assert heroes["dio"].base_model == "Qwen/Qwen3-0.6B"
@@ -65,7 +67,7 @@ def test_a_hero_of_the_base_directory_shadows_the_shipped_one(paths: RealmPaths)
     write_hero(paths, "dio", title="Another Dio")
     assert load_hero(paths, "dio").title == "Another Dio"
     assert load_hero(paths, "seedling").title == "Seedling"
-    assert [hero.id for hero in list_heroes(paths)] == ["dio", "seedling"]
+    assert list(survey_heroes(paths)[0]) == ["dio", "seedling"]
 
 
 def test_an_unknown_hero_is_answered_with_a_suggestion(paths: RealmPaths) -> None:
@@ -178,3 +180,11 @@ def test_the_seedlings_recipe_is_plain_numbers(paths: RealmPaths) -> None:
     assert isinstance(recipe, dict)
     assert all(type(value) is int for value in recipe.values())
     assert isinstance(load_hero(paths, "seedling"), Hero)
+
+
+def test_a_hub_model_that_is_here_is_named_by_its_path_to_who_looks_elsewhere(paths: RealmPaths) -> None:
+    """`realm train` fetched it from the hub again each time, and failed without a network."""
+    assert with_files_from(paths.models, "Qwen/Qwen3-0.6B") == "Qwen/Qwen3-0.6B"
+    folder = make_model_dir(paths.models / "Qwen--Qwen3-0.6B")
+    assert with_files_from(paths.models, "Qwen/Qwen3-0.6B") == str(folder)
+    assert with_files_from(paths.models, "seedling") == "seedling"

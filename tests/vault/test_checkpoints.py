@@ -33,7 +33,9 @@ DELETE = """
 import sys
 from pathlib import Path
 from vault.checkpoints import CheckpointStore
-CheckpointStore(Path(sys.argv[1])).delete(sys.argv[2])
+store = CheckpointStore(Path(sys.argv[1]))
+store.trash(sys.argv[2])
+store.empty_trash()
 """
 
 
@@ -339,10 +341,11 @@ def test_deleting_one_step_leaves_all_longer_numbers_alone(store: CheckpointStor
     """A29: deleting 1000 does not touch 10000 or 100000."""
     for step in (1000, 10000, 100000):
         publish(store, f"checkpoint-{step}-20261121-0900")
-    store.delete("checkpoint-1000-20261121-0900")
+    store.trash("checkpoint-1000-20261121-0900")
+    store.empty_trash()
     assert [found.step for found in store.list()] == [10000, 100000]
     with pytest.raises(NotFound):
-        store.delete("checkpoint-1000")
+        store.trash("checkpoint-1000")
     assert [found.step for found in store.list()] == [10000, 100000]
 
 
@@ -350,7 +353,7 @@ def test_deleting_one_step_leaves_all_longer_numbers_alone(store: CheckpointStor
 def test_only_checkpoints_that_are_there_are_deleted(store: CheckpointStore, name: str) -> None:
     publish(store, OLD)
     with pytest.raises(NotFound):
-        store.delete(name)
+        store.trash(name)
     assert names(store) == [OLD]
 
 
@@ -358,7 +361,7 @@ def test_the_present_checkpoint_is_never_deleted(store: CheckpointStore) -> None
     publish(store, OLD)
     publish(store, NEW)
     with pytest.raises(Conflict, match="present checkpoint"):
-        store.delete(NEW)
+        store.trash(NEW)
     assert names(store) == [OLD, NEW]
 
 
@@ -368,7 +371,7 @@ def test_what_stands_in_for_a_lost_head_is_not_deleted_either(store: CheckpointS
     damage(store, NEW)
     store.newest_valid()
     with pytest.raises(Conflict, match="present checkpoint"):
-        store.delete(OLD)
+        store.trash(OLD)
     assert names(store) == [OLD]
 
 
@@ -438,7 +441,8 @@ def test_what_cannot_be_unlinked_waits_for_the_next_sweep_and_does_not_look_whol
 
     publish(store, OLD)
     publish(store, NEW)
-    CheckpointStore(store.root, Stubborn()).delete(OLD)
+    store.trash(OLD)
+    assert CheckpointStore(store.root, Stubborn()).empty_trash() == []
     (left,) = store.root.glob(".trash-*")
     assert check_manifest(left) == [f"{MANIFEST} is missing"]
     assert store.sweep() == [OLD]

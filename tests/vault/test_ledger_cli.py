@@ -53,6 +53,10 @@ def test_the_list_names_every_checkpoint_newest_first(paths: RealmPaths, store: 
     text = ask(paths, "list").stdout
     assert text.index(NEW) < text.index(OLD)
     assert "[b]bin L3" in text
+    assert [line.split()[1] for line in text.splitlines() if line.strip().startswith("checkpoint-")] == [
+        "20000",
+        "1000",
+    ]
     assert [row["step"] for row in ask_json(paths, "list")] == [20000, 1000]
     assert [row["step"] for row in ask_json(paths, "list", "--limit", "1")] == [20000]
     assert [row["step"] for row in ask_json(paths, "list", "--skill", "[b]bin")] == [1000]

@@ -6,12 +6,11 @@ import math
 from collections.abc import AsyncIterator
 from typing import Any
 
-import aiohttp
 import pytest
 
 from core.checkpoint_ledger import CheckpointLedger
-from core.http import Site, make_app
 from core.paths import RealmPaths
+from tests.serving import Visitor, serving
 from tests.vault.making import publish
 from vault.checkpoints import CheckpointStore
 from vault.routes import ledger_routes
@@ -25,25 +24,18 @@ LIST_FIELDS = {
 class Caller:
     """Asks the site; answers are (status, JSON body)."""
 
-    def __init__(self, http: aiohttp.ClientSession, url: str) -> None:
-        self._http = http
-        self._url = url
+    def __init__(self, visitor: Visitor) -> None:
+        self._visitor = visitor
 
     async def get(self, path: str) -> tuple[int, Any]:
-        async with self._http.get(self._url + path) as answer:
-            return answer.status, await answer.json()
+        answer = await self._visitor.get(path)
+        return answer.status, answer.body
 
 
 @pytest.fixture
 async def api(paths: RealmPaths) -> AsyncIterator[Caller]:
-    routes = ledger_routes(CheckpointLedger.of(paths))
-    site = Site(make_app(routes, service="vault_keeper", health=dict), "127.0.0.1", 0, "vault")
-    await site.start()
-    try:
-        async with aiohttp.ClientSession() as http:
-            yield Caller(http, site.url)
-    finally:
-        await site.stop()
+    async with serving(ledger_routes(CheckpointLedger.of(paths)), service="vault_keeper") as visitor:
+        yield Caller(visitor)
 
 
 @pytest.fixture
@@ -122,13 +114,16 @@ async def test_a_best_that_cannot_be_told_is_an_error_that_says_why(api: Caller,
     assert status == 400
     assert "Did you mean accuracy?" in body["message"]
     status, body = await api.get("/api/ledger/best?lower=perhaps")
-    assert (status, body["message"]) == (400, "lower must be true or false.")
+    assert (status, body["message"]) == (400, "lower must be true or false, not 'perhaps'.")
+    status, body = await api.get("/api/ledger?limt=5")
+    assert (status, body["message"]) == (400, "'limt' is unknown in this query. Did you mean limit?")
 
 
 async def test_a_deleted_checkpoint_is_gone_from_the_next_answer(api: Caller, store: CheckpointStore) -> None:
     """A3, A26: no list is served from memory after the disk has changed."""
     await api.get("/api/ledger")
-    store.delete("checkpoint-1000-20261121-0900")
+    store.trash("checkpoint-1000-20261121-0900")
+    store.empty_trash()
     _, body = await api.get("/api/ledger/best")
     assert body["step"] == 10000
     status, _ = await api.get("/api/ledger/1000")

@@ -1,0 +1,88 @@
+"""Who there is: every hero with his model, who trains, and which models of his are archived."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from arena.hall.archives import Archive, list_archives
+from arena.heroes import SEEDLING, Hero, model_folder, survey_heroes
+from arena.journal import JOURNAL_NAME, read_history
+from core.errors import RealmError
+from core.paths import RealmPaths
+from core.settings import load_settings
+from vault.checkpoints import CheckpointStore
+from vault.weights import count_parameters, weight_shapes
+
+
+@dataclass(frozen=True)
+class HeroRow:
+    """One hero of the list."""
+
+    id: str
+    title: str | None
+    """None when the file is broken or gone."""
+    base_model: str | None
+    parameters: int | None
+    """Of his model, where it is on this machine."""
+    in_use: bool
+    step: int | None = None
+    """Of the present checkpoint of the one in use."""
+    archives: list[Archive] = field(default_factory=list)
+    problem: str | None = None
+    """What is wrong with the hero's file."""
+
+
+def list_hall(paths: RealmPaths) -> list[HeroRow]:
+    """All heroes by id, those with broken files and those known from archives alone among them."""
+    heroes, broken = survey_heroes(paths)
+    archives = list_archives(paths)
+    in_use = _in_use(paths)
+    present = CheckpointStore(paths.current_model).resolve("latest")
+    of_archives = {archive.hero for archive in archives if archive.hero}
+    rows = []
+    for hero_id in sorted({*heroes, *broken, *of_archives, *([in_use] if in_use else [])}):
+        hero = heroes.get(hero_id)
+        mine = hero_id == in_use
+        rows.append(
+            HeroRow(
+                id=hero_id,
+                title=hero.title if hero else None,
+                base_model=hero.base_model if hero else None,
+                parameters=_parameters(paths, hero, present.path if present and mine else None),
+                in_use=mine,
+                step=present.step if present and mine else None,
+                archives=[archive for archive in archives if archive.hero == hero_id],
+                problem=broken.get(hero_id) or (None if hero else "his file is not in configs/heroes/"),
+            )
+        )
+    return rows
+
+
+def _in_use(paths: RealmPaths) -> str | None:
+    """Whose model is present, by its journal; before it has trained, whom the settings name."""
+    try:
+        genesis = read_history(paths.current_model / JOURNAL_NAME).genesis
+        return genesis.hero if genesis else load_settings(paths.config_file).hero
+    except RealmError:
+        return None
+
+
+def _parameters(paths: RealmPaths, hero: Hero | None, checkpoint: Path | None) -> int | None:
+    folder = checkpoint
+    if folder is None and hero is not None:
+        folder = _folder_of(paths, hero)
+    try:
+        return count_parameters(weight_shapes(folder)) if folder is not None else None
+    except RealmError:
+        return None
+
+
+def _folder_of(paths: RealmPaths, hero: Hero) -> Path | None:
+    if hero.base_model == SEEDLING:
+        return None
+    local = paths.models / hero.base_model
+    try:
+        return local if local.is_dir() else model_folder(hero.base_model, paths.models)
+    except RealmError:
+        return None
