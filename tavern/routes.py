@@ -1,58 +1,105 @@
-"""The tavern over HTTP, port 8888: the page, its snapshot, its event stream and its control buttons.
+"""The tavern over HTTP, port 8888: the page, its snapshot, its event stream, its buttons, and the API browser.
 
-A page is one snapshot and then the stream (DESIGN section 8). The **snapshot** (`GET /api/game`) is one JSON object;
-whatever is not known is null, never 0; a sample lies in `tests/tavern/sample_snapshot.json`:
-
-    timestamp      ISO 8601 UTC, when it was put together
-    realm          {state, reason, since, version}; `state` is one of starting, idle, preparing, training,
-                   replaying, evaluating, saving, pausing, paused, stopping, stopped, crashed, unknown
-    hero           {id, name, level, xp, atk, def, acc, gold, model: {name, parameters, device}}
-    training       the body of training_status.json; the page reads current_step, loss, validation_loss
-    quest          {file, quest_id, rows_done, rows_total, step, steps, epoch, epochs, loss, learning_rate,
-                   tokens_per_sec, eta_seconds, replaying}, or null; rows and steps count over all epochs,
-                   speed and time left are null while nothing moves
-    queue          {high, normal, low, processing, awaiting_seal, completed, failed, inbox}: files
-    loss           [[step, loss], …], at most 500, rising steps
-    validation     the same of the validation loss
-    checkpoint     {latest: {name, step, train_loss, saved_at, size_gb} or null, count}
-    events         [{id, at, kind, message}, …], at most 30, oldest first
-    last_event_id  id of the newest event; the page asks the stream for what follows it
-
-A **progress frame** of the stream is a JSON object with `timestamp` and any of `realm`, `hero`, `training`, `quest`:
-each key that is there replaces that key of the snapshot as a whole, the others stay as they are (F1).
+A page is one snapshot and then the stream (DESIGN section 8). The snapshot (`GET /api/game`) is one JSON object, told
+in `tavern/answers.py`; a sample lies in `tests/tavern/sample_snapshot.json`. A **progress frame** of the stream is an
+object with `timestamp` and any of `realm`, `hero`, `training`, `quest`, `queue`, `inbox`: each key that is there
+replaces that key of the snapshot as a whole, the others stay as they are (F1).
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
+from pydantic import Field
 
-from arena.routes import TrainingService, control_handler
-from core.http import json_response
-from core.http_events import EventHub
+from arena.routes import TrainingService, control_endpoint
+from core.errors import NotFound, Unavailable
+from core.http.endpoints import Endpoint
+from core.http.events import EventHub
+from core.http.guards import CONTENT_SECURITY_POLICY
+from core.http.inputs import Inputs, Whole
+from core.http.login import Login
+from core.http.site import Site
 
 STATIC = Path(__file__).resolve().parent / "static"
 PAGE_PATHS = ("/", "/game", "/game.html")
+ICON_PATH = "/favicon.ico"
+"""Asked for by browsers that do not take the crest as SVG, and by all that look at something else than a page."""
+LOGIN = Login(STATIC / "login.html", files=("/static/login.css", "/static/tavern.css", "/static/crest.svg", ICON_PATH))
+"""Given to `make_app` beside the routes; the form is wanted beyond loopback only."""
+PAGE = "pages"
+HTML = "text/html"
+
+
+class StreamStart(Inputs):
+    last_event_id: Whole | None = Field(
+        default=None,
+        ge=0,
+        description="Id of the last event that is known; those after it come first. The header `Last-Event-ID` wins.",
+    )
+
+
+class SiteNamed(Inputs):
+    site: str = Field(description="One of `/docs/sites`.")
 
 
 def tavern_routes(
-    snapshot: Callable[[], Awaitable[dict[str, Any]]], hub: EventHub, training: TrainingService
+    snapshot: Callable[[], Awaitable[dict[str, Any]]],
+    hub: EventHub,
+    training: TrainingService,
+    sites: Callable[[], Sequence[Site]] = tuple,
 ) -> list[web.AbstractRouteDef]:
-    """Everything the browser asks for; it talks to this port only (F15)."""
+    """Everything the browser asks for; it talks to this port only (F15). `/docs` shows the documents of `sites`."""
 
-    async def show_page(request: web.Request) -> web.FileResponse:
+    async def show_page() -> web.FileResponse:
         return web.FileResponse(STATIC / "index.html")
 
-    async def show_snapshot(request: web.Request) -> web.Response:
-        return json_response(await snapshot())
+    async def show_icon() -> web.FileResponse:
+        return web.FileResponse(STATIC / "crest.png")
+
+    async def stream(request: web.Request, query: StreamStart) -> web.StreamResponse:
+        return await hub.serve(request, query.last_event_id)
+
+    pages = [Endpoint("GET", path, show_page, "The page for people.", tag=PAGE, media=HTML) for path in PAGE_PATHS]
+    return [
+        *pages,
+        web.static("/static", STATIC),
+        Endpoint("GET", ICON_PATH, show_icon, "The crest, as a PNG.", tag=PAGE, media="image/png"),
+        Endpoint("GET", "/api/game", snapshot, "Everything the page shows, as one object. Unknown values are null.",
+                 tag="game", answer="tavern.answers:Game", raises=[Unavailable]),
+        Endpoint("GET", "/api/events/stream", stream,
+                 "What happens, as it happens. Durable events carry an id and are replayed; `progress` frames, at "
+                 "most five a second, carry none and are not.",
+                 tag="game", media="text/event-stream", raises=[Unavailable]),
+        control_endpoint(training, "/api/daemon/control"),
+        *_docs_routes(sites),
+    ]  # fmt: skip
+
+
+def _docs_routes(sites: Callable[[], Sequence[Site]]) -> list[Endpoint]:
+    """The API browser. It asks this site for the documents of all, as the browser may talk to no other."""
+
+    async def show_browser() -> web.FileResponse:
+        # Swagger UI's style sheet holds its icons as data; nothing else on this page is looser than elsewhere.
+        headers = {"Content-Security-Policy": f"{CONTENT_SECURITY_POLICY}; img-src 'self' data:"}
+        return web.FileResponse(STATIC / "docs.html", headers=headers)
+
+    async def list_sites() -> dict[str, list[str]]:
+        return {"sites": [site.name for site in sites()]}
+
+    async def show_document(path: SiteNamed) -> dict[str, Any]:
+        found = next((site for site in sites() if site.name == path.site), None)
+        if found is None:
+            raise NotFound(f"There is no site {path.site!r}.", hint="/docs/sites lists them.")
+        return found.document
 
     return [
-        *(web.get(path, show_page) for path in PAGE_PATHS),
-        web.static("/static", STATIC),
-        web.get("/api/game", show_snapshot),
-        web.get("/api/events/stream", hub.serve, allow_head=False),
-        web.post("/api/daemon/control", control_handler(training)),
-    ]
+        Endpoint("GET", "/docs", show_browser, "A browser for the documents of all sites.", tag=PAGE, media=HTML),
+        Endpoint("GET", "/docs/sites", list_sites, "Names of the sites that have a document.",
+                 tag=PAGE, answer="tavern.answers:Sites"),
+        Endpoint("GET", "/docs/{site}.json", show_document,
+                 "The OpenAPI document of one site, naming the address that it listens on.", tag=PAGE),
+    ]  # fmt: skip

@@ -1,32 +1,35 @@
-"""The watchtower over HTTP, port 8081: an index of what it answers, and the vision of the scrying pool."""
+"""The watchtower over HTTP, port 8081: the vision of the scrying pool, and the counts of the gates."""
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
-from aiohttp import web
-
-from core.http import json_response
+from core.http.endpoints import Endpoint
+from core.lineage_tracker import read_lineage_counts
 from watchtower.scrying_pool import ScryingPool
 
-INDEX = {
-    "service": "watchtower",
-    "endpoints": {
-        "/api/vision": "the battle as the scrying pool shows it, with its disturbances",
-        "/health": "whether this site is healthy; /healthz: whether it answers; /readyz: whether it is ready",
-    },
-}
+TAG = "watchtower"
 
 
-def watchtower_routes(pool: ScryingPool) -> list[web.AbstractRouteDef]:
-    """`/` and `/api/vision` of port 8081."""
+def watchtower_routes(pool: ScryingPool, data_lineage: Path) -> list[Endpoint]:
+    """`/api/vision` and `/api/lineage` of port 8081; `data_lineage` is the file of the counts."""
 
-    async def show_index(request: web.Request) -> web.Response:
-        return json_response(INDEX)
-
-    async def show_vision(request: web.Request) -> web.Response:
+    async def show_vision() -> dict[str, Any]:
         vision = pool.gaze()
         disturbances = [asdict(disturbance) for disturbance in pool.detect_disturbances(vision)]
-        return json_response({**vision.to_json(), "disturbances": disturbances})
+        return {**vision.to_json(), "disturbances": disturbances}
 
-    return [web.get("/", show_index), web.get("/api/vision", show_vision)]
+    async def show_lineage() -> dict[str, Any]:
+        return await asyncio.to_thread(read_lineage_counts, data_lineage)
+
+    return [
+        Endpoint("GET", "/api/vision", show_vision,
+                 "The battle as the scrying pool shows it, with what people should look at.",
+                 tag=TAG, answer="watchtower.answers:Vision"),
+        Endpoint("GET", "/api/lineage", show_lineage,
+                 "How often the files of each generator pass each validator (`status/data_lineage.json`).",
+                 tag=TAG, answer="watchtower.answers:Lineage"),
+    ]  # fmt: skip

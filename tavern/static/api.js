@@ -3,6 +3,7 @@
 import { texts } from "./texts.js";
 
 const TIMEOUT_MS = 5000;
+const UNAUTHORIZED = 401;
 
 export async function request(path, options = {}) {
   let response;
@@ -12,6 +13,11 @@ export async function request(path, options = {}) {
     text = await response.text();
   } catch (error) {
     throw new Error(error.name === "TimeoutError" ? texts.away.silent : texts.away.unreachable);
+  }
+  if (response.status === UNAUTHORIZED) {
+    // The session has ended, or the realm began anew: the form brings people back here.
+    location.assign("/login");
+    throw new Error(texts.away.loggedOut);
   }
   const body = parse(text);
   if (response.ok && body !== null) return body;

@@ -7,7 +7,8 @@ const REFRESH_MS = 1000;
 const SILENCE_MS = 20000;
 
 export class Link {
-  // The four callbacks: onSnapshot(snapshot), onProgress(frame), onEvent(event), onAway(message).
+  // The four callbacks: onSnapshot(snapshot, asked), onProgress(frame), onEvent(event), onAway(message); `asked` is when
+  // the snapshot was asked for, by performance.now().
   constructor(callbacks) {
     this.callbacks = callbacks;
     this.source = null;
@@ -34,9 +35,10 @@ export class Link {
   async connect() {
     this.retryTimer = null;
     try {
+      const asked = performance.now();
       const snapshot = await request("/api/game");
       this.heard();
-      this.callbacks.onSnapshot(snapshot);
+      this.callbacks.onSnapshot(snapshot, asked);
       this.listen(snapshot.last_event_id);
     } catch (error) {
       this.lose(error);
@@ -63,7 +65,8 @@ export class Link {
     source.addEventListener("error", () => {
       // Taken into our own hands: the snapshot must come before the stream again.
       this.drop();
-      this.retry(Date.now() - this.openedAt > RETRY_MS ? 0 : RETRY_MS / 4);
+      // One that ends at once was refused, as when there are too many viewers: asking faster helps nobody.
+      this.retry(Date.now() - this.openedAt > RETRY_MS ? 0 : RETRY_MS);
     });
   }
 
@@ -85,9 +88,10 @@ export class Link {
     this.refreshing = true;
     this.lastRefresh = Date.now();
     try {
+      const asked = performance.now();
       const snapshot = await request("/api/game");
       this.heard();
-      this.callbacks.onSnapshot(snapshot);
+      this.callbacks.onSnapshot(snapshot, asked);
     } catch (error) {
       this.lose(error);
     } finally {

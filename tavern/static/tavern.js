@@ -1,15 +1,18 @@
 // The page: keeps the newest snapshot, lets the stream move it, and hands every change to the view.
 
-import { post } from "./api.js";
+import { post, request } from "./api.js";
 import { Link } from "./stream.js";
 import { texts } from "./texts.js";
 import { askToSkip, fillTexts, render, showAnswer } from "./view.js";
 
 const POINTS_AT_MOST = 1000;
 const EVENTS_AT_MOST = 30;
+// Frames come in their order, and a snapshot overtakes one by less than this: what is older tells of another clock.
+const SET_BACK_MS = 2000;
 
 const model = { link: "connecting", awayReason: null, snapshot: null };
 let frame = null;
+let frameArrived = 0;
 let renderPlanned = false;
 
 function changed() {
@@ -22,22 +25,29 @@ function changed() {
   }, 0);
 }
 
-function isNewer(first, second) {
-  return Date.parse(first.timestamp) > Date.parse(second.timestamp);
+function millisecondsAhead(first, second) {
+  return Date.parse(first.timestamp) - Date.parse(second.timestamp);
 }
 
-function onSnapshot(snapshot) {
+function onSnapshot(snapshot, asked) {
   // A snapshot can arrive after a frame that is younger than it: the step must not jump back (F1). Within one
-  // millisecond, which is all that a browser can tell apart, the frame wins.
-  if (frame !== null && isNewer(snapshot, frame)) frame = null;
+  // millisecond, which is all that a browser can tell apart, the frame wins. One that was asked for after the frame had
+  // come is newer whatever its time says: the clock of the realm may have been set back.
+  if (frame !== null && (asked > frameArrived || millisecondsAhead(snapshot, frame) > 0)) frame = null;
   if (frame !== null) snapshot = withFrame(snapshot, frame);
   Object.assign(model, { snapshot, link: "open", awayReason: null });
   changed();
 }
 
 function onProgress(progress) {
-  if (model.snapshot === null || isNewer(frame ?? model.snapshot, progress)) return;
+  if (model.snapshot === null) return;
+  const behind = millisecondsAhead(frame ?? model.snapshot, progress);
+  if (behind > 0) {
+    if (behind > SET_BACK_MS) link.refreshSoon();
+    return;
+  }
   frame = progress;
+  frameArrived = performance.now();
   model.snapshot = withFrame(model.snapshot, progress);
   changed();
 }
@@ -91,3 +101,8 @@ for (const button of document.querySelectorAll("[data-action]")) {
 new ResizeObserver(changed).observe(document.getElementById("chart"));
 render(model);
 link.start();
+// Who has not logged in cannot log out.
+request("/api/session").then(
+  ({ login }) => document.getElementById("logout").toggleAttribute("hidden", !login),
+  () => {},
+);

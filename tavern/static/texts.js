@@ -7,6 +7,7 @@ export const texts = {
   since: (time) => `since ${time}`,
   unknown: "–",
   plainData: "The plain numbers as JSON",
+  logout: "Log out",
   version: (version) => `Realm of Training ${version}.`,
 
   states: {
@@ -33,6 +34,7 @@ export const texts = {
       "This page tries again every 2 seconds.",
     unreachable: "nothing answers on this port.",
     silent: "it does not answer in time.",
+    loggedOut: "it wants to be logged in to.",
     garbled: (status) => `it answers with status ${status} and no readable message.`,
   },
 
@@ -40,6 +42,7 @@ export const texts = {
     title: "Battle",
     rest: "No battle",
     noQuest: "The board is empty",
+    nextQuest: "The next quest is about to come",
     health: "Rows left to learn",
     learned: "learned",
     rows: "Rows learned",
@@ -58,6 +61,7 @@ export const texts = {
       connecting: "",
       unknown: "Nobody vouches for the state of training at the moment.",
       starting: "The hero is waking up: the model is being loaded.",
+      coming: "What was dropped is being looked at; then the battle begins.",
       idle: "The hero rests. Drop a JSONL file into inbox/ and it is learned.",
       preparing: "The quest is being tokenized.",
       training: "",
@@ -123,6 +127,9 @@ export const texts = {
     awaiting_seal: "Awaiting seal",
     completed: "Completed",
     failed: "Failed",
+    left: (count, one) => `${count} ${one ? "file is" : "files are"} left lying in the inbox:`,
+    leftFile: (file, reason) => `${file}: ${reason}`,
+    leftMore: (count) => `and ${count} more`,
   },
 
   vault: {

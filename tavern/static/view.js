@@ -46,6 +46,7 @@ export function render({ link, awayReason, snapshot }) {
   drawLosses(byId("chart"), byId("loss-caption"), snapshot?.loss ?? [], snapshot?.validation ?? []);
   for (const lane of LANES) setText(`lane-${lane}`, format.count(snapshot?.queue?.[lane]));
   byId("lane-failed").classList.toggle("bad", snapshot?.queue?.failed > 0);
+  showLeftLying(snapshot?.inbox);
   showCheckpoint(snapshot?.checkpoint);
   showLog(snapshot?.events ?? []);
   setText("version", snapshot?.realm?.version ? texts.version(snapshot.realm.version) : "");
@@ -94,9 +95,10 @@ function showBattle(state, snapshot) {
   const isKnown = snapshot !== null && snapshot.realm?.state !== "unknown";
   const foe = quest ? foeOf(quest.rows_total) : isKnown ? "campfire" : null;
   document.body.classList.toggle("has-quest", quest !== null);
+  const coming = quest === null && isKnown && waitingQuests(snapshot) > 0;
   setText("battle-eyebrow", quest || !isKnown ? texts.battle.title : texts.battle.rest);
-  setText("quest-name", quest?.file ?? (quest || !isKnown ? texts.unknown : texts.battle.noQuest));
-  setText("battle-hint", texts.battle.hints[quest?.replaying && state === "training" ? "replaying" : state] ?? "");
+  setText("quest-name", quest?.file ?? (!isKnown ? texts.unknown : texts.battle[coming ? "nextQuest" : "noQuest"]));
+  setText("battle-hint", texts.battle.hints[hintOf(state, quest, coming)] ?? "");
   setText("percent", share);
   setText("rows-left", rowsLeft);
   setText("plate-foe", quest ? texts.foes[foe] : "");
@@ -106,6 +108,15 @@ function showBattle(state, snapshot) {
   showFacts(quest);
   showHit(quest);
   document.title = quest ? `${texts.battle.tab(share, quest.file)} – ${texts.title}` : texts.title;
+}
+
+function waitingQuests({ queue }) {
+  return ["inbox", "high", "normal", "low", "processing"].reduce((sum, lane) => sum + (queue?.[lane] ?? 0), 0);
+}
+
+function hintOf(state, quest, coming) {
+  if (state === "training" && quest?.replaying) return "replaying";
+  return state === "idle" && coming ? "coming" : state;
 }
 
 function showFacts(quest) {
@@ -171,6 +182,21 @@ function showPlainStats(hero, training, words) {
   setText("plain-def", format.known(validation) ? words.def(format.loss(validation)) : words.noValidation);
   setText("plain-acc", format.known(hero?.acc) ? words.acc(format.stat(hero.acc)) : words.noAcc);
   setText("plain-gold", quests === null ? words.noGold : words.gold(format.count(quests), quests === 1));
+}
+
+// What is dropped and not taken would else lie there for ever without a word.
+function showLeftLying(inbox) {
+  const { board: words } = texts;
+  const { left_lying: count, named = [], blocked = null } = inbox ?? {};
+  const lines = named.map(({ file, reason }) => words.leftFile(file, reason));
+  if (count > named.length) lines.push(words.leftMore(format.count(count - named.length)));
+  byId("blocked").hidden = blocked === null;
+  setText("blocked", blocked ?? "");
+  byId("left-lying").hidden = lines.length === 0;
+  setText("left-title", words.left(format.count(count), count === 1));
+  const list = byId("left");
+  if (lines.join("\n") === [...list.children].map((item) => item.textContent).join("\n")) return;
+  list.replaceChildren(...lines.map((line) => Object.assign(document.createElement("li"), { textContent: line })));
 }
 
 function showCheckpoint(checkpoint) {

@@ -5,17 +5,18 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from core.db import Database
 from core.errors import Conflict, Unavailable
-from core.http import Site, make_app
-from core.http_events import EventHub
+from core.http.access import Access
+from core.http.events import EventHub
+from core.http.site import Site, make_app
 from core.saga import MIGRATIONS, Saga
 from core.settings import BudgetSettings
-from tavern.routes import tavern_routes
+from tavern.routes import LOGIN, tavern_routes
 from tests.waiting import wait_until_async
 
 SAMPLE: dict[str, Any] = json.loads(Path(__file__).with_name("sample_snapshot.json").read_text(encoding="utf-8"))
@@ -27,12 +28,14 @@ AFTER = {"pause": "paused", "resume": "training", "stop": "stopped", "skip": "id
 class ScriptedRealm:
     """Serves the tavern on one port; tests move `self.body` and say so by `tell` and `progress`."""
 
-    def __init__(self, folder: Path, port: int = 0) -> None:
+    def __init__(self, folder: Path, port: int = 0, token: str | None = None) -> None:
+        """With a `token`, it wants to be logged in to, as a realm beyond loopback does."""
         self.body = copy.deepcopy(SAMPLE)
         self.wishes: list[tuple[str, str | None]] = []
         self.snapshots = 0
         self.before_snapshot: Callable[[], Any] | None = None
         self.away = False
+        self.clock_error = timedelta(0)
         self._db = Database(folder / "saga.db", MIGRATIONS)
         self.saga = Saga(self._db, BudgetSettings())
         if not self.saga.latest_events(1):
@@ -40,7 +43,8 @@ class ScriptedRealm:
                 self.saga.append(event["kind"], event["message"], now=datetime.fromisoformat(event["at"]))
         self.hub = EventHub(self.saga)
         routes = tavern_routes(self.snapshot, self.hub, self)
-        app = make_app(routes, service="tavern", health=dict, closing=[self.hub.close])
+        self.access = Access(token)
+        app = make_app(routes, service="tavern", health=dict, access=self.access, login=LOGIN, closing=[self.hub.close])
         self.site = Site(app, "127.0.0.1", port, "tavern")
 
     async def start(self) -> ScriptedRealm:
@@ -59,7 +63,7 @@ class ScriptedRealm:
         self.snapshots += 1
         events = [event.to_json() for event in self.saga.latest_events(30)]
         last = events[-1]["id"] if events else 0
-        body = {**copy.deepcopy(self.body), "timestamp": now(), "events": events, "last_event_id": last}
+        body = {**copy.deepcopy(self.body), "timestamp": self.time(), "events": events, "last_event_id": last}
         if self.before_snapshot is not None:
             await self.before_snapshot()
         return body
@@ -78,6 +82,10 @@ class ScriptedRealm:
 
     async def quest_action(self, action: str, quest: str, priority: str | None) -> dict[str, Any]:
         return {"success": True, "action": action, "message": quest}
+
+    def time(self) -> str:
+        """What the realm's own clock says."""
+        return (datetime.now(UTC) + self.clock_error).isoformat()
 
     # --- what the test lets happen ------------------------------------------------------------------------
 
@@ -108,7 +116,7 @@ class ScriptedRealm:
         self.body["quest"].update(rows_done=rows, loss=loss, step=step - 1189)
         self.body["loss"] = [*self.body["loss"], [step, loss]]
         keys = ("realm", "hero", "training", "quest")
-        self.hub.publish_progress({"timestamp": now(), **{key: copy.deepcopy(self.body[key]) for key in keys}})
+        self.hub.publish_progress({"timestamp": self.time(), **{key: copy.deepcopy(self.body[key]) for key in keys}})
 
 
 def now() -> str:

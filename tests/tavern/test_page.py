@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import re
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from playwright.async_api import Page, Route, expect
 
 from tests.tavern.conftest import OpenPage
-from tests.tavern.scripted_realm import SAMPLE, ScriptedRealm
+from tests.tavern.scripted_realm import SAMPLE, ScriptedRealm, now
 from tests.waiting import wait_until_async
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -80,6 +81,21 @@ async def test_progress_frames_move_the_page_without_a_new_snapshot(realm: Scrip
     assert realm.snapshots == snapshots
 
 
+async def test_a_clock_that_is_set_back_does_not_freeze_the_page(realm: ScriptedRealm, open_page: OpenPage) -> None:
+    """Law 7: every frame and snapshot is older than the last one then, and yet the newest."""
+    page = await open_page(realm.site.url)
+    await realm.watched()
+    realm.strike(rows=4800, step=1289, loss=0.398)
+    await show_text(page, "percent", "75 %")
+    realm.clock_error = timedelta(hours=-1)
+    realm.strike(rows=5440, step=1299, loss=0.39)
+    await show_text(page, "percent", "85 %")
+    snapshots = realm.snapshots
+    realm.strike(rows=6080, step=1309, loss=0.38)
+    await show_text(page, "percent", "95 %")
+    assert realm.snapshots == snapshots
+
+
 async def test_an_event_appears_in_the_log_and_brings_the_new_counts(realm: ScriptedRealm, open_page: OpenPage) -> None:
     page = await open_page(realm.site.url)
     await show_text(page, "lane-completed", "3")
@@ -113,6 +129,7 @@ async def test_unknown_numbers_are_dashes_and_never_zero(realm: ScriptedRealm, o
     body["training"] = {"status": "unknown", "stale": True}
     body["quest"] = dict.fromkeys(body["quest"]) | {"quest_id": "q", "file": "first.jsonl"}
     body["queue"] = dict.fromkeys(body["queue"])
+    body["inbox"] = {"waiting": None, "left_lying": None, "named": [], "blocked": None}
     body.update(loss=[], validation=[], checkpoint={"latest": None, "count": None})
     page = await open_page(realm.site.url)
     await show_text(page, "quest-name", "first.jsonl")
@@ -123,6 +140,27 @@ async def test_unknown_numbers_are_dashes_and_never_zero(realm: ScriptedRealm, o
     assert await page.locator("#health").get_attribute("aria-valuenow") is None
     words = await page.locator("body").inner_text()
     assert re.search(r"null|undefined|NaN|\[object|Infinity", words) is None, words
+
+
+async def test_what_is_left_lying_in_the_inbox_is_named_until_it_is_gone(
+    realm: ScriptedRealm, open_page: OpenPage
+) -> None:
+    """F3: the page shows what lies there, not what was told of it once; and no board is empty while quests wait."""
+    realm.body["inbox"] |= {"left_lying": 12, "blocked": "The disk is full."}
+    realm.body.update(quest=None)
+    realm.body["realm"].update(state="preparing")
+    page = await open_page(realm.site.url)
+    await realm.watched()
+    await show_text(page, "left-title", "12 files are left lying in the inbox:")
+    lines = page.locator("#left li")
+    await expect(lines.first).to_contain_text("holiday.png: only *.jsonl files are read")
+    await expect(lines.last).to_have_text("and 10 more")
+    await show_text(page, "blocked", "The disk is full.")
+    await show_text(page, "quest-name", "The next quest is about to come")
+    nothing = {"waiting": 0, "left_lying": 0, "named": [], "blocked": None}
+    realm.hub.publish_progress({"timestamp": now(), "inbox": nothing})
+    for identifier in ("left-lying", "blocked"):
+        await expect(page.locator(f"#{identifier}")).to_be_hidden()
 
 
 async def test_a_late_snapshot_does_not_turn_the_step_back(realm: ScriptedRealm, open_page: OpenPage) -> None:
@@ -245,10 +283,11 @@ async def test_buttons_follow_the_reported_state(realm: ScriptedRealm, open_page
 
 
 async def test_save_and_skip_need_a_quest(realm: ScriptedRealm, open_page: OpenPage) -> None:
-    realm.body.update(quest=None)
+    realm.body.update(quest=None, queue=dict.fromkeys(realm.body["queue"], 0))
     realm.body["realm"].update(state="idle")
     page = await open_page(realm.site.url)
     await expect(page.locator("#battle-hint")).to_contain_text("Drop a JSONL file into inbox/")
+    await expect(page.locator("#quest-name")).to_have_text("The board is empty")
     assert await enabled_buttons(page) == {"pause", "stop"}
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from pathlib import Path
 
-from core.files import read_json
+import pytest
+
+from tavern.answers import Game
 from tavern.routes import STATIC
+
+VENDORED = sorted((STATIC / "vendor").iterdir())
 
 
 def test_texts_lie_in_one_file() -> None:
@@ -26,6 +31,20 @@ def test_no_script_turns_text_into_markup() -> None:
 
 
 def test_the_sample_is_a_snapshot_as_documented() -> None:
-    sample = read_json(Path(__file__).with_name("sample_snapshot.json"))
-    documented = {"timestamp", "realm", "hero", "training", "quest", "queue", "loss", "validation", "checkpoint"}
-    assert set(sample) == documented | {"events", "last_event_id"}
+    Game.model_validate_json(Path(__file__).with_name("sample_snapshot.json").read_bytes(), strict=True)
+
+
+@pytest.mark.parametrize("folder", VENDORED, ids=lambda folder: str(folder.name))
+def test_vendored_files_are_what_their_note_says(folder: Path) -> None:
+    """Nobody edits what others have written, and everybody can see where it came from and under which licence."""
+    note = (folder / "VENDORED.md").read_text(encoding="utf-8")
+    for word in ("| package |", "| version |", "| source |", "| licence |"):
+        assert word in note
+    told = {name: digest for digest, name in re.findall(r"^([0-9a-f]{64})  (.+)$", note, re.MULTILINE)}
+    found = {
+        file.name: hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in folder.iterdir()
+        if file.name != "VENDORED.md"
+    }
+    assert told == found
+    assert any(name.startswith("LICENSE") for name in found)

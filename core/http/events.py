@@ -2,7 +2,8 @@
 
     id: 17                          a durable event of the saga, `data` = its JSON; replayed after Last-Event-ID
     event: progress                 where training stands; at most five a second, only the newest, never replayed
-    event: reset                    the id asked for is unknown (a new database): take a fresh snapshot
+    event: reset                    what was missed cannot be told any more (a new database, or too long ago): take a
+                                    fresh snapshot; events go on from the newest
     : keep-alive                    every 15 s of silence
 
 A viewer that does not read is dropped, never waited for: the browser comes back and is told what it missed.
@@ -20,11 +21,13 @@ from typing import Any, Protocol
 from aiohttp import web
 
 from core.errors import InvalidInput, Unavailable
-from core.http import json_text
+from core.http.answers import json_text
+from core.http.metrics import Reading
 
 logger = logging.getLogger(__name__)
 
 PROGRESS_SECONDS = 0.2
+RETRY_SECONDS = 5
 RETRY = b"retry: 2000\n\n"
 KEEP_ALIVE = b": keep-alive\n\n"
 HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -110,6 +113,10 @@ class EventHub:
     def viewers(self) -> int:
         return len(self._viewers)
 
+    def readings(self) -> list[Reading]:
+        """What Prometheus is told."""
+        return [Reading("realm_event_viewers", "Open event streams.", lambda: self.viewers)]
+
     def publish_event(self, event: StoredEvent) -> None:
         """Tell every viewer of a committed event; may be called from any thread."""
         if not self._closed:
@@ -124,15 +131,19 @@ class EventHub:
             delay = max(0.0, self._progress_due - self._loop.time())
             self._progress_timer = self._loop.call_later(delay, self._send_progress)
 
-    async def serve(self, request: web.Request) -> web.StreamResponse:
+    async def serve(self, request: web.Request, since: int | None = None) -> web.StreamResponse:
         """Answer with the stream until the viewer leaves, is dropped, or the hub closes.
 
-        Replay starts after the header `Last-Event-ID`, else the query's `last_event_id` (a browser cannot set the
-        header on its first connect), else with the next event.
+        Replay starts after the event of the header `Last-Event-ID`, else after `since` (a browser cannot set the header
+        on its first connect), else with the next event.
         """
-        since = _last_event_id(request)
+        since = _last_event_id(request, since)
         if self._closed or len(self._viewers) >= self._max_viewers or request.transport is None:
-            raise Unavailable("No more viewers can be served at the moment.", hint="Try again in a few seconds.")
+            raise Unavailable(
+                "No more viewers can be served at the moment.",
+                hint=f"Try again in {RETRY_SECONDS} s.",
+                retry_after_seconds=RETRY_SECONDS,
+            )
         response = web.StreamResponse(headers=HEADERS)
         viewer = _Viewer(request.transport, self._newest if since is None else since)
         # Attached before the replay is read, so that nothing falls between replay and live.
@@ -199,17 +210,22 @@ class EventHub:
             viewer.wake.set()
 
     async def _replay(self, viewer: _Viewer, response: web.StreamResponse) -> None:
-        if viewer.cursor > self._newest:
-            newest = await asyncio.to_thread(self._newest_stored)
-            if viewer.cursor > newest:
-                # Ids began anew with a new database: what the viewer has seen is of another history.
-                viewer.cursor = newest
-                reset = json_text({"last_event_id": newest})
-                await self._write(viewer, response, f"event: reset\ndata: {reset}\n\n".encode())
-                return
+        if viewer.cursor > self._newest and viewer.cursor > await asyncio.to_thread(self._newest_stored):
+            # Ids began anew with a new database: what the viewer has seen is of another history.
+            await self._reset(viewer, response)
+            return
         while missed := await asyncio.to_thread(self._source.events_after, viewer.cursor):
+            if 0 < viewer.cursor < missed[0].id - 1:
+                # The viewer was away for so long that what it missed is deleted. 0 asks for whatever there is.
+                await self._reset(viewer, response)
+                return
             await self._write(viewer, response, b"".join(_event_frame(event) for event in missed))
             viewer.cursor = missed[-1].id
+
+    async def _reset(self, viewer: _Viewer, response: web.StreamResponse) -> None:
+        viewer.cursor = await asyncio.to_thread(self._newest_stored)
+        told = json_text({"last_event_id": viewer.cursor})
+        await self._write(viewer, response, f"event: reset\ndata: {told}\n\n".encode())
 
     async def _follow(self, viewer: _Viewer, response: web.StreamResponse) -> None:
         while not (self._closed or viewer.transport.is_closing()):
@@ -231,10 +247,10 @@ def _event_frame(event: StoredEvent) -> bytes:
     return f"id: {event.id}\ndata: {json_text(event.to_json())}\n\n".encode()
 
 
-def _last_event_id(request: web.Request) -> int | None:
-    text = request.headers.get("Last-Event-ID") or request.query.get("last_event_id")
-    if text is None:
-        return None
+def _last_event_id(request: web.Request, otherwise: int | None) -> int | None:
+    text = request.headers.get("Last-Event-ID")
+    if not text:
+        return otherwise
     if not text.isascii() or not text.isdigit() or len(text) > 18:
-        raise InvalidInput("last_event_id must be the id of an event, a whole number.", found=text[:40])
+        raise InvalidInput("Last-Event-ID must be the id of an event, a whole number.", found=text[:40])
     return int(text)

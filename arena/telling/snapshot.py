@@ -1,0 +1,105 @@
+"""The one JSON that a page starts from; its shape is told in `tavern/answers.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from arena.telling.live_report import LiveReport
+from core.checkpoint_ledger import CheckpointLedger
+from core.paths import PRIORITIES
+from core.saga import Saga
+
+LOSS_POINTS = 500
+EVENTS = 30
+STEPS_PER_LEVEL = 1000
+GOLD_PER_QUEST = 100
+
+
+def live_part(report: LiveReport, *, waiting: int, version: str, now: datetime) -> dict[str, Any]:
+    """What changes with every step; also the body of a progress frame."""
+    return {
+        "timestamp": now.isoformat(),
+        "realm": {
+            "state": report.state,
+            "reason": report.reason,
+            "since": report.since.isoformat(),
+            "version": version,
+        },
+        "hero": _hero(report),
+        "training": report.training_status(waiting=waiting, now=now),
+        "quest": _quest(report),
+    }
+
+
+def lanes_part(counts: Mapping[str, Any], inbox: Mapping[str, Any]) -> dict[str, Any]:
+    """What lies where, from `QuestBoard.counts` and `Intake.report`; part of a progress frame too."""
+    lanes = {name: counts[name] for name in ("processing", "awaiting_seal", "completed", "failed")}
+    waiting = {name: counts["queued"][name] for name in PRIORITIES}
+    return {"queue": {**waiting, **lanes, "inbox": inbox["waiting"]}, "inbox": dict(inbox)}
+
+
+def stored_part(saga: Saga, ledger: CheckpointLedger) -> dict[str, Any]:
+    """What lies in databases and files; reads the disk."""
+    events = saga.latest_events(EVENTS)
+    records = ledger.list_all()
+    latest = records[0] if records else None
+    return {
+        "loss": saga.points("train_loss", limit=LOSS_POINTS),
+        "validation": saga.points("val_loss", limit=LOSS_POINTS),
+        "checkpoint": {
+            "latest": {
+                "name": latest.canonical_name,
+                "step": latest.step,
+                "train_loss": latest.train_loss,
+                "saved_at": latest.timestamp,
+                "size_gb": latest.size_gb,
+            }
+            if latest
+            else None,
+            "count": len(records),
+        },
+        "events": [event.to_json() for event in events],
+        "last_event_id": events[-1].id if events else 0,
+    }
+
+
+def _hero(report: LiveReport) -> dict[str, Any]:
+    """Stats of DESIGN section 6; accuracy is unknown until there are examinations."""
+    return {
+        "id": report.hero,
+        "name": report.hero_title,
+        "level": report.step // STEPS_PER_LEVEL if report.step is not None else None,
+        "xp": report.step,
+        "atk": _inverse(report.loss),
+        "def": _inverse(report.validation_loss),
+        "acc": None,
+        "gold": report.quests_completed * GOLD_PER_QUEST,
+        "model": {"name": report.model_name, "parameters": report.parameters, "device": report.device},
+    }
+
+
+def _inverse(loss: float | None) -> float | None:
+    return 1 / loss if loss else None
+
+
+def _quest(report: LiveReport) -> dict[str, Any] | None:
+    quest = report.quest
+    if quest is None:
+        return None
+    return {
+        "file": quest.file,
+        "quest_id": quest.quest_id,
+        "rows_done": quest.rows_learned,
+        "rows_total": quest.rows_total,
+        "step": quest.quest_step,
+        "steps": quest.steps,
+        "epoch": quest.epoch + 1,
+        "epochs": quest.epochs,
+        "loss": report.loss,
+        "learning_rate": report.learning_rate,
+        "tokens_per_sec": report.tokens_per_second,
+        "eta_seconds": report.seconds_left,
+        "replaying": quest.replaying,
+    }
