@@ -2,39 +2,55 @@
 
 from __future__ import annotations
 
+import sys
+
+if __name__ == "__main__" or sys.argv[0].endswith("/realm"):
+    # Run as a command, not imported as a module: before anything else is loaded.
+    try:
+        from core.house import enter
+    except ImportError:
+        sys.exit(f"Another package 'core' hides the one beside {__file__}: unset PYTHONPATH.")
+    enter(sys.argv[1:])
+
+import faulthandler
 import os
 import signal
-import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import cached_property
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from core.cli import Choices, run
-from core.paths import CHECKOUT, RealmPaths, resolve_base_dir
+from core.cli import Choices, run, tell_version
+from core.paths import RealmPaths, resolve_base_dir
+from core.version import realm_version
 
 if TYPE_CHECKING:
+    from aiohttp.web import AbstractRouteDef
+
     from arena.battle_control import BattleControl
     from arena.daemon import Daemon
-    from arena.heroes import Hero
     from arena.quest_board import QuestBoard
+    from arena.start_check import Setup
     from core.checkpoint_ledger import CheckpointLedger
-    from core.errors import RealmError
-    from core.http import Site
-    from core.http_events import EventHub
+    from core.http.events import EventHub
+    from core.http.site import Site
     from core.saga import Saga
     from core.scribe import Scribe
     from core.settings import Settings
+    from core.systemd.sd_notify import Notifier
+    from core.terminal import Terminal
     from watchtower.scrying_pool import ScryingPool
 
-__version__ = "0.1.0"
+STOP_SECONDS = {"trainer": 700.0, "loops": 15.0, "sites": 10.0, "scribe": 10.0, "address book": 5.0, "saga": 10.0}
+"""The stages of the end in their order, and what each may take; `core.ending.LONGEST_STOP_SECONDS` covers them all."""
 
-PLAYGROUND = "playground"
+Ports = Literal["fixed", "auto"]
+"""What `services.ports` may be."""
 
 
 class Arena:
@@ -106,6 +122,25 @@ class Realm:
         }
 
 
+def open_tavern(port: int = 8888, base_dir: str | Path | None = None) -> str:
+    """The address of the realm's Tavern, shown in the browser where there is a screen (seed 003).
+
+    When no realm runs in `base_dir`, one is started in the background with its Tavern on `port`; else the running
+    one's address counts, whatever `port` says. Raises `RealmError` when it does not come up.
+    """
+    from core.background import start_realm
+    from core.browser import show_page
+    from core.services import service_url
+
+    paths = RealmPaths(resolve_base_dir(base_dir))
+    url = service_url(paths, "tavern")
+    if url is None:
+        found = start_realm(paths, wait_seconds=60.0, env={**os.environ, "REALM_SERVICES__TAVERN": str(port)})
+        url = str(found["services"]["tavern"])
+    show_page(url)
+    return url
+
+
 # --- the command line -------------------------------------------------------------------------------------------
 
 app = typer.Typer(
@@ -124,283 +159,256 @@ def choose(
     ctx: typer.Context,
     base_dir: Annotated[Path | None, typer.Option(help="Data of the realm; else REALM_BASE_DIR, else here.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Answer in JSON.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=tell_version, help="Tell the version and exit.")
+    ] = False,
 ) -> None:
     ctx.obj = Choices(paths=RealmPaths(resolve_base_dir(base_dir)), as_json=json)
 
 
 @app.command()
-def init(
-    ctx: typer.Context,
-    hero: Annotated[str, typer.Option(help="Who trains: a file in configs/heroes/.")] = "seedling",
-) -> None:
-    """Make the data directories and configs/realm.yaml; what exists stays as it is."""
-    paths = ctx.obj.paths
-    chosen = _furnish(paths, hero)
-    text = f"The realm in {paths.base} is ready; its hero is {chosen.title}. Start it with `realm up`."
-    ctx.obj.tell({"base_dir": str(paths.base), "hero": chosen.id}, text)
-
-
-def _furnish(paths: RealmPaths, hero: str) -> Hero:
-    """Make whatever a base directory lacks; returns its hero, which is `hero` only where none was chosen before."""
-    from arena.heroes import load_hero
-    from core.files import DISK
-    from core.settings import load_settings
-
-    paths.create()
-    if not paths.config_file.exists():
-        text = (CHECKOUT / "configs" / "realm.yaml").read_text(encoding="utf-8")
-        DISK.write_atomic(paths.config_file, _with_hero(text, hero).encode(), durable=True)
-    return load_hero(paths, load_settings(paths.config_file).hero)
-
-
-def _with_hero(text: str, hero: str) -> str:
-    lines = [f"hero: {hero}" if line.lstrip("# ").startswith("hero:") else line for line in text.splitlines()]
-    return "\n".join(lines) + "\n"
-
-
-@app.command()
 def up(
     ctx: typer.Context,
-    ports: Annotated[str | None, typer.Option(help="fixed, or auto for any free ports.")] = None,
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="In the background; returns once it answers.")] = False,
+    ports: Annotated[Ports | None, typer.Option(help="auto takes any free ports.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Do not print what happens in the realm.")] = False,
+    wait: Annotated[float, typer.Option(min=0.0, help="With -d: seconds until it must answer.")] = 60.0,
 ) -> None:
     """Start the realm; Ctrl-C saves and ends it."""
-    _reign(ctx.obj.paths, ports)
+    from core.background import how_it_goes_on, start_realm
+
+    paths = ctx.obj.paths
+    if not detach:
+        _reign(paths, ports, quiet=quiet)
+        return
+    found = start_realm(paths, ports=ports, wait_seconds=wait)
+    ctx.obj.tell(found, how_it_goes_on(paths, found))
 
 
 @app.command()
 def play(
     ctx: typer.Context,
-    ports: Annotated[str, typer.Option(help="auto for any free ports, or fixed.")] = "auto",
+    ports: Annotated[Ports, typer.Option(help="auto takes any free ports.")] = "auto",
 ) -> None:
     """Try it out: a realm of its own in playground/ with sample quests for the seedling; Ctrl-C saves and ends it."""
-    paths = RealmPaths(ctx.obj.paths.base / PLAYGROUND)
-    _furnish(paths, "seedling")
-    _drop_samples(paths)
-    _reign(paths, ports)
+    from arena.furnishing import drop_samples, furnish
+
+    paths = RealmPaths(ctx.obj.paths.base / "playground")
+    furnish(paths, "seedling")
+    drop_samples(paths)
+    _reign(paths, ports, quiet=False)
 
 
-def _drop_samples(paths: RealmPaths) -> None:
-    """Give an idle playground something to learn; quests that are still open are finished first."""
-    from arena.quest_board import QuestBoard
-    from arena.quest_drop import drop_quest
-
-    counts = QuestBoard(paths).counts()
-    if counts["total_queued"] or counts["processing"] or any(paths.inbox.rglob("*.jsonl")):
-        return
-    for sample in sorted((CHECKOUT / "examples" / "quests").glob("*.jsonl")):
-        drop_quest(paths, sample)
-
-
-def _reign(paths: RealmPaths, ports: str | None) -> None:
+def _reign(paths: RealmPaths, ports: str | None, *, quiet: bool) -> None:
     import asyncio
 
-    from core.settings import load_settings
+    from core.systemd.sd_notify import Notifier
+    from core.terminal import Terminal
 
+    # Before there is any child that could inherit the variables.
+    notifier = Notifier.from_environment()
+    terminal = Terminal()
     overrides = {"services": {"ports": ports}} if ports else {}
-    settings = load_settings(paths.config_file, overrides=overrides)
-    failure = asyncio.run(reign(paths, settings, overrides))
-    if failure is not None:
-        raise failure
-
-
-@app.command()
-def down(
-    ctx: typer.Context,
-    timeout: Annotated[float, typer.Option(help="Seconds to wait for the last checkpoint.")] = 660.0,
-) -> None:
-    """End the realm that runs in this base directory; its trainer saves first."""
-    from core.errors import Unavailable
-    from core.instance import InstanceLock
-
-    lock = ctx.obj.paths.lock
-    holder = InstanceLock.holder(lock)
-    if holder is None:
-        ctx.obj.tell({"stopped": False}, f"No realm runs in {ctx.obj.paths.base}.")
-        return
-    os.kill(int(holder["pid"]), signal.SIGTERM)
-    deadline = time.monotonic() + timeout
-    while InstanceLock.holder(lock) is not None:
-        if time.monotonic() > deadline:
-            raise Unavailable(
-                f"The realm (pid {holder['pid']}) is still saving after {timeout:g} s.",
-                hint="Wait on, or look into logs/realm.jsonl.",
-            )
-        time.sleep(0.1)
-    ctx.obj.tell({"stopped": True, "pid": holder["pid"]}, f"The realm (pid {holder['pid']}) has ended.")
+    try:
+        asyncio.run(reign(paths, overrides, notifier, terminal, quiet=quiet))
+    finally:
+        # asyncio leaves Python's own handler behind, which raises; the realm has ended already.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        terminal.close()
 
 
 def _add_rooms() -> None:
-    from arena.control_cli import add_control_verbs
-    from arena.quest_cli import quest_app
-    from arena.train_cli import train
-    from arena.validate_cli import validate
-    from core.config_cli import config_app
-    from core.events_cli import events
+    from arena.verbs.adopt import adopt
+    from arena.verbs.control import add_control_verbs
+    from arena.verbs.hero import hero_app
+    from arena.verbs.init import init
+    from arena.verbs.inspect_verb import inspect
+    from arena.verbs.quest import quest_app
+    from arena.verbs.rewind import rewind
+    from arena.verbs.train import train
+    from arena.verbs.validate import validate
+    from core.verbs.config import config_app
+    from core.verbs.down import down
+    from core.verbs.events import events
+    from core.verbs.install_service import install_service
+    from core.verbs.logs import logs
     from vault.cli import ledger_app
+    from watchtower.doctor_cli import doctor
     from watchtower.status_cli import status
 
-    app.command()(status)
+    for verb in (init, down, status, doctor):
+        app.command()(verb)
     add_control_verbs(app)
     app.add_typer(quest_app(), name="quest")
-    app.command()(validate)
-    app.command()(train)
-    app.add_typer(ledger_app(), name="ledger")
-    app.add_typer(config_app(), name="config")
-    app.command()(events)
+    for file_verb in (validate, inspect, train):
+        app.command()(file_verb)
+    ledger = ledger_app()
+    # The journal is the arena's, and the vault does not know the arena.
+    ledger.command("adopt")(adopt)
+    app.add_typer(ledger, name="ledger")
+    app.command()(rewind)
+    app.add_typer(hero_app(), name="hero")
+    app.add_typer(config_app(_check_all), name="config")
+    for other_verb in (events, logs, install_service):
+        app.command()(other_verb)
+
+
+def _check_all(paths: RealmPaths, overrides: Mapping[str, Any], config_file: Path) -> object:
+    from arena.start_check import read_setup
+
+    return read_setup(paths, overrides, config_file=config_file)
 
 
 # --- the control process -----------------------------------------------------------------------------------------
 
 
-async def reign(paths: RealmPaths, settings: Settings, overrides: Mapping[str, Any]) -> RealmError | None:
+async def reign(
+    paths: RealmPaths, overrides: Mapping[str, Any], notifier: Notifier, terminal: Terminal, *, quiet: bool
+) -> None:
     """Run the control process until it is told to end: daemon loops and the sites on 8888, 8767 and 8081.
 
-    Raises `Conflict` when another one holds the base directory or a port; returns the error of a failed part.
+    Raises `Conflict` when another one holds the base directory or a port, and `InvalidInput` naming everything that
+    is wrong with the settings; nothing has been started then.
     """
-    from core.instance import InstanceLock
+    from arena.hall.standing import finish_what_was_begun
+    from arena.start_check import read_setup
+    from core.instance import REALM_UP, InstanceLock
     from core.logs import configure_logging
 
     paths.create()
     lock = InstanceLock(paths.lock)
-    lock.acquire({"what": "realm up", "version": __version__, "base_dir": str(paths.base)})
+    lock.acquire({"what": REALM_UP, "version": realm_version(), "base_dir": str(paths.base)})
     try:
-        configure_logging(paths.logs, "realm", max_bytes_total=settings.budgets.log_megabytes << 20, console=False)
-        return await _reign_locked(paths, settings, overrides)
+        finish_what_was_begun(paths)
+        setup = read_setup(paths, overrides)
+        configure_logging(paths.logs, "realm", max_bytes_total=setup.settings.budgets.log_megabytes << 20)
+        # Whoever ends a hung process with SIGABRT, as systemd's watchdog does, gets to see where it hung.
+        faulthandler.enable()
+        await _reign_locked(paths, setup, overrides, notifier, terminal, quiet=quiet)
     finally:
+        notifier.close()
         lock.release()
 
 
-async def _reign_locked(paths: RealmPaths, settings: Settings, overrides: Mapping[str, Any]) -> RealmError | None:
+async def _reign_locked(
+    paths: RealmPaths,
+    setup: Setup,
+    overrides: Mapping[str, Any],
+    notifier: Notifier,
+    terminal: Terminal,
+    *,
+    quiet: bool,
+) -> None:
     import asyncio
 
-    from core.db import Database
+    from core.announcing import announce
     from core.ending import Ending
-    from core.errors import RealmError
-    from core.http_events import EventHub
-    from core.saga import MIGRATIONS, Saga
+    from core.http.events import EventHub
+    from core.http.opening import open_sites
+    from core.saga import News, open_saga
     from core.scribe import Scribe
     from core.services import remove_services
+    from core.systemd.herald import Herald
     from core.tasks import StagedStop, TaskCrew
 
-    ending = Ending()
+    ending = Ending(terminal.say)
     ending.listen()
     # One that was left over would end this realm at once.
     paths.stop_file.unlink(missing_ok=True)
-    db = Database(paths.saga_db, MIGRATIONS)
-    saga = Saga(db, settings.budgets)
+    opened = ExitStack()
+    saga = opened.enter_context(open_saga(paths, setup.settings.budgets))
     hub = EventHub(saga)
     scribe = Scribe()
-    daemon = _make_daemon(paths, settings, overrides, saga, scribe, hub)
-    sites = _make_sites(daemon, hub, settings)
+    daemon = make_daemon(paths, setup, overrides, saga, scribe, hub)
     crew = TaskCrew()
-    stop = StagedStop(
-        [
-            ("trainer", lambda: daemon.stop(ending.reason), 700.0),
-            ("loops", lambda: crew.stop(10.0), 15.0),
-            ("sites", lambda: asyncio.gather(*(site.stop() for site in sites)), 10.0),
-            ("scribe", scribe.close, 10.0),
-            ("address book", lambda: asyncio.to_thread(remove_services, paths), 5.0),
-            ("saga", lambda: asyncio.to_thread(db.close), 10.0),
-        ]
-    )
+    sites = make_sites(daemon, hub, setup.settings, crew.overdue)
+    herald = Herald(notifier, headline=lambda: daemon.report.headline, overdue=crew.overdue)
+    stages: dict[str, Callable[[], Awaitable[object]]] = {
+        "trainer": lambda: daemon.stop(ending.reason),
+        "loops": lambda: crew.stop(10.0),
+        "sites": lambda: asyncio.gather(*(site.stop() for site in sites)),
+        "scribe": scribe.close,
+        "address book": lambda: asyncio.to_thread(remove_services, paths),
+        "saga": lambda: asyncio.to_thread(opened.close),
+    }
+    stop = StagedStop([(name, stages[name], seconds) for name, seconds in STOP_SECONDS.items()])
     try:
-        await _open_sites(sites, paths)
+        if notifier.listening:
+            crew.start("herald", herald.run)
+        await open_sites(sites)
         await daemon.start(crew)
-        _tell_events(saga)
-        saga.append("realm_up", f"The realm is up on {sites[0].url}", now=_utc_now())
-        await ending.wait(paths.stop_file, crew)
-        saga.append("realm_down", f"The realm ends: {ending.reason}", now=_utc_now())
+        announce(paths, sites, saga, terminal, crew, quiet=quiet, now=datetime.now(UTC))
+        herald.ready()
+        await ending.wait(paths.stop_file)
+        herald.stopping(ending.reason)
+        saga.tell([News("realm_down", f"The realm ends: {ending.reason}")], now=datetime.now(UTC))
     finally:
         await stop.run()
-    return RealmError(f"The realm ended itself: {ending.reason}") if crew.failed.is_set() else None
 
 
-def _make_daemon(
-    paths: RealmPaths, settings: Settings, overrides: Mapping[str, Any], saga: Saga, scribe: Scribe, hub: EventHub
+def make_daemon(
+    paths: RealmPaths, setup: Setup, overrides: Mapping[str, Any], saga: Saga, scribe: Scribe, hub: EventHub
 ) -> Daemon:
     from arena.daemon import Daemon
-    from arena.heroes import load_hero, resolve_base_model
+    from arena.start_check import read_setup
     from core.checkpoint_ledger import CheckpointLedger
-    from core.settings import load_settings
 
-    hero = load_hero(paths, settings.hero)
     return Daemon(
         paths=paths,
-        settings=settings,
-        hero=hero,
-        base_model=resolve_base_model(hero, settings, paths),
+        settings=setup.settings,
+        hero=setup.hero,
+        base_model=setup.base_model,
         saga=saga,
         ledger=CheckpointLedger.of(paths),
         scribe=scribe,
-        read_settings=lambda: load_settings(paths.config_file, overrides=overrides),
+        read_settings=lambda: read_setup(paths, overrides).settings,
         on_progress=hub.publish_progress,
-        version=__version__,
+        version=realm_version(),
     )
 
 
-def _make_sites(daemon: Daemon, hub: EventHub, settings: Settings) -> list[Site]:
+def make_sites(
+    daemon: Daemon, hub: EventHub, settings: Settings, overdue: Callable[[float], list[str]] = lambda now: []
+) -> list[Site]:
+    """The applications of all ports; they are unhealthy while loops are `overdue` (`TaskCrew.overdue`)."""
     from arena.routes import training_routes
-    from core.http import Site, make_app
-    from tavern.routes import tavern_routes
+    from core.http.access import Access
+    from core.http.metrics import Meters
+    from core.http.site import Site, make_app
+    from core.http.standard import health_fields
+    from core.http.tokens import ensure_token
+    from tavern.routes import LOGIN, tavern_routes
     from vault.routes import ledger_routes
     from watchtower.routes import watchtower_routes
     from watchtower.scrying_pool import ScryingPool
 
     services = settings.services
-    routes = {
-        "tavern": tavern_routes(daemon.snapshot, hub, daemon),
+    token = None if services.is_local else ensure_token(daemon.paths.token_file)
+    access = Access(token, services.allowed_hosts)
+    # The arena's numbers stand beside its routes, and so do those of the process that it runs in.
+    readings = {"tavern": hub.readings(), "vault": daemon.readings()}
+    sites: list[Site] = []
+    routes: dict[str, Sequence[AbstractRouteDef]] = {
+        "tavern": tavern_routes(daemon.snapshot, hub, daemon, lambda: sites),
         "vault": [*ledger_routes(daemon.ledger), *training_routes(daemon)],
-        "watchtower": watchtower_routes(ScryingPool(daemon.paths)),
+        "watchtower": watchtower_routes(ScryingPool(daemon.paths), daemon.paths.data_lineage),
     }
     ports = {"tavern": services.tavern, "vault": services.vault, "watchtower": services.watchtower}
-    sites: list[Site] = []
     for name, own_routes in routes.items():
         site_app = make_app(
             own_routes,
             service={"vault": "vault_keeper"}.get(name, name),
-            health=lambda: {"version": __version__, "state": daemon.report.state},
+            health=lambda: health_fields(realm_version(), daemon.report.state, overdue(time.monotonic())),
+            access=access,
+            login=LOGIN if name == "tavern" else None,
             own_ports=lambda: [site.port for site in sites],
             closing=[hub.close] if name == "tavern" else [],
+            meters=Meters(readings.get(name, []), version=realm_version(), with_process=name == "vault"),
+            docs_port=lambda: sites[0].port,
+            version=realm_version(),
         )
         sites.append(Site(site_app, services.host, 0 if services.ports == "auto" else ports[name], name))
     return sites
-
-
-async def _open_sites(sites: list[Site], paths: RealmPaths) -> None:
-    from core.services import write_services
-
-    for site in sites:
-        await site.start()
-    write_services(paths, {site.name: {"url": site.url, "port": site.port, "pid": os.getpid()} for site in sites})
-    typer.echo(f"The realm is up. Tavern: {sites[0].url}   Inbox: {paths.inbox}   Ctrl-C saves and ends it.")
-
-
-def _tell_events(saga: Saga) -> None:
-    """Print what happens on the terminal that started the realm."""
-    from core.events_cli import event_line
-
-    saga.subscribe(lambda event: typer.echo(event_line(event)))
-
-
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
-def _check_house() -> None:
-    """Refuse to run when another package took one of our names, or data took the standard library's `queue`.
-
-    `tavern`, `watchtower`, `guild` and `core` are names on PyPI; a `queue/__init__.py` hides the stdlib module.
-    """
-    for name in ("core", "arena", "guild", "vault", "watchtower", "tavern"):
-        spec = find_spec(name)
-        if spec is None or spec.origin is None or CHECKOUT not in Path(spec.origin).parents:
-            where = spec.origin if spec else "nowhere"
-            sys.exit(
-                f"The package {name!r} was found at {where}, not below {CHECKOUT}. Run realm.py from its checkout."
-            )
-    spec = find_spec("queue")
-    if spec is None or spec.origin is None or CHECKOUT / "queue" in Path(spec.origin).parents:
-        sys.exit(f"{CHECKOUT / 'queue'} holds Python code and hides the standard library's queue. Remove it.")
 
 
 _add_rooms()
@@ -408,8 +416,9 @@ _add_rooms()
 
 def main() -> None:
     """Entry point of the `realm` command."""
-    _check_house()
-    sys.exit(run(app, sys.argv[1:]))
+    from core.house import leave
+
+    leave(run(app, sys.argv[1:]))
 
 
 if __name__ == "__main__":

@@ -234,7 +234,10 @@ class CheckpointLedger:
     # --- strays and checks --------------------------------------------------------------------------------
 
     def scan_orphans(self) -> list[Path]:
-        """Checkpoint directories that nobody has recorded: they are in no index and hold no sidecar."""
+        """Checkpoint directories that nobody has recorded: they are in no index and hold no sidecar.
+
+        Python API of the seed (spec 1.8), as `adopt_orphan` is; the realm itself reconciles.
+        """
         known = {record.canonical_name for record in self._on_disk()}
         return [self.root / name for name in checkpoint_names(self.root) if name not in known]
 

@@ -20,7 +20,6 @@ from sqlalchemy.exc import DBAPIError
 
 from core.db_files import (
     companions,
-    directory_lock,
     is_corrupt,
     make_empty,
     newest_revision,
@@ -28,6 +27,7 @@ from core.db_files import (
     stored_revision,
 )
 from core.errors import Unavailable
+from core.file_lock import locked_directory
 from core.files import DISK, Files
 
 logger = logging.getLogger(__name__)
@@ -55,10 +55,11 @@ class Database:
     was_corrupt: Path | None
     """Where a corrupt file found at open was moved to."""
 
-    def __init__(self, path: Path, migrations: Path, *, files: Files = DISK) -> None:
+    def __init__(self, path: Path, migrations: Path, *, owner: bool = True, files: Files = DISK) -> None:
         """Open `path`, making and migrating it as needed. `migrations` is an Alembic script directory.
 
-        Raises `Unavailable` when the file or its folder cannot be used.
+        Whoever is not the `owner` only reads: nothing is made, migrated or set aside. Raises `Unavailable` when the
+        file or its folder cannot be used.
         """
         self.path = path
         self.was_corrupt = None
@@ -67,13 +68,16 @@ class Database:
         self._closed = False
         self._files = files
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            # Two processes that open at once: the second finds the work of the first done.
-            with directory_lock(path.parent):
-                self._prepare(migrations)
+            if owner:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                # Two processes that open at once: the second finds the work of the first done.
+                with locked_directory(path.parent):
+                    self._prepare(migrations)
+            else:
+                self._look_at(migrations)
         except (OSError, sqlite3.Error, DBAPIError) as error:
             raise Unavailable(f"The database {path} cannot be opened: {_cause(error)}.") from error
-        self._writer = _engine(path, pool_size=1, begin="BEGIN IMMEDIATE", query_only=False)
+        self._writer = _engine(path, pool_size=1, begin="BEGIN IMMEDIATE", query_only=not owner)
         self._reader = _engine(path, pool_size=READ_CONNECTIONS, begin="BEGIN", query_only=True)
 
     @contextmanager
@@ -149,6 +153,17 @@ class Database:
                     hint="Start the newer version, or move the file away to begin anew.",
                 )
             _migrate(self.path, migrations)
+
+    def _look_at(self, migrations: Path) -> None:
+        """Raise unless the file is one that this version reads; whether it is damaged, only its owner looks."""
+        if not self.path.exists():
+            raise Unavailable(f"There is no database {self.path}.")
+        stored, known = stored_revision(self.path), newest_revision(migrations)
+        if stored != known:
+            raise Unavailable(
+                f"The database {self.path} is of another version (revision {stored or 'none'}, known: {known}).",
+                hint="`realm up` brings an older one up to date.",
+            )
 
     def _make_new(self, migrations: Path) -> None:
         """Make the database under another name first: killed in between, no half-made one stands at `path`."""

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import re
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
@@ -17,17 +14,6 @@ FULL_CHECK_BYTES = 64 << 20
 """Larger files are only checked page by page after an unclean end: a second of start time would go into it."""
 
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-
-
-@contextmanager
-def directory_lock(folder: Path) -> Iterator[None]:
-    """Only one process at a time is in here for this folder; needs no file of its own."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(fd)
 
 
 def is_corrupt(path: Path) -> bool:
@@ -40,10 +26,15 @@ def is_corrupt(path: Path) -> bool:
                 return False
             return bool(connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",))
     except sqlite3.DatabaseError as error:
-        # The low byte is the primary code; the rest only refines it.
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
+        if tells_damage(error):
             return True
         raise
+
+
+def tells_damage(error: sqlite3.Error) -> bool:
+    """True when SQLite says that the file itself is no sound database, not that it is locked, full or closed to us."""
+    # The low byte is the primary code; the rest only refines it.
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
 
 
 def make_empty(path: Path) -> None:

@@ -1,44 +1,61 @@
-"""When a long-running process ends: by a signal, by a file that a user creates, or because a critical part failed."""
+"""When a long-running process ends: by a signal, or by a file that a user creates."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
-
-from core.tasks import TaskCrew
 
 LOOK_SECONDS = 0.5
 """Seconds between two looks for the stop file."""
+LONGEST_STOP_SECONDS = 780.0
+"""What whoever ends the realm should allow for it: the budgets of all stages of the stop, and some more."""
+
+REASONS = {signal.SIGINT: "Ctrl-C", signal.SIGHUP: "the terminal was closed", signal.SIGTERM: "signal SIGTERM"}
 
 
 class Ending:
-    """Waits for whatever ends the control process: a signal, a stop file, or the failure of a critical part."""
+    """Waits for whatever ends the control process: a signal or a stop file."""
 
-    def __init__(self) -> None:
+    def __init__(self, say: Callable[[str], None]) -> None:
+        """`say` tells whoever waits at the terminal what a signal does; it must not wait for a stopped one."""
         self.reason = "the start failed"
         self._told = asyncio.Event()
+        self._say = say
 
     def listen(self) -> None:
-        """Take SIGINT and SIGTERM from now on; one that comes during the start is obeyed after it."""
+        """Take SIGINT, SIGTERM and SIGHUP from now on; one that comes during the start is obeyed after it.
+
+        A SIGHUP that was ignored when we were started stays so: that is what `nohup` does.
+        """
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self._by_signal, number)
+        for number in REASONS:
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+                loop.add_signal_handler(number, self._by_signal, number)
 
     def _by_signal(self, number: signal.Signals) -> None:
-        self.reason = "Ctrl-C" if number == signal.SIGINT else f"signal {number.name}"
+        if not self._told.is_set():
+            self._end(REASONS[number])
+            self._say("Ending: the trainer finishes its step and saves.")
+            return
+        self._say(
+            f"Still saving; no further Ctrl-C makes it faster. `kill -9 {os.getpid()}` ends it at once, and what was "
+            "learned since the last checkpoint is learned again at the next start."
+        )
+
+    def _end(self, reason: str) -> None:
+        self.reason = reason
         self._told.set()
 
-    async def wait(self, stop_file: Path, crew: TaskCrew) -> None:
+    async def wait(self, stop_file: Path) -> None:
         """Return once it is time to end; `reason` says why."""
         while not self._told.is_set():
-            if crew.failed.is_set():
-                self.reason = f"{crew.failure[0]} failed: {crew.failure[1]}" if crew.failure else "a part failed"
-                return
             if stop_file.exists():
                 stop_file.unlink(missing_ok=True)
-                self.reason = f"the file {stop_file.name} was found"
-                return
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._told.wait(), LOOK_SECONDS)
+                self._end(f"the file {stop_file.name} was found")
+            else:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._told.wait(), LOOK_SECONDS)

@@ -27,7 +27,9 @@ class RealmError(Exception):
         super().__init__(self.message)
 
     def __str__(self) -> str:
-        return f"{self.message} {self.hint}" if self.hint else self.message
+        # Behind a message of several lines, such as one that points at a place in a file, it stands on its own.
+        between = "\n" if "\n" in self.message else " "
+        return f"{self.message}{between}{self.hint}" if self.hint else self.message
 
     def to_json(self) -> dict[str, Any]:
         """The body of an HTTP error answer (DESIGN section 8)."""
@@ -59,3 +61,9 @@ class Unavailable(RealmError):
 
     code = "unavailable"
     http_status = 503
+
+
+def first_line(error: Exception) -> str:
+    """The first line of what another library's error says, fit for the middle of a sentence; else its name."""
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".:") if lines else type(error).__name__

@@ -14,6 +14,8 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+from core.crash_points import crash_point
+
 NO_HARD_LINKS = {errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS}
 
 
@@ -47,12 +49,17 @@ class Files:
         finally:
             os.close(fd)
 
-    def write_atomic(self, path: Path, data: bytes, *, durable: bool) -> None:
-        """Replace `path` by `data` in one step; with `durable`, it survives a power cut once this returns."""
+    def write_atomic(self, path: Path, data: bytes, *, durable: bool, mode: int | None = None) -> None:
+        """Replace `path` by `data` in one step; with `durable`, it survives a power cut once this returns.
+
+        `mode` is its permission bits, of any new file else.
+        """
         temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
         try:
             try:
+                if mode is not None:
+                    os.fchmod(fd, mode)
                 self.write(fd, data)
                 if durable:
                     self.fsync(fd)
@@ -115,16 +122,42 @@ class Files:
             target.unlink(missing_ok=True)
             raise
 
+    def copy_unless_linkable(self, source: Path, place: Path) -> bool:
+        """Copy `source` to the unused name `place`, if no hard link of it can be made there; tells whether it was.
+
+        Lets gigabytes be copied before `link_new`, which cannot be waited for under a lock.
+        """
+        try:
+            self.link(source, place)
+        except OSError as error:
+            if error.errno not in NO_HARD_LINKS:
+                raise
+        else:
+            self.unlink(place)
+            return False
+        try:
+            self.copy(source, place)
+        except OSError:
+            place.unlink(missing_ok=True)
+            raise
+        return True
+
+    def copy(self, source: Path, target: Path) -> None:
+        """A durable copy with the times of the source, under a name that is not used; half of it may stay."""
+        with source.open("rb") as reader, target.open("xb") as writer:
+            shutil.copyfileobj(reader, writer, 1 << 20)
+            writer.flush()
+            self.fsync(writer.fileno())
+        shutil.copystat(source, target)
+
     def _copy_new(self, source: Path, target: Path) -> None:
         temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
         try:
-            with source.open("rb") as reader, temporary.open("xb") as writer:
-                shutil.copyfileobj(reader, writer, 1 << 20)
-                writer.flush()
-                self.fsync(writer.fileno())
-            shutil.copystat(source, temporary)
+            self.copy(source, temporary)
+            crash_point("copy.written")
             # The claim is an empty file of our own making: replacing it overwrites nobody.
             os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644))
+            crash_point("copy.claimed")
             try:
                 self.replace(temporary, target)
             except OSError:

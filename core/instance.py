@@ -19,6 +19,10 @@ from typing import Any
 from core.errors import Conflict, Unavailable
 from core.files import read_json
 
+REALM_UP = "realm up"
+"""What the control process writes as `what` into the lock of its base directory. Verbs that hold it for a moment, or
+for as long as a model takes to be copied, write their own command line."""
+
 POLL_SECONDS = 0.05
 
 PROBE_GRACE_SECONDS = 0.3
@@ -32,10 +36,6 @@ class InstanceLock:
         self.path = path
         self._fd: int | None = None
 
-    @property
-    def held(self) -> bool:
-        return self._fd is not None
-
     def acquire(
         self,
         info: dict[str, Any],
@@ -46,8 +46,8 @@ class InstanceLock:
         """Take the lock and write `info` beside our pid and start time into the file.
 
         Blocks for up to `wait_seconds` while another process holds it; `on_wait` is called once with what the
-        file says of that holder. Raises `Conflict` naming pid, start time, version and base directory.
-        `info` should hold `version` and `base_dir`.
+        file says of that holder. Raises `Conflict` naming pid, start time, base directory and what it does.
+        `info` should hold `what` and `base_dir`, and that of a realm its `version`.
         """
         if self._fd is not None:
             raise Conflict(f"This process already holds {self.path}.")
@@ -69,6 +69,13 @@ class InstanceLock:
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
+
+    @classmethod
+    def refuse_if_held(cls, path: Path) -> None:
+        """Raise the `Conflict` that `acquire` would raise now."""
+        holder = cls.holder(path)
+        if holder is not None:
+            raise _conflict(path, holder)
 
     @staticmethod
     def holder(path: Path) -> dict[str, Any] | None:
@@ -96,21 +103,35 @@ class InstanceLock:
             except BlockingIOError:
                 waited = time.monotonic() - begun
             if waited > max(wait_seconds, PROBE_GRACE_SECONDS):
-                raise self._conflict()
+                raise _conflict(self.path, self.holder(self.path) or {})
             if waited > PROBE_GRACE_SECONDS and on_wait is not None and not told:
                 on_wait(self.holder(self.path) or {"pid": None})
                 told = True
             time.sleep(POLL_SECONDS)
 
-    def _conflict(self) -> Conflict:
-        holder = self.holder(self.path) or {}
-        place = holder.get("base_dir") or self.path
-        return Conflict(
-            f"{place} is in use by process {holder.get('pid') or 'unknown'}"
-            f" (version {holder.get('version') or 'unknown'}, started {holder.get('started_at') or 'unknown'}).",
-            hint="Stop it with `realm down`, or use another directory with `--base-dir`.",
-            holder=holder,
-        )
+
+def living_realm(path: Path) -> dict[str, Any] | None:
+    """What the realm says of itself that holds this lock; None when nobody does, or a verb that is no realm."""
+    holder = InstanceLock.holder(path)
+    return None if holder is None or verb_at_work(holder) else holder
+
+
+def verb_at_work(holder: dict[str, Any]) -> str | None:
+    """The command line of a holder that is no realm, such as `realm rewind 100`."""
+    what = holder.get("what")
+    # One that has only just taken the lock has not said yet what it is: until then it counts as a realm.
+    return what if isinstance(what, str) and what != REALM_UP else None
+
+
+def _conflict(path: Path, holder: dict[str, Any]) -> Conflict:
+    place, verb = holder.get("base_dir") or path, verb_at_work(holder)
+    known = [f"`{verb}`"] if verb else [f"version {holder['version']}"] if holder.get("version") else []
+    known.append(f"started {holder.get('started_at') or 'at an unknown time'}")
+    return Conflict(
+        f"{place} is in use by process {holder.get('pid') or 'unknown'} ({', '.join(known)}).",
+        hint="Wait for its end." if verb else "Stop it with `realm down`, or use another directory with `--base-dir`.",
+        holder=holder,
+    )
 
 
 def _describe(fd: int, info: dict[str, Any]) -> None:

@@ -1,13 +1,16 @@
-"""Logs as JSON lines under `logs/`, rotated within a byte budget, and readable lines on the console.
+"""Logs as JSON lines under `logs/`, rotated within a byte budget.
 
 One file family per process (`{name}.jsonl`, `.1` … `.7`): size decides when a file is turned over, not its
-date of birth (failure B24).
+date of birth (failure B24). What libraries and a dying interpreter print goes to `*.log` files, which no logger
+turns over: `turn_over` does.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import os
+import shutil
 import sys
 from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler
@@ -15,21 +18,23 @@ from pathlib import Path
 
 from core.finite import finite
 
+logger = logging.getLogger(__name__)
+
 FILES_PER_FAMILY = 8
 
 _STANDARD = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 """What every record carries; anything else came in through `extra=`."""
 
 
-def configure_logging(logs_dir: Path, name: str, *, max_bytes_total: int, console: bool) -> None:
-    """Send every record from INFO up to `logs_dir/{name}.jsonl`, and to stderr when `console`.
+def configure_logging(logs_dir: Path, name: str, *, max_bytes_total: int) -> None:
+    """Send every record from INFO up to `logs_dir/{name}.jsonl`.
 
     `max_bytes_total` is the size of the whole family of eight files. Calling it again replaces what the
     earlier call set up.
     """
     root = logging.getLogger()
     for handler in list(root.handlers):
-        if isinstance(handler, _FamilyHandler | _ConsoleHandler):
+        if isinstance(handler, _FamilyHandler):
             root.removeHandler(handler)
             handler.close()
     logs_dir.mkdir(parents=True, exist_ok=True)
@@ -42,11 +47,31 @@ def configure_logging(logs_dir: Path, name: str, *, max_bytes_total: int, consol
     )
     family.setFormatter(JsonFormatter())
     root.addHandler(family)
-    if console:
-        stream = _ConsoleHandler(sys.stderr)
-        stream.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", datefmt="%H:%M:%S"))
-        root.addHandler(stream)
     root.setLevel(logging.INFO)
+
+
+def turn_over(file: Path, *, max_bytes_total: int) -> bool:
+    """Keep the plain output in `file` and `file.1` within a budget while some process goes on writing; True if it did.
+
+    Copied and emptied in place: the writer has it open for appending and would follow a rename. What it writes
+    between the two calls is lost, which raw output can bear. A disk that is full is left for the next time.
+    """
+    half = max_bytes_total // 2
+    try:
+        size = file.stat().st_size
+        if size <= half:
+            return False
+        with file.open("rb") as present, file.with_name(f"{file.name}.1").open("wb") as kept:
+            # A process that went wild wrote more than that since the last look: its last words count.
+            present.seek(size - half)
+            shutil.copyfileobj(present, kept)
+        os.truncate(file, 0)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        logger.warning("%s could not be turned over: %s", file, error, extra={"event": "turn_over_failed"})
+        return False
+    return True
 
 
 class JsonFormatter(logging.Formatter):
@@ -76,7 +101,3 @@ class _FamilyHandler(RotatingFileHandler):
         if not self._complained:
             self._complained = True
             sys.stderr.write(f"The log {self.baseFilename} cannot be written: {sys.exc_info()[1]}\n")
-
-
-class _ConsoleHandler(logging.StreamHandler):  # type: ignore[type-arg]
-    """Marks the console handler as ours."""

@@ -41,6 +41,11 @@ class RealmPaths:
         return self.queue / "queue_metadata.json"
 
     @property
+    def unpacking(self) -> Path:
+        """Packed files are unpacked here, beside the lanes, so that what comes out need not be copied."""
+        return self.queue / ".unpacking"
+
+    @property
     def control(self) -> Path:
         return self.base / "control"
 
@@ -57,6 +62,10 @@ class RealmPaths:
         return self.status / "battle_status.json"
 
     @property
+    def inbox_status(self) -> Path:
+        return self.status / "inbox_status.json"
+
+    @property
     def services(self) -> Path:
         return self.status / "services.json"
 
@@ -69,12 +78,21 @@ class RealmPaths:
         return self.status / "checkpoint_history.jsonl"
 
     @property
+    def data_lineage(self) -> Path:
+        return self.status / "data_lineage.json"
+
+    @property
     def saga_db(self) -> Path:
         return self.status / "saga.db"
 
     @property
     def current_model(self) -> Path:
         return self.base / "current_model"
+
+    @property
+    def archive(self) -> Path:
+        """Models of earlier heroes. Not below `models/`, which people put on other disks: models move by a rename."""
+        return self.base / "archive"
 
     @property
     def models(self) -> Path:
@@ -105,6 +123,16 @@ class RealmPaths:
         return self.base / ".realm.lock"
 
     @property
+    def hero_change(self) -> Path:
+        """A change of heroes that is not finished yet."""
+        return self.base / ".hero-change.json"
+
+    @property
+    def token_file(self) -> Path:
+        """What a site beyond loopback wants to be shown; private (`core.http.tokens`)."""
+        return self.base / ".realm.token"
+
+    @property
     def stop_file(self) -> Path:
         """Ends the realm when a user creates it; `control/.stop` only stops training."""
         return self.base / ".stop"
@@ -129,6 +157,9 @@ def resolve_base_dir(option: str | os.PathLike[str] | None, env: Mapping[str, st
     """`--base-dir`, else `REALM_BASE_DIR`, else the checkout (DESIGN section 6)."""
     chosen = option or env.get("REALM_BASE_DIR") or CHECKOUT
     try:
-        return Path(chosen).expanduser().resolve()
+        base = Path(chosen).expanduser().resolve()
     except (RuntimeError, OSError) as error:  # `~nobody`, or a link that leads to itself
         raise InvalidInput(f"{chosen} is not a directory that can be used: {error}.") from error
+    if base.exists() and not base.is_dir():
+        raise InvalidInput(f"{base} is a file, not a directory.", hint="Choose a directory with --base-dir.")
+    return base

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from core.checkpoint_records import CheckpointRecord
 from core.errors import InvalidInput, NotFound, RealmError, Unavailable
+from core.http.tokens import bearer, client_token
 
 if TYPE_CHECKING:
     import httpx
@@ -18,7 +19,8 @@ class RemoteLedgerClient:
     """The reading half of `CheckpointLedger` over HTTP; raises `Unavailable` when the host does not answer.
 
     `base_url` is that of the ledger, as in `http://192.168.1.10:8767/api/ledger`; `timeout` in seconds. The token
-    for a ledger beyond loopback is taken from `REALM_TOKEN`. `transport` replaces the network in tests.
+    for a ledger beyond loopback is taken from `REALM_TOKEN`, else from `~/.config/realm/token`. `transport` replaces
+    the network in tests.
     """
 
     def __init__(self, base_url: str, timeout: float = 10, transport: httpx.BaseTransport | None = None) -> None:
@@ -92,7 +94,7 @@ class RemoteLedgerClient:
         import httpx
 
         try:
-            answer = self._client().get(self.base_url + path, params=query, headers=_token())
+            answer = self._client().get(self.base_url + path, params=query, headers=bearer(client_token()))
         except httpx.InvalidURL as error:
             raise InvalidInput(f"{self.base_url} is no address of a ledger: {error}") from error
         except httpx.RequestError as error:
@@ -118,10 +120,14 @@ class RemoteLedgerClient:
         except ValueError:
             body = None
         message = body.get("message") if isinstance(body, dict) else None
-        if answer.status_code in (401, 403):
+        if answer.status_code == HTTPStatus.UNAUTHORIZED:
             raise Unavailable(
-                f"The ledger at {self.base_url} wants a token.", hint="Set REALM_TOKEN to that of the trainer's realm."
+                f"The ledger at {self.base_url} wants a token.",
+                hint="Set REALM_TOKEN to that of the trainer's realm, or write it to ~/.config/realm/token.",
             )
+        if answer.status_code in (HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS) and message:
+            # A Host that is not served, or too many wrong tokens: the realm there says what to do.
+            raise Unavailable(f"The ledger at {self.base_url} refuses: {message}")
         if answer.status_code == NotFound.http_status and message and may_miss:
             raise NotFound(message)
         if answer.status_code == InvalidInput.http_status and message:
@@ -135,8 +141,3 @@ class RemoteLedgerClient:
             f"{self.base_url} does not answer like a ledger: {what}.",
             hint="The address looks like http://TRAINER:8767/api/ledger.",
         )
-
-
-def _token() -> dict[str, str]:
-    token = os.environ.get("REALM_TOKEN")
-    return {"Authorization": f"Bearer {token}"} if token else {}

@@ -1,7 +1,8 @@
 """The scribe: parsing, hashing and rendering in a torch-free worker process, so that the event loop does only I/O.
 
 The worker starts with the first job, runs jobs one at a time in the order they came, and ends when it has been
-idle. A job may make it die (out of memory on a monstrous file): it is tried once more on a fresh worker.
+idle. A job may make it die (out of memory on a monstrous file): it is tried once more on a fresh worker. It has a
+low CPU priority, and the time for which it had to wait for a CPU does not count against a job.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import signal
 import sys
 from collections import deque
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from core.errors import RealmError, Unavailable
@@ -27,7 +29,7 @@ WORKER_COMMAND = (sys.executable, "-m", "core.scribe_worker")
 LONGEST_ANSWER = 256 << 20
 """Bytes of one answer line at most."""
 
-FAREWELL_SECONDS = 2.0
+FAREWELL_SECONDS = 5.0
 """How long a worker may take to end after its stdin is closed."""
 
 LAST_WORDS_SECONDS = 0.5
@@ -56,6 +58,8 @@ class Scribe:
         self._idle_timer: asyncio.TimerHandle | None = None
         self._farewells: set[asyncio.Task[None]] = set()
         self._closed = False
+        self.jobs = 0
+        """Jobs begun so far."""
 
     @property
     def worker_pid(self) -> int | None:
@@ -66,7 +70,8 @@ class Scribe:
         """Call `package.module:function(**kwargs)` in the worker; arguments and result are JSON.
 
         A `RealmError` of the job is raised here as the same class. Raises `Unavailable` when the job takes longer
-        than `timeout` seconds (waiting for its turn not counted) or kills two workers, `ScribeBug` for other errors.
+        than `timeout` seconds (waiting for its turn or for a CPU not counted) or kills two workers, `ScribeBug` for
+        other errors.
         """
         async with self._turn:
             if self._closed:
@@ -74,6 +79,7 @@ class Scribe:
             if self._idle_timer is not None:
                 self._idle_timer.cancel()
                 self._idle_timer = None
+            self.jobs += 1
             try:
                 return await self._try_twice(target, kwargs, timeout or self._timeout_seconds)
             finally:
@@ -118,7 +124,7 @@ class Scribe:
             raise Unavailable("The scribe is closed.")
         worker = self._worker
         try:
-            answer = await asyncio.wait_for(worker.ask(target, kwargs), timeout)
+            answer = await worker.ask_within(timeout, target, kwargs)
         except TimeoutError as error:
             await self._abandon(worker)
             raise Unavailable(f"{target} took longer than {timeout:g} s and was ended.", target=target) from error
@@ -174,6 +180,28 @@ class _Worker:
     @property
     def ended(self) -> bool:
         return self._process.returncode is not None
+
+    async def ask_within(self, seconds: float, target: str, kwargs: dict[str, Any]) -> dict[str, Any]:
+        """`ask`, but raise `TimeoutError` after so many seconds in which the worker could have worked."""
+        loop = asyncio.get_running_loop()
+        begun = loop.time() - self._seconds_without_cpu()
+        asking = asyncio.create_task(self.ask(target, kwargs), name="scribe job")
+        try:
+            while (left := begun + self._seconds_without_cpu() + seconds - loop.time()) > 0:
+                done, _ = await asyncio.wait({asking}, timeout=left)
+                if done:
+                    return asking.result()
+        finally:
+            asking.cancel()
+        raise TimeoutError
+
+    def _seconds_without_cpu(self) -> float:
+        """For how long the worker was ready to run while others had the CPU; 0 where the kernel does not tell."""
+        try:
+            _, waited_ns, _ = Path(f"/proc/{self.pid}/schedstat").read_text().split()
+        except (OSError, ValueError):
+            return 0.0
+        return int(waited_ns) / 1e9
 
     async def ask(self, target: str, kwargs: dict[str, Any]) -> dict[str, Any]:
         assert self._process.stdin is not None

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import functools
+import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from core.files import DISK, Files, read_json
 from core.paths import RealmPaths
 from core.processes import is_alive
+from core.tasks import TaskCrew
+
+logger = logging.getLogger(__name__)
 
 
 def write_services(paths: RealmPaths, entries: Mapping[str, Mapping[str, Any]], *, files: Files = DISK) -> None:
@@ -16,6 +23,32 @@ def write_services(paths: RealmPaths, entries: Mapping[str, Mapping[str, Any]], 
     others = {name: entry for name, entry in read_services(paths).items() if is_alive(entry["pid"])}
     mine = {name: dict(entry) for name, entry in entries.items()}
     files.write_json(paths.services, {**others, **mine}, durable=False)
+
+
+def publish_services(
+    paths: RealmPaths, entries: Mapping[str, Mapping[str, Any]], crew: TaskCrew, *, retry_seconds: float = 5.0
+) -> OSError | None:
+    """`write_services`; when the disk refuses, say why and go on trying among the `crew`.
+
+    A realm pauses on a full disk and goes on by itself; it does not refuse to start.
+    """
+    try:
+        write_services(paths, entries)
+    except OSError as error:
+        logger.warning("%s is not written: %s", paths.services, error, extra={"event": "services_unwritten"})
+        crew.start("address book", functools.partial(_publish_late, paths, entries, retry_seconds))
+        return error
+    return None
+
+
+async def _publish_late(paths: RealmPaths, entries: Mapping[str, Mapping[str, Any]], retry_seconds: float) -> None:
+    published = False
+    while not published:
+        await asyncio.sleep(retry_seconds)
+        with contextlib.suppress(OSError):
+            await asyncio.to_thread(write_services, paths, entries)
+            published = True
+    await asyncio.Event().wait()
 
 
 def read_services(paths: RealmPaths) -> dict[str, dict[str, Any]]:
@@ -55,11 +88,18 @@ def describe_port_holder(port: int) -> str:
             for connection in psutil.net_connections("tcp")
             if connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port
         ]
-    except psutil.AccessDenied:
-        return "a process that this user may not see"
-    if not listeners:
-        return "no process that can be seen"
-    pid = next((pid for pid in listeners if pid is not None), None)
+    except (psutil.Error, OSError):  # /proc is hidden from this user
+        listeners = []
+    return name_listener(listeners)
+
+
+def name_listener(pids: Sequence[int | None]) -> str:
+    """Whoever listens, for the end of a sentence; None stands for a process that the system does not let us see."""
+    import psutil
+
+    if not pids:
+        return "a process that cannot be seen from here (in a container, or hidden by the system)"
+    pid = next((pid for pid in pids if pid is not None), None)
     if pid is None:
         return "a process of another user"
     try:

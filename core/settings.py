@@ -8,23 +8,55 @@ A hero's own values (`configs/heroes/*.yaml`) fill whatever `hyperparams` and `p
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeGuard, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from core.errors import InvalidInput
 
 RESERVED_ENVIRONMENT = {"REALM_BASE_DIR", "REALM_LEDGER_URL", "REALM_TOKEN", "REALM_CRASH_AT", "REALM_TRAINER_SOCKET"}
 """`REALM_*` names that are not settings."""
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
-
 S = TypeVar("S", bound=BaseModel)
 Port = Annotated[int, Field(ge=1, le=65535)]
+Steps = Annotated[int, Field(ge=1, le=1_000_000_000)]
+Days = Annotated[float, Field(gt=0, le=36_500)]
+"""A hundred years: what is to stay for ever stays, and the date before which files go is still a date."""
+Megabytes = Annotated[int, Field(ge=1, le=1_000_000_000)]
+Entries = Annotated[int, Field(ge=100, le=1_000_000_000)]
+
+
+def _address(text: str) -> str:
+    # A name may stand for several addresses, of which the realm would listen on one.
+    try:
+        return text if text == "localhost" else str(ipaddress.ip_address(text))
+    except ValueError as error:
+        raise ValueError("it must be an IP address of this machine, or localhost") from error
+
+
+def _host_name(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        pass
+    if not re.fullmatch(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*", text, re.IGNORECASE):
+        raise ValueError("it must be a bare host name or address, without http:// and port")
+    return text.lower()
+
+
+def _listed(value: Any) -> Any:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+Address = Annotated[str, AfterValidator(_address)]
+HostNames = Annotated[tuple[Annotated[str, AfterValidator(_host_name)], ...], BeforeValidator(_listed)]
+"""A list; from the environment, names with commas between."""
 
 
 class Section(BaseModel):
@@ -55,7 +87,7 @@ class Hyperparams(Section):
     learning_rate: Annotated[float, Field(ge=1e-7, le=1e-1)] | None = None
     """Learning rate after warm-up; constant."""
 
-    warmup_steps: Annotated[int, Field(ge=0)] | None = None
+    warmup_steps: Annotated[int, Field(ge=0, le=1_000_000_000)] | None = None
     """Steps over which the learning rate rises linearly from the hero's first step on."""
 
     weight_decay: Annotated[float, Field(ge=0, le=1)] | None = None
@@ -72,33 +104,45 @@ class Hyperparams(Section):
 
 
 class InboxSettings(Section):
-    settle_seconds: Annotated[float, Field(ge=0)] = 1.0
+    settle_seconds: Annotated[float, Field(ge=0, le=86_400)] = 1.0
     """Seconds for which size and mtime of a file must stand still before it is taken."""
 
-    scan_seconds: Annotated[float, Field(gt=0)] = 0.5
+    incomplete_seconds: Annotated[float, Field(ge=0, le=86_400)] = 60.0
+    """Seconds for which a file that ends in the middle must stand still before it is judged all the same."""
+
+    scan_seconds: Annotated[float, Field(ge=0.01, le=86_400)] = 0.5
     """Seconds between two full scans of `inbox/`; file system events only bring the next scan forward."""
+
+
+class GateSettings(Section):
+    level: Literal["quick", "standard", "deep"] = "standard"
+    """What a quest must pass before it is trained: `standard` measures its rows as the model will see them, `deep`
+    also warns of what they say, `quick` lets in whatever the inbox let in."""
 
 
 class TrainerSettings(Section):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the model lives; `auto` takes CUDA when torch finds it."""
 
-    threads: Annotated[int, Field(ge=1)] | None = None
+    threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     """CPU threads of torch; null takes one per physical core. Part of bit-for-bit reproducibility."""
 
-    micro_batch_tokens: Annotated[int, Field(ge=128)] = 4096
+    micro_batch_tokens: Annotated[int, Field(ge=128, le=1_000_000_000)] = 4096
     """Padded tokens in one forward pass at most (a single longer row still passes)."""
 
-    seed: Annotated[int, Field(ge=0)] = 42
+    seed: Annotated[int, Field(ge=0, lt=1 << 32)] = 42
     """Seed of row order, of weights made on the spot and of dropout."""
 
-    restart_backoff_seconds: Annotated[float, Field(ge=0)] = 1.0
+    restart_backoff_seconds: Annotated[float, Field(ge=0, le=60)] = 1.0
     """Pause before a dead trainer is started again; doubles with each death without progress, 60 s at most."""
 
 
 class ServiceSettings(Section):
-    host: Literal["127.0.0.1", "localhost", "::1"] = "127.0.0.1"
-    """Address that the sites listen on; loopback only."""
+    host: Address = "127.0.0.1"
+    """Address that the sites listen on. Any but a loopback one makes them want the token of `.realm.token`."""
+
+    allowed_hosts: HostNames = ()
+    """Names under which the sites are reached, beside loopback and their own address; other names are refused."""
 
     tavern: Port = 8888
     """Port of the Tavern, the page for people."""
@@ -112,21 +156,46 @@ class ServiceSettings(Section):
     ports: Literal["fixed", "auto"] = "fixed"
     """`auto` takes any free port for each site; `status/services.json` tells which."""
 
+    @property
+    def is_local(self) -> bool:
+        """True when only programs of this machine get through to the sites."""
+        return self.host == "localhost" or ipaddress.ip_address(self.host).is_loopback
+
+    @model_validator(mode="after")
+    def _no_port_twice(self) -> ServiceSettings:
+        ports = (self.tavern, self.vault, self.watchtower)
+        if self.ports == "fixed" and len(set(ports)) < len(ports):
+            given = ", ".join(map(str, ports))
+            raise ValueError(f"tavern, vault and watchtower need three different ports, not {given}")
+        return self
+
 
 class BudgetSettings(Section):
     """Nothing grows without bound (law 9)."""
 
-    events: Annotated[int, Field(ge=100)] = 100_000
+    events: Entries = 100_000
     """Events kept in the saga; older ones are deleted."""
 
-    metric_points: Annotated[int, Field(ge=100)] = 200_000
+    metric_points: Entries = 200_000
     """Points kept per metric series; the older half is thinned to every second point when it is full."""
 
-    log_megabytes: Annotated[int, Field(ge=1)] = 64
+    log_megabytes: Megabytes = 64
     """Size of each log file family under `logs/`, in MB, spread over eight rotated files."""
 
-    completed_days: Annotated[float, Field(gt=0)] = 7.0
+    completed_days: Days = 7.0
     """Days for which files stay in `queue/recently_completed/`."""
+
+    completed_megabytes: Megabytes = 4096
+    """Size of `queue/recently_completed/` in MB; beyond it the oldest files go before their days are over."""
+
+    failed_days: Days = 90.0
+    """Days for which files and their rejection reports stay in `queue/failed/`."""
+
+    failed_megabytes: Megabytes = 4096
+    """Size of `queue/failed/` in MB; beyond it the oldest files go before their days are over."""
+
+    quarantined_checkpoints: Annotated[int, Field(ge=0, le=1000)] = 3
+    """Checkpoints that were found torn and set aside, kept for a look; the oldest go first."""
 
 
 class Settings(Section):
@@ -140,22 +209,23 @@ class Settings(Section):
 
     profile: ProfileSettings = ProfileSettings()
     hyperparams: Hyperparams = Hyperparams()
-    save_steps: Annotated[int, Field(ge=1)] = 10_000
+    save_steps: Steps = 10_000
     """Every this many steps a checkpoint is kept as a milestone; all others share one rolling slot."""
 
-    save_minutes: Annotated[float, Field(gt=0)] = 30.0
+    save_minutes: Annotated[float, Field(gt=0, le=1_000_000)] = 30.0
     """A trained quest waits at most this long for the checkpoint that seals it."""
 
     save_budget: Annotated[float, Field(gt=0, le=1)] = 0.05
     """Part of the wall time that rolling saves may take."""
 
-    eval_steps: Annotated[int, Field(ge=1)] = 500
+    eval_steps: Steps = 500
     """Steps between two measurements of the loss on `data/validation/*.jsonl`."""
 
-    eval_rows: Annotated[int, Field(ge=1)] = 200
+    eval_rows: Annotated[int, Field(ge=1, le=1_000_000)] = 200
     """Validation rows measured each time, the same ones always."""
 
     inbox: InboxSettings = InboxSettings()
+    gates: GateSettings = GateSettings()
     trainer: TrainerSettings = TrainerSettings()
     services: ServiceSettings = ServiceSettings()
     budgets: BudgetSettings = BudgetSettings()
@@ -181,11 +251,12 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file, `{}` when it is empty; raises `InvalidInput` naming file and line."""
     try:
         loader = _UniqueKeyLoader(path.read_text(encoding="utf-8"))
+        loader.name = str(path)
         try:
             value = loader.get_single_data()
         finally:
             loader.dispose()
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:  # the last: nested beyond all reason
         raise InvalidInput(f"{path} is not valid YAML: {error}", hint="Correct it and start again.") from error
     except OSError as error:
         raise InvalidInput(f"{path} cannot be read: {error.strerror}.") from error
@@ -199,42 +270,87 @@ def read_yaml(path: Path) -> dict[str, Any]:
 def load_settings(
     config_file: Path, env: Mapping[str, str] = os.environ, overrides: Mapping[str, Any] | None = None
 ) -> Settings:
-    """Merge file, environment and command-line `overrides` (nested dicts, strongest); all errors in one message."""
+    """Merge file, environment and `overrides` (nested dicts, strongest); all errors in one message."""
+    values, origins = merge_sources(config_file, env, overrides)
+    return validate_section(Settings, values, source=str(config_file), origins=origins)
+
+
+def merge_sources(
+    config_file: Path, env: Mapping[str, str] = os.environ, overrides: Mapping[str, Any] | None = None
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """The values that `load_settings` checks, as they were written, and which of them come from where, for people.
+
+    The second is by dotted name and leaves out what the file says.
+    """
     merged = read_yaml(config_file) if config_file.exists() else {}
-    sections = {name for name, field in Settings.model_fields.items() if _is_section(field.annotation)}
+    sections = {name for name, field in Settings.model_fields.items() if is_section(field.annotation)}
     # `inbox:` with every line below it commented out is an empty section, which YAML reads as null.
     merged = {key: value for key, value in merged.items() if not (value is None and key in sections)}
     from_environment = _from_environment(env)
     _merge(merged, from_environment)
     _merge(merged, overrides or {})
-    source = f"{config_file} and REALM_* environment" if from_environment else str(config_file)
-    return validate_section(Settings, merged, source=source)
+    origins = {name: environment_variable(name) for name in _dotted(from_environment)}
+    return merged, origins | dict.fromkeys(_dotted(overrides or {}), "The new value")
 
 
-def validate_section(model: type[S], values: Mapping[str, Any], *, source: str) -> S:
-    """Check `values` against `model`; raises `InvalidInput` that lists every error with its key."""
+def validate_section(
+    model: type[S], values: Mapping[str, Any], *, source: str, origins: Mapping[str, str] | None = None
+) -> S:
+    """Check `values` against `model`; raises `InvalidInput` that lists every error with its key.
+
+    `origins` names by key where a value comes from that does not come from `source`.
+    """
     try:
         return model.model_validate(values)
     except ValidationError as error:
         problems = [_describe(model, problem) for problem in error.errors()]
-        lines = "\n  ".join(problems)
-        raise InvalidInput(f"{source}:\n  {lines}", errors=problems) from error
+        places: dict[str, list[str]] = {}
+        for problem, told in zip(error.errors(), problems, strict=True):
+            path = ".".join(str(part) for part in problem["loc"])
+            places.setdefault(_origin(path, source, origins or {}), []).append(told)
+        blocks = ["\n  ".join([f"{place}:", *told]) for place, told in places.items()]
+        raise InvalidInput("\n".join(blocks), errors=problems) from error
+
+
+def _origin(path: str, source: str, origins: Mapping[str, str]) -> str:
+    """Where the value at `path` comes from; a whole section, or a part of a value, is of what lies below or above."""
+    if path in origins:
+        return origins[path]
+    found = [
+        place for name, place in origins.items() if f"{name}.".startswith(f"{path}.") or path.startswith(f"{name}.")
+    ]
+    return " and ".join(found) or source
+
+
+def _dotted(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _dotted(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
 
 
 def setting_names(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[str]:
     """Every setting as a dotted path, in the order of declaration."""
     for name, field in model.model_fields.items():
         kind = field.annotation
-        if _is_section(kind):
+        if is_section(kind):
             yield from setting_names(kind, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}"
 
 
+def environment_variable(name: str) -> str:
+    """The variable that sets the setting of this dotted name, such as `REALM_SERVICES__HOST`."""
+    return f"REALM_{name.upper().replace('.', '__')}"
+
+
 def _describe(model: type[BaseModel], problem: Any) -> str:
     path = ".".join(str(part) for part in problem["loc"])
     if problem["type"] != "extra_forbidden":
-        return f"{path}: {problem['msg']} (found {problem['input']!r})"
+        # A rule about a whole section names the values itself.
+        found = "" if isinstance(problem["input"], Mapping) else f" (found {problem['input']!r})"
+        return f"{path}: {problem['msg'].removeprefix('Value error, ')}{found}"
     known = list(setting_names(model))
     sections = {name.rpartition(".")[0] for name in known} - {""}
     # `epochs` at the top is close to nothing by spelling, but it is the last part of one name.
@@ -244,7 +360,8 @@ def _describe(model: type[BaseModel], problem: Any) -> str:
     return f"{path}: there is no such setting." + (f" Did you mean {close[0]}?" if close else "")
 
 
-def _is_section(kind: Any) -> TypeGuard[type[BaseModel]]:
+def is_section(kind: Any) -> TypeGuard[type[BaseModel]]:
+    """True for the annotation of a setting that holds settings itself."""
     return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 

@@ -1,14 +1,16 @@
 """Supervised asyncio tasks: named, guarded, restarted, and stopped in stages within time budgets.
 
 After kopf's guarded tasks: a background task that fails or ends when it should not is logged under its name and
-acted on; none can die in silence.
+acted on; none can die in silence. One that hangs is told by its missing beat.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import ContextVar
 
 logger = logging.getLogger(__name__)
 
@@ -22,48 +24,66 @@ LAST_CHANCE_SECONDS = 0.5
 """How long something is waited for after it was cancelled for being over its budget."""
 
 
+_note_due: ContextVar[Callable[[float], None]] = ContextVar("_note_due")
+"""Where the task that runs notes when its next sign of life is due; set by its crew."""
+
+
+def beat(within: float) -> None:
+    """A sign of life: the task that calls will call again, or `rest`, within so many seconds, or counts as hung."""
+    _due_at(asyncio.get_running_loop().time() + within)
+
+
+def rest() -> None:
+    """From here on the task waits for something outside, however long that takes; that is no hanging."""
+    _due_at(float("inf"))
+
+
+def _due_at(moment: float) -> None:
+    note = _note_due.get(None)
+    if note is not None:  # outside of a crew nobody watches
+        note(moment)
+
+
+async def every(seconds: float, work: Work, *, within: float) -> None:
+    """Do `work` for ever, a round beginning every `seconds`; a round that takes longer than `within` counts as hung.
+
+    Time spent working is part of the interval (failure B29); rounds that were missed are not made up for.
+    """
+    loop = asyncio.get_running_loop()
+    while True:
+        begun = loop.time()
+        beat(within)
+        await work()
+        rest()
+        # At least a tenth of the interval, so that work which is always late leaves room for others.
+        await asyncio.sleep(max(begun + seconds - loop.time(), seconds / 10))
+
+
 class TaskEnded(Exception):
     """The task ended although it should have gone on."""
 
 
 class TaskCrew:
-    """The background tasks of one process. Make it inside the running event loop.
+    """The background tasks of one process, which go on until it stops. Make it inside the running event loop."""
 
-    `failed` is set when a critical task has failed; `failure` then holds its name and error.
-    `on_failure(name, error)` is called for every failure of every task.
-    """
-
-    def __init__(
-        self,
-        on_failure: Callable[[str, BaseException], None] | None = None,
-        *,
-        first_delay: float = 0.5,
-        longest_delay: float = 30.0,
-        healthy_after: float = 60.0,
-    ) -> None:
+    def __init__(self, *, first_delay: float = 0.5, longest_delay: float = 30.0, healthy_after: float = 60.0) -> None:
         """A failed task is restarted after `first_delay` seconds, twice that the next time, up to `longest_delay`.
 
         Having run for `healthy_after` seconds brings the delay back to the first.
         """
-        self.failed = asyncio.Event()
-        self.failure: tuple[str, BaseException] | None = None
-        self._on_failure = on_failure
         self._first_delay = first_delay
         self._longest_delay = longest_delay
         self._healthy_after = healthy_after
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._due: dict[str, float] = {}
         self._stopping = False
 
-    def start(self, name: str, work: Work, *, restart: bool = True, critical: bool = False) -> asyncio.Task[None]:
-        """Run `work()` in a task of that name.
-
-        With `restart`, returning counts as a failure too, and it is started again after a pause. Without, it may
-        return, and a failure is logged and final. A `critical` task is not restarted: its failure sets `failed`.
-        """
+    def start(self, name: str, work: Work) -> asyncio.Task[None]:
+        """Run `work()` in a task of that name. When it fails, or returns, it is started again after a pause."""
         running = self._tasks.get(name)
         if self._stopping or (running is not None and not running.done()):
             raise RuntimeError(f"task {name!r} cannot be started: {'the crew stops' if self._stopping else 'it runs'}")
-        task = asyncio.create_task(self._guard(name, work, restart, critical), name=name)
+        task = asyncio.create_task(self._guard(name, work), name=name)
         self._tasks.pop(name, None)  # a name that starts anew moves to the end of the order
         self._tasks[name] = task
         return task
@@ -71,6 +91,10 @@ class TaskCrew:
     def names(self) -> list[str]:
         """Names of the tasks that run, in the order of their start."""
         return [name for name, task in self._tasks.items() if not task.done()]
+
+    def overdue(self, now: float) -> list[str]:
+        """Names of the tasks whose `beat` is late at `now` (the loop's clock, `time.monotonic`): they hang."""
+        return [name for name, due in self._due.items() if now > due]
 
     async def stop(self, budget_seconds: float) -> list[str]:
         """Cancel all tasks, the latest first, and wait for them; returns and logs the names of those still stuck."""
@@ -87,18 +111,17 @@ class TaskCrew:
             )
         return stuck
 
-    async def _guard(self, name: str, work: Work, restart: bool, critical: bool) -> None:
+    async def _guard(self, name: str, work: Work) -> None:
         loop = asyncio.get_running_loop()
         delay = self._first_delay
+        _note_due.set(functools.partial(self._due.__setitem__, name))
         while True:
             begun = loop.time()
             error = await self._run_once(name, work)
-            if error is None and (not restart or self._told_to_stop()):
-                return
-            if error is None:
-                error = TaskEnded(f"task {name} ended although it should have gone on")
-            self._report(name, error, critical)
-            if critical or not restart or self._told_to_stop():
+            self._due.pop(name, None)
+            if error is not None or not self._told_to_stop():
+                _report(name, error or TaskEnded(f"task {name} ended although it should have gone on"))
+            if self._told_to_stop():
                 return
             if loop.time() - begun >= self._healthy_after:
                 delay = self._first_delay
@@ -123,33 +146,23 @@ class TaskCrew:
         task = asyncio.current_task()
         return self._stopping or (task is not None and task.cancelling() > 0)
 
-    def _report(self, name: str, error: BaseException, critical: bool) -> None:
-        logger.error(
-            "task %s failed: %s",
-            name,
-            error or type(error).__name__,
-            exc_info=error,
-            extra={"event": "task_failed", "task": name, "critical": critical},
-        )
-        if critical:
-            self.failure = (name, error)
-            self.failed.set()
-        if self._on_failure is not None:
-            try:
-                self._on_failure(name, error)
-            except Exception:  # the restart of the task must not depend on whoever listens
-                logger.exception("on_failure failed for task %s", name, extra={"event": "task_failed", "task": name})
+
+def _report(name: str, error: BaseException) -> None:
+    logger.error(
+        "task %s failed: %s",
+        name,
+        str(error) or type(error).__name__,
+        exc_info=error,
+        extra={"event": "task_failed", "task": name},
+    )
 
 
 class StagedStop:
     """An orderly end: named stages, one after the other, each within its own budget, none stopping the later ones."""
 
-    def __init__(self, stages: Sequence[Stage] = ()) -> None:
+    def __init__(self, stages: Sequence[Stage]) -> None:
         self._stages = list(stages)
         self._run: asyncio.Task[list[str]] | None = None
-
-    def add(self, name: str, work: Work, budget_seconds: float) -> None:
-        self._stages.append((name, work, budget_seconds))
 
     async def run(self) -> list[str]:
         """Go through all stages; returns the names of those that failed or ran over. A second call joins the first."""

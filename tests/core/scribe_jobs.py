@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -97,3 +98,22 @@ def leave_a_child_behind(then_exit: int | None = None) -> int:
 
 def give_an_object() -> object:
     return object()
+
+
+def priority() -> dict[str, Any]:
+    """How this process stands towards others that want the CPU."""
+    grouped = Path("/proc/self/autogroup")
+    group = grouped.read_text().split()[-1] if grouped.exists() else None
+    return {"nice": os.nice(0), "batch": os.sched_getscheduler(0) == os.SCHED_BATCH, "group": group}
+
+
+def toil(cpu_seconds: float) -> float:
+    """Use so much CPU; returns the seconds that this took."""
+    begun = time.monotonic()
+    while time.process_time() < cpu_seconds:
+        pass
+    return time.monotonic() - begun
+
+
+def used_cpu() -> float:
+    return time.process_time()

@@ -15,11 +15,12 @@ from typing import Any
 import pytest
 
 from core.errors import Conflict, Unavailable
-from core.instance import InstanceLock
+from core.instance import REALM_UP, InstanceLock, living_realm
 from core.paths import CHECKOUT
+from core.processes import has_open
 from tests.waiting import wait_until
 
-INFO = {"version": "0.1.0", "base_dir": "/home/dio/realm"}
+INFO = {"what": REALM_UP, "version": "0.1.0", "base_dir": "/home/dio/realm"}
 
 HOLD = """
 import subprocess, sys
@@ -122,6 +123,16 @@ def test_a_child_that_outlives_the_killed_holder_does_not_keep_the_lock(path: Pa
         os.kill(child, signal.SIGKILL)
 
 
+def test_a_holder_is_known_by_the_file_that_it_has_open(path: Path, hold: Holder, tmp_path: Path) -> None:
+    """B2: a pid in a file may be another container's, or reused: only who has the lock file open is its holder."""
+    holder = hold()
+    assert said(holder) == "held"
+    assert has_open(holder.pid, path)
+    assert not has_open(os.getpid(), path)
+    assert not has_open(2**22 + 5, path)
+    assert not has_open(holder.pid, tmp_path / "nowhere")
+
+
 @pytest.mark.parametrize(
     "stale",
     [
@@ -152,7 +163,6 @@ def test_the_file_stays_after_release_and_the_lock_can_be_taken_again(path: Path
     inode = path.stat().st_ino
     lock.release()
     lock.release()
-    assert not lock.held
     assert InstanceLock.holder(path) is None
     lock.acquire(INFO)
     assert path.stat().st_ino == inode
@@ -176,7 +186,7 @@ def test_taking_it_twice_in_one_process_is_refused(path: Path) -> None:
         lock.acquire(INFO)
     with pytest.raises(Conflict):
         InstanceLock(path).acquire(INFO)
-    assert lock.held
+    assert InstanceLock.holder(path) is not None
     lock.release()
 
 
@@ -232,3 +242,19 @@ def test_no_file_means_no_holder(path: Path) -> None:
 def test_a_lock_file_that_cannot_be_opened_is_told_in_words(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match="cannot be opened"):
         InstanceLock(tmp_path / "missing" / ".realm.lock").acquire(INFO)
+
+
+def test_whoever_meets_a_verb_is_told_to_wait_and_not_to_end_a_realm(path: Path) -> None:
+    lock = InstanceLock(path)
+    lock.acquire({"what": "realm rewind 100", "base_dir": "/home/dio/realm"})
+    assert living_realm(path) is None
+    with pytest.raises(Conflict, match=r"`realm rewind 100`, started 20.*Wait for its end") as caught:
+        InstanceLock.refuse_if_held(path)
+    assert "realm down" not in str(caught.value)
+    lock.release()
+
+    lock.acquire(INFO)
+    realm = living_realm(path)
+    lock.release()
+    assert realm is not None
+    assert realm["pid"] == os.getpid()

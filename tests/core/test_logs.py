@@ -36,7 +36,7 @@ def lines(path: Path) -> list[dict[str, Any]]:
 
 
 def test_a_record_becomes_one_json_line_with_its_extras(tmp_path: Path) -> None:
-    configure_logging(tmp_path / "logs", "realm", max_bytes_total=1 << 20, console=False)
+    configure_logging(tmp_path / "logs", "realm", max_bytes_total=1 << 20)
     logger.info("quest %s is done", "x.jsonl", extra={"event": "quest_done", "rows": 20, "loss": float("nan")})
     (entry,) = lines(tmp_path / "logs" / "realm.jsonl")
     assert list(entry)[:4] == ["time", "level", "logger", "message"]
@@ -53,7 +53,7 @@ def test_a_record_becomes_one_json_line_with_its_extras(tmp_path: Path) -> None:
 
 
 def test_a_traceback_is_in_the_line(tmp_path: Path) -> None:
-    configure_logging(tmp_path, "realm", max_bytes_total=1 << 20, console=False)
+    configure_logging(tmp_path, "realm", max_bytes_total=1 << 20)
     try:
         raise ValueError("broken\nin two lines")
     except ValueError:
@@ -65,7 +65,7 @@ def test_a_traceback_is_in_the_line(tmp_path: Path) -> None:
 def test_text_and_objects_that_are_not_json_still_make_a_line(tmp_path: Path) -> None:
     # pytest's own handlers would send the lone surrogate from a parallel worker to its master, which fails.
     logging.getLogger().handlers = []
-    configure_logging(tmp_path, "realm", max_bytes_total=1 << 20, console=False)
+    configure_logging(tmp_path, "realm", max_bytes_total=1 << 20)
     logger.info("name \ud800 ☃", extra={"event": "odd", "path": tmp_path})
     (entry,) = lines(tmp_path / "realm.jsonl")
     assert entry["path"] == str(tmp_path)
@@ -75,7 +75,7 @@ def test_text_and_objects_that_are_not_json_still_make_a_line(tmp_path: Path) ->
 def test_the_family_of_files_stays_within_its_budget(tmp_path: Path) -> None:
     """B24, A22: a log named by its start date never rotated; ours turns over by size and the oldest goes."""
     budget = 64_000
-    configure_logging(tmp_path, "realm", max_bytes_total=budget, console=False)
+    configure_logging(tmp_path, "realm", max_bytes_total=budget)
     for number in range(2_000):
         logger.info("line %s %s", number, "x" * 100, extra={"event": "filler"})
     family = sorted(tmp_path.iterdir())
@@ -87,23 +87,15 @@ def test_the_family_of_files_stays_within_its_budget(tmp_path: Path) -> None:
 def test_a_second_run_goes_on_in_the_same_file_and_still_rotates(tmp_path: Path) -> None:
     """B24: neither restart nor midnight starts a file of its own."""
     for run in range(3):
-        configure_logging(tmp_path, "realm", max_bytes_total=1 << 20, console=False)
+        configure_logging(tmp_path, "realm", max_bytes_total=1 << 20)
         logger.info("run %s", run, extra={"event": "run"})
     assert [entry["message"] for entry in lines(tmp_path / "realm.jsonl")] == ["run 0", "run 1", "run 2"]
 
 
 def test_debug_records_of_libraries_stay_out(tmp_path: Path) -> None:
-    configure_logging(tmp_path, "realm", max_bytes_total=1 << 20, console=False)
+    configure_logging(tmp_path, "realm", max_bytes_total=1 << 20)
     logger.debug("noise")
     assert lines(tmp_path / "realm.jsonl") == []
-
-
-def test_the_console_gets_readable_lines_on_stderr(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    configure_logging(tmp_path, "realm", max_bytes_total=1 << 20, console=True)
-    logger.warning("disk is %s", "low", extra={"event": "disk_low"})
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert captured.err.rstrip().endswith("WARNING disk is low")
 
 
 def test_a_log_that_cannot_be_written_is_told_once_and_stops_nobody(tmp_path: Path) -> None:
@@ -111,7 +103,7 @@ def test_a_log_that_cannot_be_written_is_told_once_and_stops_nobody(tmp_path: Pa
 import logging
 from pathlib import Path
 from core.logs import configure_logging
-configure_logging(Path({str(tmp_path)!r}), "full", max_bytes_total=1 << 20, console=False)
+configure_logging(Path({str(tmp_path)!r}), "full", max_bytes_total=1 << 20)
 for number in range(50):
     logging.getLogger("x").info("line %s", number)
 print("went on")

@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import TypeVar
 
 import httpx
 import pytest
-from aiohttp import web
 
 import core.remote_ledger
 from core.checkpoint_ledger import CheckpointLedger, CheckpointRecord, RemoteLedgerClient, write_sidecar
 from core.errors import InvalidInput, Unavailable
-from core.http import Site, make_app
+from core.http.access import Access
+from core.http.site import Site, make_app
 from core.paths import RealmPaths
 from vault.routes import ledger_routes
 
@@ -156,25 +157,34 @@ def test_an_answer_that_is_no_ledger_is_unavailable(status: int, text: str) -> N
         RemoteLedgerClient("http://trainer/api/ledger", transport=answer).list_all()
 
 
-async def test_the_token_is_sent_when_there_is_one(monkeypatch: pytest.MonkeyPatch, ledger: CheckpointLedger) -> None:
-    @web.middleware
-    async def guard(request: web.Request, handler: Callable[[web.Request], object]) -> web.StreamResponse:
-        if request.headers.get("Authorization") != "Bearer s3cret":
-            return web.json_response({"error": "unauthorized", "message": "no"}, status=401)
-        answer = await handler(request)  # type: ignore[misc]
-        assert isinstance(answer, web.StreamResponse)
-        return answer
+@pytest.mark.parametrize(
+    ("status", "message"), [(403, "This Host is not served."), (429, "Too many wrong tokens came from this address.")]
+)
+def test_a_refusal_that_no_token_heals_is_told_in_the_words_of_the_server(status: int, message: str) -> None:
+    answer = httpx.MockTransport(lambda request: httpx.Response(status, json={"error": "no", "message": message}))
+    with pytest.raises(Unavailable, match=f"refuses: {message}") as refused:
+        RemoteLedgerClient("http://trainer/api/ledger", transport=answer).list_all()
+    assert "REALM_TOKEN" not in str(refused.value)
 
-    app = web.Application(middlewares=[guard])
-    app.add_routes(ledger_routes(ledger))
+
+async def test_the_token_is_sent_when_there_is_one(
+    monkeypatch: pytest.MonkeyPatch, ledger: CheckpointLedger, tmp_path: Path
+) -> None:
+    token = "a-token-of-the-trainer"
+    app = make_app(ledger_routes(ledger), service="vault_keeper", health=dict, access=Access(token))
     site = Site(app, "127.0.0.1", 0, "vault")
     await site.start()
     try:
         client = RemoteLedgerClient(f"{site.url}/api/ledger")
         monkeypatch.delenv("REALM_TOKEN", raising=False)
+        monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
         with pytest.raises(Unavailable, match="REALM_TOKEN"):
             await away(client.get_latest)
-        monkeypatch.setenv("REALM_TOKEN", "s3cret")
+        monkeypatch.setenv("REALM_TOKEN", token)
+        assert await away(client.get_latest) == ledger.get_latest()
+        monkeypatch.delenv("REALM_TOKEN")
+        (tmp_path / "realm").mkdir()
+        (tmp_path / "realm" / "token").write_text(f"{token}\n")
         assert await away(client.get_latest) == ledger.get_latest()
     finally:
         await site.stop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
@@ -13,8 +14,10 @@ import pytest
 
 from core import saga as saga_module
 from core.db import Database
-from core.errors import InvalidInput
-from core.saga import MIGRATIONS, Event, Saga
+from core.errors import InvalidInput, Unavailable
+from core.paths import RealmPaths
+from core.saga import MIGRATIONS, Event, News, Saga, read_saga
+from core.saga import open_saga as open_named
 from core.settings import BudgetSettings
 
 NOW = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
@@ -154,8 +157,6 @@ def test_points_come_back_in_order_of_steps(saga: Saga) -> None:
     assert saga.points("loss") == [(1, 0.1), (2, 0.2), (3, 0.3)]
     assert saga.points("loss", since=2) == [(2, 0.2), (3, 0.3)]
     assert saga.series_names() == ["loss", "val_loss"]
-    assert saga.last_point("loss") == (3, 0.3)
-    assert saga.last_point("nothing") is None
     assert saga.points("nothing") == []
 
 
@@ -175,11 +176,11 @@ def test_cut_back_forgets_what_is_trained_again(saga: Saga) -> None:
     for series in ("loss", "grad_norm", "val_loss"):
         saga.put_points(series, [(step, 1.0) for step in range(1, 11)], now=NOW)
     saga.cut_back(7, ["loss", "grad_norm"])
-    assert [saga.last_point(name) for name in saga.series_names()] == [(7, 1.0), (7, 1.0), (10, 1.0)]
+    assert [saga.points(name)[-1] for name in saga.series_names()] == [(7, 1.0), (7, 1.0), (10, 1.0)]
     saga.cut_back(3)
-    assert {saga.last_point(name) for name in saga.series_names()} == {(3, 1.0)}
+    assert {saga.points(name)[-1] for name in saga.series_names()} == {(3, 1.0)}
     saga.cut_back(0, [])
-    assert saga.last_point("loss") == (3, 1.0)
+    assert saga.points("loss")[-1] == (3, 1.0)
 
 
 @pytest.mark.parametrize("count", [2, 49, 50, 51, 99, 1000, 5003])
@@ -239,6 +240,36 @@ def test_events_are_trimmed_without_anybody_calling_trim(
         assert len(saga.events_after(0, limit=1000)) <= 100
 
 
+@pytest.mark.parametrize("together", [7, 50, 64])
+def test_events_told_together_are_trimmed_too(
+    open_saga: Callable[..., Saga], monkeypatch: pytest.MonkeyPatch, together: int
+) -> None:
+    """A22, law 9: whichever id of a batch it is that calls for a trim."""
+    monkeypatch.setattr(saga_module, "EVENTS_BETWEEN_TRIMS", 50)
+    saga = open_saga(events=100)
+    for number in range(1 + 600 // together):
+        saga.append_all([News("x", f"{number} {each}") for each in range(together)], now=NOW)
+        assert len(saga.events_after(0, limit=1000)) <= 100 + 50 + together
+
+
+def test_events_told_together_keep_their_order_and_are_heard_one_by_one(open_saga: Callable[..., Saga]) -> None:
+    saga = open_saga()
+    heard: list[Event] = []
+    saga.subscribe(heard.append)
+    told = saga.append_all([News("x", str(number), {"number": number}) for number in range(30)], now=NOW)
+    assert [event.id for event in told] == list(range(1, 31))
+    assert [event.message for event in told] == [str(number) for number in range(30)]
+    assert heard == told == saga.events_after(0)
+    assert saga.append_all([], now=NOW) == []
+
+
+def test_several_series_are_written_in_one_go(open_saga: Callable[..., Saga]) -> None:
+    saga = open_saga()
+    saga.put_series({"loss": [(1, 0.5), (2, float("nan"))], "rate": [(1, 0.1)], "empty": []}, now=NOW)
+    assert (saga.points("loss"), saga.points("rate")) == ([(1, 0.5)], [(1, 0.1)])
+    assert saga.series_names() == ["loss", "rate"]
+
+
 def test_metrics_are_trimmed_without_anybody_calling_trim(
     open_saga: Callable[..., Saga], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -268,3 +299,53 @@ def test_trimming_gives_the_room_on_disk_back(open_saga: Callable[..., Saga], tm
     saga.trim()
     saga.db.close()
     assert (tmp_path / "saga.db").stat().st_size < 2_000_000
+
+
+# --- opening ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_damaged_database_that_was_set_aside_is_the_first_event_of_the_new_one(paths: RealmPaths) -> None:
+    """All events and charts were gone from the page, and only a line of the log said why."""
+    paths.saga_db.write_bytes(b"this is no database " * 500)
+    with open_named(paths) as saga:
+        saga.append("realm_up", "The realm is up", now=NOW)
+    with open_named(paths) as saga:
+        told, up = saga.events_after(0)
+    (aside,) = paths.status.glob("saga.db.corrupt.*")
+    assert (told.kind, up.kind) == ("database_corrupt", "realm_up")
+    assert aside.name in told.message
+    assert told.data == {"moved_to": str(aside)}
+
+
+def test_who_only_reads_leaves_a_damaged_database_where_it_is(paths: RealmPaths) -> None:
+    """`realm events` renamed it away under the running daemon, which went on writing into the file set aside."""
+    damaged = b"this is no database " * 500
+    paths.saga_db.write_bytes(damaged)
+    with pytest.raises(Unavailable, match=r"saga\.db cannot be opened"), read_saga(paths):
+        pass
+    assert [(file.name, file.read_bytes()) for file in paths.status.iterdir()] == [("saga.db", damaged)]
+
+
+def test_who_only_reads_neither_makes_nor_changes_a_database(paths: RealmPaths) -> None:
+    with pytest.raises(Unavailable, match="There is no database"), read_saga(paths):
+        pass
+    assert list(paths.status.iterdir()) == []
+
+    with open_named(paths) as saga:
+        saga.append("tick", "once", now=NOW)
+        with read_saga(paths) as beside:
+            assert [event.message for event in beside.events_after(0)] == ["once"]
+            with pytest.raises(Unavailable, match="readonly"):
+                beside.append("tick", "twice", now=NOW)
+    with sqlite3.connect(paths.saga_db) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '0000'")
+    connection.close()
+    with pytest.raises(Unavailable, match="of another version"), read_saga(paths):
+        pass
+
+
+def test_an_event_that_the_disk_does_not_take_stands_in_the_log(saga: Saga, caplog: pytest.LogCaptureFixture) -> None:
+    """`realm down` on a full disk ended the realm in order, and with exit code 1."""
+    saga.db.close()
+    saga.tell([News("realm_down", "The realm ends: Ctrl-C")], now=NOW)
+    assert "realm_down: The realm ends: Ctrl-C" in caplog.text

@@ -7,10 +7,21 @@ import socket
 import subprocess
 import sys
 
+import psutil
 import pytest
 
 from core.paths import CHECKOUT, RealmPaths
-from core.services import describe_port_holder, read_services, remove_services, service_url, write_services
+from core.services import (
+    describe_port_holder,
+    name_listener,
+    publish_services,
+    read_services,
+    remove_services,
+    service_url,
+    write_services,
+)
+from core.tasks import TaskCrew
+from tests.waiting import wait_until_async
 
 
 def entry(port: int, pid: int) -> dict[str, object]:
@@ -67,12 +78,33 @@ def test_the_holder_of_a_port_is_named_with_pid_and_command() -> None:
     assert "python" in described
 
 
-def test_a_port_that_nobody_listens_on_is_said_to_be_so() -> None:
+def test_a_holder_that_cannot_be_seen_still_makes_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """B26: a port held in a container, by another user, or behind a hidden /proc."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    assert describe_port_holder(port) == "no process that can be seen"
+    assert describe_port_holder(port).startswith("a process that cannot be seen from here")
+    assert name_listener([None, None]) == "a process of another user"
+    assert name_listener([dead_pid()]).startswith("pid ")
+    # psutil reads the system's tables below this folder.
+    monkeypatch.setattr(psutil, "PROCFS_PATH", "/nowhere")
+    assert describe_port_holder(port).startswith("a process that cannot be seen from here")
 
 
 def test_reading_services_does_not_load_psutil() -> None:
     code = "import sys, core.services; sys.exit('psutil' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT, timeout=30, check=False).returncode == 0
+
+
+async def test_addresses_that_the_disk_refuses_at_the_start_are_published_as_soon_as_it_can(paths: RealmPaths) -> None:
+    """A realm on a full disk pauses and goes on by itself; it did not start at all."""
+    paths.services.mkdir()  # in the way of the file, as a full disk is
+    crew = TaskCrew()
+    refused = publish_services(paths, {"vault": entry(8767, os.getpid())}, crew, retry_seconds=0.01)
+    assert isinstance(refused, OSError)
+    paths.services.rmdir()
+    await wait_until_async(lambda: service_url(paths, "vault") is not None)
+    assert crew.names() == ["address book"]
+    assert await crew.stop(5) == []
+
+    assert publish_services(paths, {"tavern": entry(8888, os.getpid())}, TaskCrew()) is None
+    assert service_url(paths, "tavern") is not None

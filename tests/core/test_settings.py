@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import numpy
 import pytest
 from pydantic import BaseModel, ValidationError
 
 from core.errors import InvalidInput
-from core.settings import Settings, load_settings, read_yaml, setting_names
+from core.settings import Settings, environment_variable, load_settings, read_yaml, setting_names
 
 
 @pytest.fixture
@@ -64,7 +71,22 @@ def test_a_key_that_is_like_nothing_is_an_error_without_a_guess(config: Path) ->
         load_settings(config, {"REALM_XYZZY": "1"})
     assert "xyzzy: there is no such setting." in caught.value.message
     assert "Did you mean" not in caught.value.message
-    assert "REALM_* environment" in caught.value.message
+
+
+def test_each_error_is_told_of_the_place_that_it_comes_from(config: Path) -> None:
+    """A wrong variable was blamed on the file."""
+    config.write_text("eval_steps: 0\nservices: {vault: 9000}\n")
+    env = {"REALM_SAVE_STEPS": "x", "REALM_FOO__BAR": "1", "REALM_SERVICES__TAVERN": "9000"}
+    with pytest.raises(InvalidInput) as caught:
+        load_settings(config, env, {"eval_rows": 0})
+    for place, key in {
+        "REALM_SERVICES__TAVERN": "services: tavern, vault",
+        "REALM_SAVE_STEPS": "save_steps: ",
+        "REALM_FOO__BAR": "foo: there is no such setting",
+        "The new value": "eval_rows: ",
+        str(config): "eval_steps: ",
+    }.items():
+        assert f"{place}:\n  {key}" in caught.value.message
 
 
 @pytest.mark.parametrize("name", ["REALM_BASE_DIR", "REALM_TOKEN", "REALM_CRASH_AT", "REALM_TRAINER_SOCKET"])
@@ -147,11 +169,38 @@ def test_infinity_and_nan_are_no_settings(config: Path, value: str) -> None:
         load_settings(config, {})
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.10", "::"])
-def test_only_loopback_addresses_may_be_bound(config: Path, host: str) -> None:
-    """Law 8: loopback by default."""
+@pytest.mark.parametrize(
+    ("host", "is_local"),
+    [
+        ("127.0.0.1", True),
+        ("127.9.9.9", True),
+        ("localhost", True),
+        ("::1", True),
+        ("0.0.0.0", False),
+        ("192.168.1.10", False),
+        ("::", False),
+    ],
+)
+def test_an_address_says_whether_it_is_beyond_loopback(config: Path, host: str, is_local: bool) -> None:
+    """Law 8: loopback by default; what is beyond it wants a token."""
+    assert Settings().services.is_local
+    assert load_settings(config, {"REALM_SERVICES__HOST": host}).services.is_local is is_local
+
+
+@pytest.mark.parametrize("host", ["myhost", "192.168.1", "http://127.0.0.1", "127.0.0.1:80", ""])
+def test_a_site_listens_on_an_address_not_on_a_name(config: Path, host: str) -> None:
     with pytest.raises(InvalidInput, match=r"services\.host"):
         load_settings(config, {"REALM_SERVICES__HOST": host})
+
+
+def test_allowed_hosts_are_bare_names_from_the_file_or_the_environment(config: Path) -> None:
+    config.write_text("services:\n  allowed_hosts: [Realm.LAN, 192.168.1.9, 'fe80:0::1']\n")
+    assert load_settings(config, {}).services.allowed_hosts == ("realm.lan", "192.168.1.9", "fe80::1")
+    env = {"REALM_SERVICES__ALLOWED_HOSTS": "box, realm.lan"}
+    assert load_settings(config, env).services.allowed_hosts == ("box", "realm.lan")
+    for bad in ("realm.lan:8888", "http://realm.lan", "*", "a b"):
+        with pytest.raises(InvalidInput, match="without http:// and port"):
+            load_settings(config, {"REALM_SERVICES__ALLOWED_HOSTS": bad})
 
 
 def test_settings_cannot_be_changed_after_they_were_read() -> None:
@@ -169,3 +218,64 @@ def test_every_setting_has_a_name_and_a_description() -> None:
         for section in sections:
             model = model.model_fields[section].annotation  # type: ignore[assignment]
         assert model.model_fields[last].description, name
+
+
+def limit_of(name: str) -> Any:
+    """The largest value that a setting may have by its schema; None when it has no numbers or no limit."""
+    *sections, last = name.split(".")
+    model: type[BaseModel] = Settings
+    for section in sections:
+        model = type(getattr(model(), section))
+    schema = model.model_json_schema()["properties"][last]
+    part = next((each for each in schema.get("anyOf", [schema]) if each["type"] in ("integer", "number")), {})
+    return part.get("maximum", part.get("exclusiveMaximum", 0) - 1 if "exclusiveMaximum" in part else None)
+
+
+def in_sqlite(value: object) -> None:
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute("SELECT ?", (value,))
+
+
+def before_now(days: float) -> datetime:
+    return datetime(2026, 1, 1, tzinfo=UTC) - timedelta(days=days)
+
+
+async def asleep(seconds: float) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(0):
+            await asyncio.sleep(seconds)
+
+
+USERS: dict[str, Callable[[Any], object]] = {
+    "trainer.seed": numpy.random.RandomState,
+    "budgets.completed_days": before_now,
+    "budgets.failed_days": before_now,
+    "budgets.events": in_sqlite,
+    "budgets.log_megabytes": lambda value: in_sqlite(value << 20),
+    "inbox.scan_seconds": lambda value: asyncio.run(asleep(value)),
+}
+"""What becomes of a setting; any other whole number goes to the trainer, whose protocol holds 64 bits."""
+
+
+@pytest.mark.parametrize("name", [name for name in setting_names() if limit_of(name) is not None])
+def test_the_largest_number_allowed_can_be_used_and_a_larger_one_is_refused(config: Path, name: str) -> None:
+    """A million days, for `keep for ever`, passed the check, and from then on housekeeping failed each minute."""
+    limit = limit_of(name)
+    (USERS.get(name) or in_sqlite)(limit)
+    variable = environment_variable(name)
+    load_settings(config, {variable: str(limit), "REALM_SERVICES__PORTS": "auto"})
+    with pytest.raises(InvalidInput, match=name):
+        load_settings(config, {variable: str(limit + 1)})
+
+
+def test_every_number_has_a_limit() -> None:
+    unlimited = {"hyperparams.max_grad_norm"}  # the larger, the less is scaled down
+    texts = {"hero", "model_name", "profile.name", "profile.system_prompt", "hyperparams.fp_precision", "gates.level"}
+    texts |= {"trainer.device", "services.host", "services.allowed_hosts", "services.ports"}
+    assert {name for name in setting_names() if limit_of(name) is None} == unlimited | texts
+
+
+def test_settings_nested_beyond_all_reason_are_refused_like_any_that_are_not_yaml(config: Path) -> None:
+    config.write_text("hero: " + "[" * 5000)
+    with pytest.raises(InvalidInput, match="not valid YAML"):
+        load_settings(config, {})

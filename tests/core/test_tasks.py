@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from itertools import pairwise
 
 import pytest
@@ -13,13 +13,9 @@ from core.tasks import StagedStop, TaskCrew, TaskEnded
 from tests.waiting import wait_until_async
 
 
-def quick_crew(on_failure: Callable[[str, BaseException], None] | None = None) -> TaskCrew:
-    return TaskCrew(on_failure, first_delay=0.01, longest_delay=0.04)
-
-
 @pytest_asyncio.fixture
 async def crew() -> AsyncIterator[TaskCrew]:
-    crew = quick_crew()
+    crew = TaskCrew(first_delay=0.01, longest_delay=0.04)
     yield crew
     await crew.stop(1)
 
@@ -51,7 +47,6 @@ async def test_a_failing_task_is_logged_by_name_and_started_again(
     assert "not yet" in caplog.text
     assert caplog.records[0].exc_info
     assert crew.names() == ["inbox watch"]
-    assert not crew.failed.is_set()
 
 
 async def test_a_task_that_ends_when_it_should_go_on_is_a_failure_too(
@@ -68,59 +63,6 @@ async def test_a_task_that_ends_when_it_should_go_on_is_a_failure_too(
     crew.start("scan", ends)
     await wait_until_async(lambda: starts == 2)
     assert events_of(caplog) == [("task_failed", "scan")]
-
-
-async def test_a_task_without_restart_may_end_in_peace(crew: TaskCrew, caplog: pytest.LogCaptureFixture) -> None:
-    async def once() -> None:
-        return None
-
-    await crew.start("sweep", once, restart=False)
-    assert events_of(caplog) == []
-    assert crew.names() == []
-
-
-async def test_a_task_without_restart_that_fails_is_logged_and_stays_down(
-    crew: TaskCrew, caplog: pytest.LogCaptureFixture
-) -> None:
-    async def fails() -> None:
-        raise OSError("disk")
-
-    await crew.start("sweep", fails, restart=False)
-    assert events_of(caplog) == [("task_failed", "sweep")]
-    assert crew.names() == []
-
-
-async def test_a_critical_failure_is_told_to_whoever_waits_for_it() -> None:
-    told: list[tuple[str, BaseException]] = []
-    crew = quick_crew(lambda name, error: told.append((name, error)))
-    error = RuntimeError("the heart stopped")
-
-    async def heart() -> None:
-        raise error
-
-    crew.start("heart", heart, critical=True)
-    await asyncio.wait_for(crew.failed.wait(), 5)
-    assert crew.failure == ("heart", error)
-    assert told == [("heart", error)]
-    assert crew.names() == []
-
-
-async def test_a_listener_that_fails_does_not_keep_the_task_down(caplog: pytest.LogCaptureFixture) -> None:
-    def broken(name: str, error: BaseException) -> None:
-        raise ValueError("broken listener")
-
-    starts = 0
-
-    async def fails() -> None:
-        nonlocal starts
-        starts += 1
-        raise OSError("disk")
-
-    crew = quick_crew(broken)
-    crew.start("scan", fails)
-    await wait_until_async(lambda: starts >= 2)
-    await crew.stop(1)
-    assert "broken listener" in caplog.text
 
 
 async def test_the_pause_before_a_restart_doubles_up_to_its_limit() -> None:
@@ -298,9 +240,7 @@ async def test_stages_run_in_order_and_neither_failure_nor_slowness_stops_the_la
     async def database() -> None:
         order.append("database")
 
-    stop = StagedStop([("trainer", trainer, 5)])
-    stop.add("sites", sites, 0.05)
-    stop.add("database", database, 5)
+    stop = StagedStop([("trainer", trainer, 5), ("sites", sites, 0.05), ("database", database, 5)])
     assert await stop.run() == ["trainer", "sites"]
     assert order == ["trainer", "sites", "database"]
     assert [(r.__dict__["event"], r.__dict__["stage"]) for r in caplog.records] == [

@@ -19,17 +19,13 @@ def events(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
 ) -> None:
     """Show what happened, oldest first; with --json one JSON object a line."""
-    from core.db import Database
     from core.errors import NotFound
-    from core.saga import MIGRATIONS, Saga
-    from core.settings import BudgetSettings
+    from core.saga import read_saga
 
     path = ctx.obj.paths.saga_db
     if not path.exists():
         raise NotFound(f"Nothing has happened yet: there is no {path}.", hint="Start the realm with `realm up`.")
-    db = Database(path, MIGRATIONS)
-    try:
-        saga = Saga(db, BudgetSettings())
+    with read_saga(ctx.obj.paths) as saga:
         last = 0
         for event in saga.latest_events(limit):
             _show(event, as_json=ctx.obj.as_json)
@@ -39,8 +35,6 @@ def events(
                 _show(event, as_json=ctx.obj.as_json)
                 last = event.id
             time.sleep(FOLLOW_SECONDS)
-    finally:
-        db.close()
 
 
 def _show(event: Event, *, as_json: bool) -> None:
@@ -50,7 +44,8 @@ def _show(event: Event, *, as_json: bool) -> None:
 
 
 def event_line(event: Event) -> str:
-    """An event for people: local time and message."""
+    """An event for people: local time and message. Names of files may hold what a terminal obeys."""
     from datetime import datetime
 
-    return f"{datetime.fromisoformat(event.at).astimezone():%Y-%m-%d %H:%M:%S}  {event.message}"
+    plain = "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in event.message)
+    return f"{datetime.fromisoformat(event.at).astimezone():%Y-%m-%d %H:%M:%S}  {plain}"

@@ -1,0 +1,47 @@
+"""There is room for the checkpoints to come, and for the files that describe them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from core.checkpoint_ledger import CheckpointLedger
+from core.checkpoint_records import BYTES_PER_GB
+from watchtower.doctor.checkup import Finding, Patient, Verdict
+
+RESERVE_BYTES = 1 << 30
+"""Room that should be left beside checkpoints: for the queue, databases and logs."""
+LEAST_BYTES = 64 << 20
+"""With less than that free not even the queue moves on, whatever checkpoints take."""
+FEW_INODES = 10_000
+
+
+def check(patient: Patient, usage: Callable[[Path], Any] = shutil.disk_usage) -> Finding:
+    place = _existing(patient.paths.current_model)
+    free = usage(place).free
+    latest = CheckpointLedger.of(patient.paths).get_latest()
+    largest = latest.size_bytes if latest and latest.size_bytes else 0
+    # The next checkpoint is whole before an older one is deleted.
+    needed = RESERVE_BYTES + 2 * largest
+    details = {"free_bytes": free, "wanted_bytes": needed, "path": str(place)}
+    text = f"{free / BYTES_PER_GB:.1f} GB free for {place}"
+    if free < needed:
+        verdict: Verdict = "failure" if free < max(largest, LEAST_BYTES) else "warning"
+        hint = (
+            "Make room: what rewinds and adoptions left in current_model/branches/ (nobody else deletes that), old "
+            "milestones in current_model/, queue/recently_completed/, or anything else on that disk."
+        )
+        return Finding(verdict, f"{text}; {needed / BYTES_PER_GB:.1f} GB are wanted.", hint, details)
+    inodes = os.statvfs(place)
+    # Some file systems (btrfs) have no fixed number of inodes and say 0 of 0.
+    if inodes.f_files and inodes.f_favail < FEW_INODES:
+        hint = "Many small files fill the disk's table of files; remove some."
+        return Finding("warning", f"Only {inodes.f_favail} more files can be made on {place}.", hint, details)
+    return Finding("ok", text, details=details)
+
+
+def _existing(path: Path) -> Path:
+    return next(folder for folder in (path, *path.parents) if folder.exists())
