@@ -9,7 +9,7 @@ RUNTIME := $(VENV)/.runtime-installed
 DEV := $(VENV)/.dev-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help play test lint chromium
+.PHONY: help play test lint bench chromium
 
 help: ## Show the targets.
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -18,14 +18,21 @@ help: ## Show the targets.
 play: $(RUNTIME) ## Try the realm out in playground/ with sample quests; Ctrl-C saves and ends it.
 	@if [ -t 0 ]; then bash -c 'set -m; $(BIN)/python realm.py play; exit $$?'; else $(BIN)/python realm.py play; fi
 
+# Tests of one file share realms, so a file stays with one worker. In the order of the folders the longest come first,
+# which keeps all cores busy to the end; xdist's own order would put files with a single long test last.
 test: $(DEV) chromium ## Run all tests.
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --durations=15
 
 lint: $(DEV) ## Check style, types and the floors of the house.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	PYTHONPATH=. $(BIN)/lint-imports
+
+bench: $(DEV) ## Measure gates, a burst of 10 000 files and a file of 3 GB; takes about half an hour.
+	$(BIN)/python -m benchmarks.gate
+	$(BIN)/python -m benchmarks.burst --files 10000
+	$(BIN)/python -m benchmarks.big_file --gigabytes 3
 
 # torch goes first and by its exact version: asked for as somebody's dependency, pip looks for the newest build, which
 # brings several gigabytes of CUDA packages.

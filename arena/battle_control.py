@@ -54,6 +54,11 @@ class Wishes:
     save: Wish | None = None
     resume: bool = False
 
+    @property
+    def held(self) -> bool:
+        """True while training is meant to stand still."""
+        return self.pause is not None or self.stop is not None
+
 
 class BattleControl:
     """Reads, writes and consumes control files. Odd ones (directories, binary content) count, and never raise."""
@@ -77,14 +82,12 @@ class BattleControl:
             resume=levels.get("resume") is not None,
         )
 
-    def write(self, action: str, reason: str, *, now: datetime, cool: bool = False) -> None:
+    def write(self, action: str, reason: str, *, now: datetime) -> None:
         """Wish for `action`, exactly as a person with an editor can; raises `InvalidInput` naming the valid ones."""
         if action not in ACTIONS:
             raise InvalidInput(f"There is no action {action!r}.", hint=f"Use one of {', '.join(ACTIONS)}.")
         plain = "".join(sign if sign.isprintable() else " " for sign in reason[:REASON_SIGNS])
         lines = [" ".join(plain.split()) or NO_REASON, now.astimezone(UTC).isoformat()]
-        if cool and action == "pause":
-            lines.append("cool")
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f".{action}"
         if path.is_dir():

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from pathlib import Path
+
 from arena.heroes import Hero, quest_settings
+from arena.journal import read_history
+from arena.lanes.listing import Stamp
+from arena.lanes.reading import CLAIMED_LANES
 from arena.protocol import Begin, Claim, OpenQuest, Withdrawal
 from arena.quest_board import QuestBoard
-from arena.quests import Quest, QuestRecord
+from arena.quests import NAMELESS, Quest
 from core.paths import RealmPaths
 from core.settings import Settings
 
 SEALED_LANES = ("recently_completed", "failed")
-OPEN_LANES = ("awaiting_seal", "processing")
 
 
 def begin_of(
@@ -25,12 +30,10 @@ def begin_of(
     """The first command to a new child."""
     claimed = {
         quest.quest_id: OpenQuest(quest_id=quest.quest_id, path=str(quest.path), sealed=lane in SEALED_LANES)
-        for lane in (*SEALED_LANES, *OPEN_LANES)
+        # In the order in which quests move on, so that one which moves meanwhile is seen once at least.
+        for lane in (*CLAIMED_LANES, *SEALED_LANES)
         for quest in board.quests(lane)
     }
-    nameless = QuestRecord(
-        quest_id="", submitted_at="", priority="normal", content_hash="", rows=0, schema_id="", original_name=""
-    )
     return Begin(
         base_model=base_model,
         hero=hero.id,
@@ -39,7 +42,7 @@ def begin_of(
         threads=settings.trainer.threads,
         seed=settings.trainer.seed,
         fp_precision=settings.hyperparams.fp_precision or hero.hyperparams.fp_precision,
-        defaults=quest_settings(hero, settings, nameless),
+        defaults=quest_settings(hero, settings, NAMELESS),
         save_steps=settings.save_steps,
         eval_steps=settings.eval_steps,
         eval_rows=settings.eval_rows,
@@ -47,6 +50,15 @@ def begin_of(
         withdrawals=withdrawals,
         pause_reason=pause_reason,
     )
+
+
+@lru_cache(maxsize=1)
+def has_begun(quest_id: str, journal: Path, stamp: Stamp | None) -> bool:
+    """Whether the journal names the quest; read once for each version of the file, as it may be asked with each claim.
+
+    `stamp` is that of the journal.
+    """
+    return read_history(journal).ordinal_of(quest_id) is not None
 
 
 def claim_of(hero: Hero, settings: Settings, quest: Quest) -> Claim:

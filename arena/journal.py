@@ -2,13 +2,16 @@
 
 One JSON line per entry, numbered by `seq`. An entry is durable before the first step it governs. The surviving
 weights are a function of the base model and this file: a claim opens a quest under the next ordinal; the quest ends
-after all its steps, or where an `end` entry cuts it. The holder of `current_model/.lock` is the one writer.
+after all its steps, or where an `end` entry cuts it. Lines are never taken back: a `rewind` says from where the history
+goes on, and a later `genesis` begins a new one (ADR 0008). The holder of `current_model/.lock` is the one writer.
 """
 
 from __future__ import annotations
 
 import logging
+from bisect import bisect_right
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 
 import msgspec
@@ -30,12 +33,14 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, tag_field="entry", tag=st
 
 
 class Genesis(Entry, frozen=True):
-    """The first line: what the history starts from."""
+    """The first line: what the history starts from. A later one starts another history, from an adopted checkpoint."""
 
     hero: str
     base_model: str
     weights: str
-    """BLAKE3 of the base model's weight files."""
+    """BLAKE3 of the weight files that the history starts from."""
+    checkpoint: str | None = None
+    """Name of the adopted checkpoint that holds these weights; None when they are the base model's."""
 
 
 class ClaimEntry(Entry, frozen=True, tag="claim"):
@@ -78,8 +83,28 @@ class End(Entry, frozen=True):
     reason: str
 
 
-_decode = msgspec.json.Decoder(Genesis | ClaimEntry | Dropped | End).decode
-_encode = msgspec.json.Encoder().encode
+class Rewind(Entry, frozen=True):
+    """The history goes on from a checkpoint, not from the line before."""
+
+    checkpoint: str | None
+    """Name of the checkpoint; None for the weights that the history started from."""
+    step: int
+    """Its global step."""
+    to_seq: int
+    """The checkpoint was made when this was the last entry."""
+    ordinal: int
+    quest_step: int
+    """The checkpoint's cursor: what lies behind it is undone."""
+    goes_on: bool
+    """Whether the quest at the cursor is learned to its end; otherwise it ends there as `rewound`."""
+    reason: str
+
+
+REWOUND = "rewound"
+
+_decode = msgspec.json.Decoder(Genesis | ClaimEntry | Dropped | End | Rewind).decode
+encode_entry = msgspec.json.Encoder().encode
+"""One line of the journal, without its end."""
 
 
 @dataclass
@@ -95,6 +120,8 @@ class History:
     seq: int = 0
     """`seq` of the last entry."""
     _ordinals: dict[str, int] = field(default_factory=dict)
+    _entries: list[Entry] = field(default_factory=list)
+    _rewinds: list[Rewind] = field(default_factory=list)
 
     @property
     def next_ordinal(self) -> int:
@@ -119,18 +146,89 @@ class History:
         """Take in the next entry; raises `ValueError` when it cannot follow what is there."""
         if entry.seq != self.seq + 1:
             raise ValueError(f"entry {entry.seq} follows entry {self.seq}")
+        if isinstance(entry, ClaimEntry) and entry.ordinal != self.next_ordinal:
+            raise ValueError(f"claim {entry.ordinal} follows claim {self.next_ordinal - 1}")
+        if isinstance(entry, Rewind) and not 1 <= entry.to_seq <= self.seq:
+            raise ValueError(f"a rewind to entry {entry.to_seq} follows entry {self.seq}")
+        if isinstance(entry, Rewind):
+            self._become(self.as_of(entry.to_seq))
+            self._cut(entry)
+            self._rewinds.append(entry)
+        else:
+            self._take(entry)
+        self._entries.append(entry)
+        self.seq = entry.seq
+
+    def as_of(self, seq: int) -> History:
+        """The history as it stood after entry `seq`; it cannot be added to."""
+        stretches: list[tuple[Rewind | None, list[Entry]]] = []
+        end = seq
+        while True:
+            number = bisect_right(self._rewinds, end, key=attrgetter("seq"))
+            begin = self._rewinds[number - 1] if number else None
+            stretches.append((begin, self._entries[begin.seq if begin else 0 : end]))
+            if begin is None:
+                break
+            end = begin.to_seq
+        past = History(seq=seq)
+        for begin, entries in reversed(stretches):
+            if begin is not None:
+                past._cut(begin)
+            for entry in entries:
+                past._take(entry)
+        return past
+
+    def agrees_with(self, other: History, ordinal: int, quest_step: int) -> bool:
+        """True when both tell the same of all that comes before step `quest_step` of quest `ordinal`."""
+        if self.genesis != other.genesis or self._before(ordinal, quest_step) != other._before(ordinal, quest_step):
+            return False
+        if not quest_step:
+            return True
+        return all(ordinal in each.claims and each.steps_of(ordinal) >= quest_step for each in (self, other))
+
+    def undone_by(self, later: History) -> list[int]:
+        """Ordinals of the claims that `later` does not hold, or ends earlier: what a rewind to it takes back."""
+        return [
+            ordinal
+            for ordinal, claim in sorted(self.claims.items())
+            if later.claims.get(ordinal) != claim or later.steps_of(ordinal) < self.steps_of(ordinal)
+        ]
+
+    def _take(self, entry: Entry) -> None:
         if isinstance(entry, Genesis):
-            self.genesis = entry
+            self._become(History(genesis=entry))
         elif isinstance(entry, ClaimEntry):
-            if entry.ordinal != self.next_ordinal:
-                raise ValueError(f"claim {entry.ordinal} follows claim {self.next_ordinal - 1}")
             self.claims[entry.ordinal] = entry
             self._ordinals[entry.quest_id] = entry.ordinal
         elif isinstance(entry, End):
             self.ends[entry.ordinal] = entry
         elif isinstance(entry, Dropped):
             self.dropped.add((entry.ordinal, entry.quest_step))
-        self.seq = entry.seq
+
+    def _become(self, past: History) -> None:
+        self.genesis, self.claims, self.ends, self.dropped = past.genesis, past.claims, past.ends, past.dropped
+        self._ordinals = past._ordinals
+
+    def _cut(self, rewind: Rewind) -> None:
+        """Forget what lies behind the cursor of a rewind."""
+        ordinal, quest_step = rewind.ordinal, rewind.quest_step
+        self.claims, self.ends, self.dropped = self._before(ordinal, quest_step)
+        self._ordinals = {claim.quest_id: number for number, claim in self.claims.items()}
+        if ordinal in self.claims and not rewind.goes_on:
+            self.ends[ordinal] = End(
+                seq=rewind.seq, at=rewind.at, ordinal=ordinal, quest_step=quest_step, outcome=REWOUND,
+                reason=rewind.reason,
+            )  # fmt: skip
+
+    def _before(
+        self, ordinal: int, quest_step: int
+    ) -> tuple[dict[int, ClaimEntry], dict[int, End], set[tuple[int, int]]]:
+        here = (ordinal, quest_step)
+        return (
+            {number: claim for number, claim in self.claims.items() if (number, 0) < here},
+            {number: end for number, end in self.ends.items() if number < ordinal},
+            {place for place in self.dropped if place < here},
+        )
 
 
 def read_history(path: Path) -> History:
@@ -173,7 +271,7 @@ class Journal:
         if entry.seq != self.history.seq + 1:
             raise ValueError(f"journal entry {entry.seq} after {self.history.seq}")
         crash_point("journal.before")
-        self._files.append_line(self.path, _encode(entry), durable=True)
+        self._files.append_line(self.path, encode_entry(entry), durable=True)
         if entry.seq == 1:
             self._files.fsync_dir(self.path.parent)
         crash_point("journal.written")

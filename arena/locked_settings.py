@@ -24,7 +24,8 @@ def check_locked(history: History, hero: Hero, settings: Settings, base_model: s
     ]
     for name, wanted, trained in pairs:
         if wanted != trained:
+            begin = f"realm hero use {hero.id}" + ("" if name == "hero" else " --fresh")
             raise Conflict(
                 f"{name} is {wanted!r}, but the model in current_model/ was trained with {trained!r}.",
-                hint=f"Set {name} back, or move current_model/ away to start a new model.",
+                hint=f"Set {name} back, or run `{begin}`, which archives this model and unlocks the setting.",
             )

@@ -2,30 +2,39 @@
 
 It works in a hidden folder inside the output directory, laid out like a small realm, so that the trainer child, its
 journal and its checkpoints are the very ones of the daemon; the finished checkpoint then becomes the output.
+Interrupted, it leaves that folder, from which the same command goes on (`arena.unfinished_run`).
 """
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from arena.beginning import begin_of, claim_of
+from arena.gatekeepers.file_check import with_proof
 from arena.gatekeepers.gate import inspect_file
-from arena.gatekeepers.rejection import describe_verdict
-from arena.heroes import Hero, list_heroes, load_hero, resolve_base_model
-from arena.protocol import Begin, CheckpointSaved, Claim, Progress, QuestEnded, Ready, Refused, Stop
+from arena.gatekeepers.measures.yardstick import is_at_hand
+from arena.gatekeepers.rejection import describe_findings, describe_verdict
+from arena.heroes import Hero, load_hero, resolve_base_model, survey_heroes, with_files_from
+from arena.protocol import Begin, CheckpointSaved, Claim, OpenQuest, Progress, QuestEnded, Ready, Refused, Stop
+from arena.proving.measuring import yardstick_for
 from arena.quest_board import QuestBoard
 from arena.quests import Quest, QuestRecord, new_quest_id
-from arena.trainer_process import Death, TrainerProcess
-from core.errors import Conflict, InvalidInput, RealmError
+from arena.supervision.trainer_process import Death, TrainerProcess
+from arena.unfinished_run import WORK_FOLDER, DoesNotFit, begun_quest, check_output, set_aside
+from core.checkpoint_ledger import CheckpointLedger
+from core.errors import InvalidInput, RealmError, Unavailable
+from core.instance import InstanceLock
 from core.paths import RealmPaths
 from core.settings import Settings, load_settings
 from vault.checkpoints import CheckpointStore
 
-WORK_FOLDER = ".realm"
 STEPS_BETWEEN_LINES = 10
 
 
@@ -55,26 +64,60 @@ class OneOff:
 
         Interrupted, it leaves its work folder behind, and nothing that looks like a finished model.
         """
-        existed = self._output.exists()
-        if existed and (not self._output.is_dir() or any(self._output.iterdir())):
-            raise Conflict(f"{self._output} is not an empty directory.", hint="Name a new directory.")
-        quest = self._gated()
+        check_output(self._output)
         hero, settings = self._hero_and_settings()
-        base_model = resolve_base_model(hero, settings, self._paths)
-        claim = claim_of(hero, settings, quest)
+        # The child's own directory of models is empty, and lies in a folder that goes.
+        base_model = with_files_from(self._paths.models, resolve_base_model(hero, settings, self._paths))
         work = RealmPaths(self._output / WORK_FOLDER)
+        made = [each for each in (self._output, work.base) if not each.exists()]
+        try:
+            work.base.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise Unavailable(f"{self._output} cannot be made: {error.strerror}.") from error
+        lock = InstanceLock(work.lock)
+        lock.acquire({"what": "realm train", "base_dir": str(self._output)})
+        try:
+            return await self._run_in(work, made, hero, settings, base_model, tell)
+        except DoesNotFit as error:
+            tell(f"{error} That work is kept in {set_aside(work)}; this run begins anew.")
+        finally:
+            lock.release()
+        return await self.run(tell=tell)
+
+    async def _run_in(
+        self,
+        work: RealmPaths,
+        made: list[Path],
+        hero: Hero,
+        settings: Settings,
+        base_model: str,
+        tell: Callable[[str], None],
+    ) -> dict[str, Any]:
+        """One run in the folder `work`; where nothing can be learned, the folders that were `made` for it go again."""
+        try:
+            quest = self._gated(work.unpacking / "dataset.jsonl", hero, settings, base_model, tell)
+            claim = claim_of(hero, settings, quest)
+        except RealmError:
+            _remove(made)
+            raise
         work.create()
         begin = begin_of(work, settings, hero, base_model, QuestBoard(work), [], pause_reason=None)
+        begun = begun_quest(work, begin, claim)
+        if begun is not None:
+            tell(f"An earlier run was interrupted; its work in {work.base} goes on.")
+            claim = replace(claim, quest_id=begun)
+            begin = replace(begin, open_quests=[OpenQuest(quest_id=begun, path=claim.path)])
         ended, saved, refused, death = await self._battle(TrainerProcess(work), begin, claim, tell)
         if refused is not None:
-            shutil.rmtree(work.base if existed else self._output)
+            _remove(made)
             first = refused.errors[0]
             where = f", line {first.line}" if first.line else ""
             raise InvalidInput(f"{self._dataset}{where}: {first.message}")
         if not death.clean or ended is None or saved is None or saved.name is None:
             raise RealmError(f"Training did not finish: {death.cause}", hint=f"Its logs lie in {work.logs}.")
+        record = CheckpointLedger.of(work).find(saved.name)
         self._publish(work, saved.name)
-        loss = saved.record.get("train_loss")
+        loss = record.train_loss if record else None
         return {"output": str(self._output), "rows": ended.rows_learned, "steps": saved.step, "loss": loss}
 
     async def _battle(
@@ -84,12 +127,16 @@ class OneOff:
         ended: QuestEnded | None = None
         saved: CheckpointSaved | None = None
         refused: Refused | None = None
-        await process.start(begin)
         try:
+            await process.start(begin)
             while (event := await process.next_event()) is not None:
                 match event:
                     case Ready():
-                        await process.send(claim)
+                        ended = next((each for each in event.covered if each.quest_id == claim.quest_id), None)
+                        if ended is not None:
+                            await process.send(Stop(reason="the file is learned"))
+                        elif claim.quest_id not in event.replay:
+                            await process.send(claim)
                     case Refused():
                         refused = event
                         await process.send(Stop(reason="the file cannot be learned"))
@@ -100,15 +147,22 @@ class OneOff:
                         await process.send(Stop(reason="the file is learned"))
                     case CheckpointSaved():
                         saved = event
+        except asyncio.CancelledError:
+            tell("Interrupted: the trainer finishes its step, saves and ends.")
+            await process.end(grace_seconds=60.0)
+            if process.pid is not None:
+                await process.wait()
+            raise
         finally:
             await process.end(grace_seconds=60.0)
         return ended, saved, refused, await process.wait()
 
-    def _gated(self) -> Quest:
-        verdict = inspect_file(str(self._dataset))
-        if not verdict["accepted"]:
-            lines = "\n  ".join(describe_verdict(verdict))
-            raise InvalidInput(f"{self._dataset} was not let in:\n  {lines}")
+    def _gated(
+        self, unpack_to: Path, hero: Hero, settings: Settings, base_model: str, tell: Callable[[str], None]
+    ) -> Quest:
+        """The dataset as a quest, by the gates of the daemon; the rows of a packed one lie in `unpack_to`."""
+        verdict = inspect_file(str(self._dataset), str(unpack_to))
+        self._check_accepted(verdict)
         now = datetime.now(UTC)
         record = QuestRecord(
             quest_id=new_quest_id(now),
@@ -121,12 +175,29 @@ class OneOff:
             epochs=self._epochs,
             system_prompt=self._system_prompt,
         )
-        return Quest(self._dataset, record)
+        quest = Quest(unpack_to if verdict["container"] else self._dataset, record)
+        if settings.gates.level == "quick":
+            return quest
+        yardstick = yardstick_for(self._paths, settings, hero, base_model, record)
+        if not is_at_hand(yardstick.tokenizer):
+            tell(f"The tokenizer of {base_model} is not here yet: only the trainer sees whether a row is too long.")
+            return quest
+        verdict = with_proof(verdict, quest.path, yardstick)
+        self._check_accepted(verdict)
+        for warning in describe_findings(verdict["warnings"], verdict["total_warnings"], "warning: "):
+            tell(warning)
+        return quest
+
+    def _check_accepted(self, verdict: dict[str, Any]) -> None:
+        if not verdict["accepted"]:
+            lines = "\n  ".join(describe_verdict(verdict))
+            raise InvalidInput(f"{self._dataset} was not let in:\n  {lines}")
 
     def _hero_and_settings(self) -> tuple[Hero, Settings]:
         """A hero by its id; any other model is trained with the hyperparameters of the configured hero."""
         settings = load_settings(self._paths.config_file)
-        if self._model in {hero.id for hero in list_heroes(self._paths)}:
+        heroes, broken = survey_heroes(self._paths)
+        if self._model in {*heroes, *broken}:
             return load_hero(self._paths, self._model), settings.model_copy(update={"model_name": None})
         model = str(Path(self._model).resolve()) if Path(self._model).is_dir() else self._model
         hero = load_hero(self._paths, settings.hero if settings.hero != "seedling" else "dio")
@@ -148,3 +219,8 @@ class OneOff:
         for file in sorted(found.path.iterdir()):
             file.rename(self._output / file.name)
         shutil.rmtree(work.base, ignore_errors=True)
+
+
+def _remove(folders: list[Path]) -> None:
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -142,7 +142,7 @@ class QuestEnded(Message, frozen=True):
     quest_id: str
     ordinal: int
     outcome: str
-    """`learned`, `skipped`, `withdrawn` or `lost`."""
+    """`learned`, `skipped`, `withdrawn`, `lost`, or `rewound` where a rewind cut it."""
     rows_learned: int
     last_step: int
     reason: str | None = None

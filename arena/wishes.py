@@ -6,11 +6,11 @@ import asyncio
 from datetime import UTC, datetime
 
 from arena.battle_control import BattleControl, Wish
-from arena.live_report import LiveReport
 from arena.protocol import Pause, Resume, Save, Skip
 from arena.quest_board import QuestBoard
-from arena.trainer_events import TrainerEvents
-from arena.trainer_supervisor import TrainerSupervisor
+from arena.supervision.trainer_events import TrainerEvents
+from arena.supervision.trainer_supervisor import TrainerSupervisor
+from arena.telling.live_report import LiveReport
 
 
 class WishKeeper:
@@ -56,8 +56,9 @@ class WishKeeper:
         if wishes.skip is not None:
             await self._bind_skip()
         if wishes.save is not None and self._supervisor.ready:
-            await asyncio.to_thread(self._control.take_save)
-            await self._supervisor.send(Save(reason=f"asked for: {wishes.save.reason}"))
+            save = await asyncio.to_thread(self._control.take_save)
+            if save is not None:  # one that cannot be removed is not obeyed four times a second
+                await self._supervisor.send(Save(reason=f"asked for: {save.reason}"))
 
     @property
     def paused(self) -> bool:

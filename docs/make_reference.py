@@ -1,69 +1,40 @@
-"""Writes `docs/reference/{settings,cli,http}.md` from the code: `python -m docs.make_reference [FOLDER]`.
+"""Writes `docs/reference/{settings,cli,http,metrics}.md` from the code: `python -m docs.make_reference [FOLDER]`.
 
-`tests/test_docs.py` compares the committed pages with a fresh run. What the code does not say, the purpose of each
-HTTP route, stands in `ROUTES` below; a route without an entry, or an entry without a route, is an error.
+`tests/test_docs.py` compares the committed pages with a fresh run. HTTP and metrics are read off the sites that `realm`
+composes; a route that is no declared endpoint is an error.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import SimpleNamespace
-from typing import Any, TypeGuard
+from typing import Any
 
 import typer
-from aiohttp import web
+from aiohttp.web import StaticResource
 from pydantic import BaseModel
 
-from core.http_events import EventHub
+from arena.daemon import Daemon
+from arena.start_check import read_setup
+from core.http.endpoints import Endpoint
+from core.http.events import EventHub
+from core.http.limits import MAX_BODY_BYTES
+from core.http.metrics import Described
+from core.http.site import ENDPOINTS, METERS, Site
+from core.http.standard import EVERY_SITE
 from core.paths import RealmPaths
-from core.settings import RESERVED_ENVIRONMENT, Settings
-from realm import _make_sites, app
+from core.saga import open_saga
+from core.scribe import Scribe
+from core.settings import RESERVED_ENVIRONMENT, Settings, environment_variable, is_section
+from realm import app, make_daemon, make_sites
 
 NOTE = "<!-- Made by docs/make_reference.py from the code; change that, not this file. -->\n\n"
 OUTPUT = Path(__file__).resolve().parent / "reference"
-
-ROUTES = {
-    "every": {
-        "GET /health": "Whether the site is healthy, with version and state; 503 when it is not.",
-        "GET /healthz": "Whether the process answers.",
-        "GET /readyz": "The same as `/health`.",
-    },
-    "tavern": {
-        "GET /": "The page; also at `/game` and `/game.html`.",
-        "GET /game": "The page.",
-        "GET /game.html": "The page.",
-        "GET /static": "Scripts and styles of the page.",
-        "GET /api/game": "Everything the page shows, as one JSON object; unknown values are null.",
-        "GET /api/events/stream": (
-            "Server-sent events. Durable events carry an id and are replayed after `Last-Event-ID` (or "
-            "`?last_event_id=`); `progress` frames carry none and are not."
-        ),
-        "POST /api/daemon/control": "The same as `POST /api/training/control` on the vault's port.",
-    },
-    "vault": {
-        "GET /api/ledger": "Checkpoints, newest first; `limit`, `offset`, `skill`.",
-        "GET /api/ledger/summary": "Number, losses and size of all checkpoints.",
-        "GET /api/ledger/best": "The best checkpoint by `metric` (`train_loss`); `lower` is `true` or `false`.",
-        "GET /api/ledger/{step}": "One checkpoint: a step, a directory name, `checkpoint_STEP`, `latest` or `best`.",
-        "GET /api/training/status": "The body of `status/training_status.json`; `unknown` once it is out of date.",
-        "GET /api/training/queue": "How many quests wait, and the next ten of each priority.",
-        "POST /api/training/control": (
-            '`{"action": "pause", "reason": "…"}`; actions are `pause`, `resume`, `stop`, `skip`, `save`. '
-            "The answer comes when the wish lies in `control/`."
-        ),
-        "POST /api/training/quests/{action}": (
-            '`{"quest": "id or file name"}`; actions are `retry`, `remove` and `move`, which wants `priority` too.'
-        ),
-    },
-    "watchtower": {
-        "GET /": "An index of this port.",
-        "GET /api/vision": "The battle as the scrying pool shows it, and its disturbances.",
-    },
-}
 
 
 def settings_page() -> str:
@@ -83,7 +54,7 @@ def settings_page() -> str:
 
 def _settings_of(model: type[BaseModel], prefix: str) -> Iterator[str]:
     schema = model.model_json_schema()
-    plain = [name for name, field in model.model_fields.items() if not _is_section(field.annotation)]
+    plain = [name for name, field in model.model_fields.items() if not is_section(field.annotation)]
     if plain:
         yield f"\n## {prefix.rstrip('.') or 'Top level'}\n\n"
         yield "| setting | values | default | environment | meaning |\n|---|---|---|---|---|\n"
@@ -92,16 +63,12 @@ def _settings_of(model: type[BaseModel], prefix: str) -> Iterator[str]:
         path = f"{prefix}{name}"
         values = _values_of(schema["properties"][name])
         default = json.dumps(field.default, ensure_ascii=False)
-        variable = f"REALM_{path.upper().replace('.', '__')}"
+        variable = environment_variable(path)
         yield f"| `{path}` | {values} | `{default}` | `{variable}` | {_cell(field.description or '')} |\n"
     for name, field in model.model_fields.items():
         kind = field.annotation
-        if _is_section(kind):
+        if is_section(kind):
             yield from _settings_of(kind, f"{prefix}{name}.")
-
-
-def _is_section(kind: Any) -> TypeGuard[type[BaseModel]]:
-    return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 
 def _values_of(schema: dict[str, Any]) -> str:
@@ -110,9 +77,16 @@ def _values_of(schema: dict[str, Any]) -> str:
         return " or ".join(_values_of(part) for part in schema["anyOf"])
     if "enum" in schema or "const" in schema:
         return ", ".join(f"`{value}`" for value in schema.get("enum", [schema.get("const")]))
+    if schema.get("type") == "array":
+        return f"list of {_values_of(schema['items'])}"
     words = {"integer": "whole number", "number": "number", "string": "text", "null": "null", "boolean": "true, false"}
     bounds = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
-    limits = [f"{sign} {schema[key]:g}" for key, sign in bounds.items() if key in schema]
+    # Whole numbers to their last digit.
+    limits = [
+        f"{sign} {limit if isinstance(limit := schema[key], int) else f'{limit:g}'}"
+        for key, sign in bounds.items()
+        if key in schema
+    ]
     return " ".join([words[schema["type"]], ", ".join(limits)]).strip()
 
 
@@ -156,54 +130,104 @@ def _hint(param: Any) -> str:
     return (f" ({', '.join(notes)})" if notes else "") + (f": {param.help}" if param.help else "")
 
 
-def http_page() -> str:
-    """Every route of every site."""
+def http_page(sites: Sequence[Site]) -> str:
+    """Every endpoint of every site, from the declarations that its routes and its OpenAPI document are made of."""
     intro = (
-        "# HTTP\n\nAll sites listen on loopback only. With `--ports auto` the ports are free ones; "
+        "# HTTP\n\nThe same, with all fields of what goes in and out, is at `/docs` of the tavern, and as an OpenAPI "
+        "3.1 document at `/openapi.json` of every site. With `--ports auto` the ports are free ones; "
         "`status/services.json` tells which. Answers are JSON without NaN or Infinity. Errors have the shape "
-        '`{"error": code, "message": sentence, "details": …}`. A `Host` that is not loopback is refused with 403, '
-        "and so is a `POST` from a page of another origin. Bodies may have 1 MiB.\n"
+        '`{"error": code, "message": sentence, "details": …}`. A `Host` that is not ours is refused with 403, '
+        f"and so is a `POST` from a page of another origin. Bodies may have {MAX_BODY_BYTES >> 20} MiB.\n"
     )
     ports = Settings().services
-    parts = [NOTE + intro, _table("Every site", "every", set(ROUTES["every"]))]
-    for name, routes in _site_routes().items():
-        own = routes - set(ROUTES["every"])
-        if own != set(ROUTES[name]):
-            sys.exit(f"ROUTES of docs/make_reference.py and the {name} differ: {sorted(own ^ set(ROUTES[name]))}")
-        parts.append(_table(f"{name.capitalize()}, port {getattr(ports, name)}", name, own))
+    everywhere = [endpoint for endpoint in sites[0].app[ENDPOINTS] if endpoint.tag == EVERY_SITE]
+    parts = [NOTE + intro, _table("Every site", everywhere)]
+    for site in sites:
+        _check_all_told(site)
+        own = [endpoint for endpoint in site.app[ENDPOINTS] if endpoint.tag != EVERY_SITE]
+        parts.append(_table(f"{site.name.capitalize()}, port {getattr(ports, site.name)}", own))
     return "".join(parts)
 
 
-def _table(title: str, site: str, routes: set[str]) -> str:
-    rows = [f"| `{route}` | {_cell(text)} |\n" for route, text in ROUTES[site].items() if route in routes]
-    return f"\n## {title}\n\n| route | answer |\n|---|---|\n{''.join(rows)}"
+def _table(title: str, endpoints: Sequence[Endpoint]) -> str:
+    rows = [
+        f"| `{endpoint.method} {endpoint.path}` | {_names(endpoint)} | {_cell(endpoint.summary)} |\n"
+        for endpoint in endpoints
+    ]
+    return f"\n## {title}\n\n| route | takes | answer |\n|---|---|---|\n{''.join(rows)}"
 
 
-def _site_routes() -> dict[str, set[str]]:
-    """What the sites of a control process answer, read off the applications that `realm` makes."""
-    with TemporaryDirectory() as folder:
-        daemon: Any = SimpleNamespace(paths=RealmPaths(Path(folder)), snapshot=None, ledger=None, report=None)
-        hub: Any = SimpleNamespace(serve=EventHub.serve, close=None)
-        # The inside of a site is nobody else's business, but these pages must show what is really served.
-        return {site.name: set(_routes_of(site._app)) for site in _make_sites(daemon, hub, Settings())}
+def _names(endpoint: Endpoint) -> str:
+    """The fields of query and body; one that has to be there is marked."""
+    models = [model for place, model in endpoint.inputs.items() if place != "path"]
+    fields = [(name, field.is_required()) for model in models for name, field in model.model_fields.items()]
+    return ", ".join(f"`{name}`" + ("*" if required else "") for name, required in fields)
 
 
-def _routes_of(application: web.Application) -> Iterator[str]:
-    for route in application.router.routes():
-        if route.method != "HEAD" and route.resource is not None:
-            yield f"{route.method} {route.resource.canonical}"
+def _check_all_told(site: Site) -> None:
+    """End with an error when the site serves what no endpoint declares; its folder of files is no endpoint."""
+    served = {
+        f"{route.method} {route.resource.canonical}"
+        for route in site.app.router.routes()
+        if route.method != "HEAD" and route.resource is not None and not isinstance(route.resource, StaticResource)
+    }
+    told = {f"{endpoint.method} {endpoint.path}" for endpoint in site.app[ENDPOINTS]}
+    if served != told:
+        sys.exit(f"These routes of the {site.name} are no endpoints: {sorted(served ^ told)}")
+
+
+def metrics_page(sites: Sequence[Site]) -> str:
+    """Every metric of every site, once."""
+    intro = (
+        "# Metrics\n\n`/metrics` of a site, in Prometheus' text format, holds the site's own requests and what the "
+        "rooms behind it know. No series is told by two sites, so scrape all three; the vault alone tells how training "
+        "goes. A value that is unknown is left out, never told as 0. Counters of a session begin at 0 with each start "
+        "of the realm; `realm_quests_learned_total` and `realm_saga_events_total` go on. The vault also has the "
+        "`process_*` metrics of Prometheus' own client, which are those of the control process.\n\n"
+        "```yaml\nscrape_configs:\n  - job_name: realm\n    static_configs:\n"
+        f"      - targets: [{', '.join(f'localhost:{getattr(Settings().services, site.name)}' for site in sites)}]\n"
+        "    # Beyond loopback:\n    # authorization: {credentials_file: /path/to/.realm.token}\n```\n\n"
+    )
+    told: dict[Described, list[str]] = {}
+    for site in sites:
+        for metric in site.app[METERS].described():
+            told.setdefault(metric, []).append(site.name)
+    rows = [
+        f"| `{metric.name}` | {'each' if len(names) > 1 else names[0]} | {metric.kind} | "
+        f"{', '.join(f'`{label}`' for label in metric.labels)} | {_cell(metric.help)} |\n"
+        for metric, names in told.items()
+    ]
+    return NOTE + intro + "| metric | site | type | labels | meaning |\n|---|---|---|---|---|\n" + "".join(rows)
+
+
+@contextmanager
+def idle_realm(folder: Path) -> Iterator[tuple[Daemon, list[Site]]]:
+    """A realm in `folder`, composed as `realm up` does it but not started: no loops, no trainer, no open port."""
+    paths = RealmPaths(folder)
+    paths.create()
+    setup = read_setup(paths, {"services": {"ports": "auto"}})
+    with open_saga(paths, setup.settings.budgets) as saga:
+        hub = EventHub(saga)
+        daemon = make_daemon(paths, setup, {}, saga, Scribe(), hub)
+        yield daemon, make_sites(daemon, hub, setup.settings)
 
 
 def _cell(text: str) -> str:
     return " ".join(text.replace("|", "\\|").split())
 
 
+async def _site_pages() -> dict[str, str]:
+    with TemporaryDirectory() as folder, idle_realm(Path(folder)) as (_, sites):
+        return {"http": http_page(sites), "metrics": metrics_page(sites)}
+
+
 def main() -> None:
-    """Write the three pages into the folder given, or over the committed ones."""
+    """Write the pages into the folder given, or over the committed ones."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else OUTPUT
     folder.mkdir(parents=True, exist_ok=True)
-    for name, page in (("settings", settings_page), ("cli", cli_page), ("http", http_page)):
-        (folder / f"{name}.md").write_text(page(), encoding="utf-8")
+    pages = {"settings": settings_page(), "cli": cli_page(), **asyncio.run(_site_pages())}
+    for name, page in pages.items():
+        (folder / f"{name}.md").write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":

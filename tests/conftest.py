@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
 from core.checkpoint_ledger import CheckpointLedger
+from core.lasting_imports import lasting_imports
 from core.paths import RealmPaths
+
+# The tests start hundreds of processes of the realm: only the first of them shall have to compile it.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What test modules import stays: torch, transformers, Playwright."""
+    with lasting_imports():
+        return (yield)
 
 
 @pytest.fixture

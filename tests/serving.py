@@ -10,7 +10,8 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from core.http import Site, make_app
+from core.http.site import Site, make_app
+from tests.conformance import hold_to_models
 
 
 @dataclass(frozen=True)
@@ -44,13 +45,20 @@ class Visitor:
 
 
 @asynccontextmanager
-async def serving(routes: Iterable[web.AbstractRouteDef], **options: Any) -> AsyncIterator[Visitor]:
-    """`async with serving(routes) as visitor`; `options` go to `make_app`."""
+async def serving(
+    routes: Iterable[web.AbstractRouteDef], host: str = "127.0.0.1", *, held_to_models: bool = True, **options: Any
+) -> AsyncIterator[Visitor]:
+    """`async with serving(routes) as visitor`; `options` go to `make_app`.
+
+    At the end no answer may have been another one than its endpoint declares (G20), unless `held_to_models` is False.
+    """
     app = make_app(routes, **{"service": "test", "health": dict, **options})
-    site = Site(app, "127.0.0.1", 0, "test")
+    wrong = hold_to_models(app) if held_to_models else []
+    site = Site(app, host, 0, "test")
     await site.start()
     try:
         async with aiohttp.ClientSession() as session:
             yield Visitor(site, session)
     finally:
         await site.stop()
+    assert not wrong, wrong

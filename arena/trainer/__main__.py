@@ -16,12 +16,13 @@ import traceback
 from datetime import UTC, datetime
 from pathlib import Path
 
-from arena.exit_record import forget_exit_record, write_exit_record
-from arena.position_file import Phase, PositionFile
 from arena.protocol import PROTOCOL_VERSION, SOCKET_VARIABLE, Begin, Exiting, Hello, Loading
+from arena.supervision.exit_record import forget_exit_record, write_exit_record
+from arena.supervision.position_file import Phase, PositionFile
 from arena.trainer.link import DaemonLink
 from core.errors import RealmError
 from core.instance import InstanceLock
+from core.lasting_imports import lasting_imports
 from core.logs import configure_logging
 from core.paths import RealmPaths
 
@@ -38,7 +39,7 @@ def main() -> int:
     parser.add_argument("--log-megabytes", type=int, default=64)
     options = parser.parse_args()
     paths = RealmPaths(options.base_dir)
-    configure_logging(paths.logs, "trainer", max_bytes_total=options.log_megabytes << 20, console=False)
+    configure_logging(paths.logs, "trainer", max_bytes_total=options.log_megabytes << 20)
     link = DaemonLink.connect(os.environ[SOCKET_VARIABLE])
     link.send(Hello(version=PROTOCOL_VERSION, pid=os.getpid()))
     # Ctrl-C in a terminal is for the daemon, which then asks for a stop.
@@ -89,8 +90,8 @@ def _fight(paths: RealmPaths, link: DaemonLink) -> str:
     position.write(Phase.LOADING)
     link.send(Loading(what="loading torch"))
     # torch takes seconds to import; the hello above must not wait for it.
-    from arena.trainer.summoning import summon
-
+    with lasting_imports():
+        from arena.trainer.summoning import summon
     battle, trainer = summon(paths, link, begin, position)
     signal.signal(signal.SIGTERM, functools.partial(_on_sigterm, battle.situation.orders.stop))
     trainer.train(resume_from_checkpoint=battle.resume_from)

@@ -16,8 +16,8 @@ import msgspec
 import torch
 
 from arena.journal import Dropped
-from arena.position_file import Phase
 from arena.protocol import QuestSettings, Ready, StepPoint, Trouble
+from arena.supervision.position_file import Phase
 from arena.trainer.batching import TokenRow
 from arena.trainer.quest_taking import ActiveQuest, QuestTaker
 from arena.trainer.row_order import RowOrder
@@ -151,7 +151,9 @@ class Battle:
             situation.arms.global_step, loss if math.isfinite(loss) else None, plan.learning_rate, plan.grad_norm,
             sum(len(row.token_ids) for row in plan.rows), seconds,
         )  # fmt: skip
-        cursor.train_loss = point.loss if point.loss is not None else cursor.train_loss
+        if point.loss is not None and not plan.dropped:
+            # Of the last step that taught: a replay does not compute the others (law 3).
+            cursor.train_loss = point.loss
         cursor.learning_rate = plan.learning_rate
         cursor.rows_total += len(plan.rows)
         situation.link.send(self._taker.progress([point]))

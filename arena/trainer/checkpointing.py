@@ -14,14 +14,13 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
+from arena.cursor import CURSOR_NAME, Cursor
 from arena.journal import JOURNAL_NAME, ClaimEntry
-from arena.trainer.cursor import CURSOR_NAME, Cursor
 from arena.trainer.engine import BattleTrainer
 from core.checkpoint_ledger import CheckpointRecord, write_sidecar
+from core.checkpoint_survey import OPTIMIZER_FILE
 from core.files import DISK, Files
 from vault.checkpoints import CheckpointStore, checkpoint_name
-
-OPTIMIZER_FILE = "optimizer.pt"
 
 
 def save_checkpoint(

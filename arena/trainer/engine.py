@@ -24,11 +24,11 @@ from transformers import (
     TrainingArguments,
 )
 
+from arena.cursor import Cursor
 from arena.journal import ClaimEntry
 from arena.trainer.batching import make_micro_batches
 from arena.trainer.battle import Battle, StepPlan
 from arena.trainer.counter_random import mixed
-from arena.trainer.cursor import Cursor
 from arena.trainer.target_loss import summed_loss_of
 from core.checkpoint_ledger import CheckpointRecord
 

@@ -7,9 +7,9 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-from blake3 import blake3
 
 from arena.gatekeepers.row_reader import Row, read_rows
+from arena.lanes import reading
 from arena.protocol import QuestSettings, RowError
 from arena.rendering import Renderer
 from arena.trainer.batching import TokenRow
@@ -69,7 +69,7 @@ def prepare_quest(
     Raises `QuestRefused` with the lines at fault, and `OSError` for a file that is gone or cannot be read.
     `between_batches` runs every 512 rows and may raise to give up.
     """
-    if hash_file(path) != content_hash:
+    if reading.content_hash(path) != content_hash:
         message = "the file is not the one that was checked at intake; drop the new version into inbox/ instead"
         raise QuestRefused([RowError(line=0, message=message)], 1)
     errors: list[RowError] = []
@@ -100,7 +100,7 @@ def tokenize(
     """Render rows in batches and cut them at `max_length` tokens; `QuestRefused` names a row that cannot be."""
     while batch := list(islice(rows, ROWS_PER_BATCH)):
         try:
-            rendered = renderer.render_many([_as_mapping(row) for row in batch], system_prompt=settings.system_prompt)
+            rendered = renderer.render_many([row.as_mapping() for row in batch], system_prompt=settings.system_prompt)
         except InvalidInput as error:
             line = batch[error.details["row"]].line if "row" in error.details else batch[0].line
             raise QuestRefused([RowError(line=line, message=str(error))], 1) from error
@@ -112,15 +112,6 @@ def tokenize(
                 trained=np.asarray(cut.trained, dtype=bool),
             )
         after_batch()
-
-
-def _as_mapping(row: Row) -> dict[str, object]:
-    return {"messages": row.messages, "text": row.text, "system_prompt": row.system_prompt}
-
-
-def hash_file(path: Path) -> str:
-    """BLAKE3 of a file, hex."""
-    return blake3(max_threads=blake3.AUTO).update_mmap(str(path)).hexdigest()
 
 
 def _why_no_targets(row: TokenRow, settings: QuestSettings) -> str:

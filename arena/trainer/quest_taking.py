@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from arena.journal import ClaimEntry, End, Journal
-from arena.position_file import Phase
 from arena.protocol import Claim, Claimed, Progress, QuestEnded, QuestSettings, Refused, RowError, StepPoint, Trouble
 from arena.rendering import Renderer
+from arena.supervision.position_file import Phase
 from arena.trainer.quest_data import QuestData, QuestRefused, prepare_quest
 from arena.trainer.row_order import RowOrder
 from arena.trainer.situation import Situation, utc_now

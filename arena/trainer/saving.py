@@ -9,8 +9,8 @@ from __future__ import annotations
 import logging
 import time
 
-from arena.position_file import Phase
 from arena.protocol import CheckpointSaved, SaveFailed, Validation
+from arena.supervision.position_file import Phase
 from arena.trainer.situation import Situation
 
 logger = logging.getLogger(__name__)

@@ -10,15 +10,12 @@ import uuid
 from pathlib import Path
 
 import torch
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import GenerationConfig, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
+from arena.language.byte_tokenizer import CONTROL_TOKENS, NAMED_SPECIALS, byte_tokenizer
 from core.errors import Conflict
 from core.files import DISK, Files
 from guild.profiles import CHATML_TEMPLATE
-
-PAD, TURN_START, TURN_END = SPECIAL_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
-"""Ids 256, 257 and 258; the ids below are the bytes themselves."""
 
 
 def make_seedling(folder: Path, recipe: dict[str, int], seed: int, *, files: Files = DISK) -> Path:
@@ -32,9 +29,8 @@ def make_seedling(folder: Path, recipe: dict[str, int], seed: int, *, files: Fil
     staging = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         tokenizer = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
-            tokenizer_object=_byte_tokenizer(),
-            eos_token=TURN_END,
-            pad_token=PAD,
+            tokenizer_object=byte_tokenizer(),
+            **NAMED_SPECIALS,
             chat_template=CHATML_TEMPLATE,
             model_max_length=recipe["max_position_embeddings"],
         )
@@ -55,7 +51,7 @@ def _model(recipe: dict[str, int], seed: int, *, pad_id: int, stop_id: int) -> Q
     config = Qwen3Config.from_dict(
         {
             **recipe,
-            "vocab_size": 256 + len(SPECIAL_TOKENS),
+            "vocab_size": 256 + len(CONTROL_TOKENS),
             "tie_word_embeddings": True,
             "bos_token_id": None,
             "eos_token_id": stop_id,
@@ -70,19 +66,3 @@ def _model(recipe: dict[str, int], seed: int, *, pad_id: int, stop_id: int) -> Q
         eos_token_id=stop_id, pad_token_id=pad_id
     )
     return model
-
-
-def _byte_tokenizer() -> Tokenizer:
-    vocabulary = {character: byte for byte, character in enumerate(_byte_characters())}
-    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in SPECIAL_TOKENS])
-    return tokenizer
-
-
-def _byte_characters() -> list[str]:
-    """The printable character that stands for each byte in byte-level vocabularies (GPT-2's table)."""
-    printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
-    spare = iter(range(0x100, 0x200))
-    return [chr(byte) if byte in printable else chr(next(spare)) for byte in range(256)]

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
 
+from arena.cursor import Cursor
 from arena.journal import ClaimEntry, Entry, Journal
-from arena.position_file import Phase, PositionFile
 from arena.protocol import Begin, State, Trouble
-from arena.trainer.cursor import Cursor
+from arena.supervision.position_file import Phase, PositionFile
 from arena.trainer.link import DaemonLink
 from arena.trainer.orders import Orders
 from core.checkpoint_ledger import CheckpointRecord

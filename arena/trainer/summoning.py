@@ -10,19 +10,19 @@ import psutil
 import torch
 from transformers.utils import logging as transformers_logging
 
-from arena.journal import JOURNAL_NAME, End, Genesis, Journal, is_same_history
-from arena.position_file import PositionFile
+from arena.annals.ancestry import is_ancestor
+from arena.cursor import Cursor, read_cursor
+from arena.journal import JOURNAL_NAME, End, Genesis, Journal, is_same_history, read_history
 from arena.protocol import Begin, Loading, QuestEnded, Ready, Trouble
 from arena.rendering import Renderer
+from arena.supervision.position_file import PositionFile
 from arena.trainer.battle import Battle
 from arena.trainer.checkpointing import save_checkpoint
-from arena.trainer.cursor import Cursor, read_cursor
 from arena.trainer.engine import BattleTrainer, training_arguments
 from arena.trainer.evaluation import ValidationSet, load_validation_rows
 from arena.trainer.link import DaemonLink
 from arena.trainer.model_loading import LoadedModel, load_model_and_tokenizer
 from arena.trainer.orders import Orders
-from arena.trainer.quest_data import hash_file
 from arena.trainer.quest_taking import ClaimClock, QuestTaker, ended
 from arena.trainer.saving import Saver
 from arena.trainer.situation import Situation, utc_now
@@ -30,6 +30,7 @@ from core.errors import Conflict
 from core.paths import RealmPaths
 from guild.profiles import get_profile
 from vault.checkpoints import CheckpointStore
+from vault.weights import weights_digest
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ def summon(paths: RealmPaths, link: DaemonLink, begin: Begin, position: Position
     torch.set_num_threads(begin.threads or psutil.cpu_count(logical=False) or 1)
     store = CheckpointStore(paths.current_model)
     store.sweep()
-    checkpoint = _newest_valid(store, link)
+    checkpoint = _newest_valid(store, link, paths.current_model / JOURNAL_NAME)
     link.send(Loading(what=f"loading {checkpoint.name if checkpoint else begin.base_model}"))
     loaded = load_model_and_tokenizer(
         begin.base_model, models_dir=paths.models, recipe=begin.recipe, seed=begin.seed,
@@ -94,8 +95,16 @@ def _choose_device(wanted: str) -> str:
     return wanted
 
 
-def _newest_valid(store: CheckpointStore, link: DaemonLink) -> Path | None:
-    found, quarantined = store.newest_valid()
+def _newest_valid(store: CheckpointStore, link: DaemonLink, journal: Path) -> Path | None:
+    """HEAD, else its newest whole ancestor; what a rewind left behind is passed over, whatever its step."""
+    history = read_history(journal)
+
+    def may_go_on(folder: Path) -> bool:
+        copy = folder / JOURNAL_NAME
+        # One of quite another journal is not passed over but complained of, see `_check_same_history`.
+        return not copy.exists() or not is_same_history(copy, journal) or is_ancestor(folder, history)
+
+    found, quarantined = store.newest_valid(is_ancestor=may_go_on)
     for torn in quarantined:
         message = f"Checkpoint {torn.name} was set aside: {'; '.join(torn.reasons)}."
         logger.error(message, extra={"event": "checkpoint_quarantined"})
@@ -117,15 +126,20 @@ def _open_journal(
     genesis = journal.history.genesis
     if genesis is not None and checkpoint is not None:
         return journal
-    weights = "".join(hash_file(part) for part in sorted(loaded.source_dir.glob("*.safetensors")))
+    weights = weights_digest(loaded.source_dir)
     if genesis is None:
         # What an earlier history left behind says nothing about this one.
         position.furthest = (0, 0)
         journal.append(Genesis(seq=1, at=utc_now(), hero=begin.hero, base_model=begin.base_model, weights=weights))
+    elif genesis.weights != weights and genesis.checkpoint is not None:
+        raise Conflict(
+            f"{file} began with the adopted {genesis.checkpoint}; neither that nor a later checkpoint is whole.",
+            hint="Adopt it again with `realm ledger adopt`, or go back to one of another branch with `realm rewind`.",
+        )
     elif genesis.weights != weights:
         raise Conflict(
             f"The weights in {loaded.source_dir} are not those that {file} began with.",
-            hint="Put the old ones back, or move current_model/ away to start a new model.",
+            hint=f"Put the old ones back, or begin a new model with `realm hero use {begin.hero} --fresh`.",
         )
     return journal
 

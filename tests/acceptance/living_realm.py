@@ -12,8 +12,8 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,8 +25,8 @@ from blake3 import blake3
 from safetensors import safe_open
 
 from arena.journal import JOURNAL_NAME, ClaimEntry, History, read_history
-from arena.position_file import Phase, Position, read_position
 from arena.quests import Quest, read_sidecar
+from arena.supervision.position_file import Phase, Position, read_position
 from core.instance import InstanceLock
 from core.paths import CHECKOUT, LANES, RealmPaths
 from core.services import read_services
@@ -44,7 +44,7 @@ SPRITE = {
     "base_model": "seedling",
     "recipe": {
         "hidden_size": 32,
-        "num_hidden_layers": 2,
+        "num_hidden_layers": 1,
         "num_attention_heads": 2,
         "num_key_value_heads": 2,
         "head_dim": 16,
@@ -63,7 +63,7 @@ SPRITE = {
         "fp_precision": "fp32",
     },
 }
-"""The smallest hero: a step takes about 10 ms, so that a quest of a thousand rows lasts a second."""
+"""The smallest hero: a step takes 5 to 10 ms, so that a quest of a thousand rows lasts a second."""
 
 SETTINGS: dict[str, Any] = {
     "hero": "sprite",
@@ -81,6 +81,8 @@ class LivingRealm:
         """`settings` replace whole top-level sections of `SETTINGS`."""
         self.paths = RealmPaths(base)
         self.paths.create()
+        self.command = [sys.executable, str(CHECKOUT / "realm.py"), "--base-dir", str(base), "up"]
+        """How it is brought up."""
         self._process: subprocess.Popen[bytes] | None = None
         self._last_event_before = 0
         self.seen: set[psutil.Process] = set()
@@ -108,8 +110,8 @@ class LivingRealm:
         self._last_event_before = max((event["id"] for event in self.events()), default=0)
         with self._terminal.open("ab") as terminal:
             self._process = subprocess.Popen(
-                [sys.executable, "realm.py", "--base-dir", str(self.paths.base), "up"],
-                cwd=CHECKOUT, env=os.environ | environment, stdin=subprocess.DEVNULL, stdout=terminal, stderr=terminal,
+                self.command, cwd=CHECKOUT, env=os.environ | environment,
+                stdin=subprocess.DEVNULL, stdout=terminal, stderr=terminal,
                 start_new_session=True,
             )  # fmt: skip
 
@@ -159,6 +161,20 @@ class LivingRealm:
         self._process = None
         _, alive = psutil.wait_procs(children, timeout=START_SECONDS)
         assert not alive, f"these outlived their daemon: {alive}\n{self.story()}"
+
+    @contextmanager
+    def trainer_held(self) -> Iterator[None]:
+        """Stop the trainer (SIGSTOP) meanwhile: what is wished for in the block meets the quest that trains now.
+
+        Without it a quest had to last as long as a verb takes to start on a busy machine.
+        """
+        trainer = self.trainer()
+        assert trainer is not None, f"there is no trainer to hold\n{self.story()}"
+        trainer.suspend()
+        try:
+            yield
+        finally:
+            trainer.resume()
 
     def close(self) -> None:
         """End whatever was started from here and still lives; never fails."""

@@ -6,14 +6,14 @@ from datetime import UTC, datetime
 
 import pytest
 
-from arena.position_file import Phase
+from arena.supervision.position_file import Phase
 from core.status_files import read_status
 from tests.acceptance.conftest import Founder
 from tests.acceptance.living_realm import LivingRealm
 
 WAYS = ("file", "cli", "http")
 LONG_ROWS = 3000
-"""Seconds of training, so that every wish meets the quest under way."""
+"""Three seconds of training or more: a wish that is written while the trainer is held meets the quest under way."""
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,8 @@ def test_a_quest_paused_three_times_goes_on_each_time_and_learns_each_row_once(r
         at = realm.position()
         deeper = at.quest_step + 10 if at is not None and at.ordinal == ordinal else 10
         realm.wait_in_quest(ordinal, at_least=deeper)
-        realm.wish_by(way, "pause")
+        with realm.trainer_held():
+            realm.wish_by(way, "pause")
         realm.wait(lambda: is_paused(realm), f"the pause by {way}")
         here = realm.position()
         assert here is not None
@@ -80,7 +81,9 @@ def test_save_makes_a_checkpoint_in_the_middle_of_a_quest_which_goes_on(realm: L
     realm.wait_in_quest(ordinal)
     for way in WAYS:
         before = realm.latest_in_ledger()["step"]
-        realm.wish_by(way, "save")
+        with realm.trainer_held():
+            realm.wish_by(way, "save")
+            realm.wait(lambda: not (realm.paths.control / ".save").exists(), f"the wish by {way} taken")
         realm.wait(lambda step=before: realm.latest_in_ledger()["step"] > step, f"the checkpoint by {way}")
         assert realm.latest_in_ledger()["training_file"] == "memory.jsonl"
         here = realm.position()
@@ -101,7 +104,9 @@ def test_a_skipped_quest_ends_in_failed_and_the_next_one_trains(realm: LivingRea
     realm.wait(lambda: realm.quest("bright"), "bright on the board")
     for number, way in enumerate(WAYS):
         realm.wait_in_quest(ordinal + number)
-        realm.wish_by(way, "skip")
+        with realm.trainer_held():
+            realm.wish_by(way, "skip")
+            realm.wait(lambda: not (realm.paths.control / ".skip").exists(), f"the wish by {way} taken")
         realm.wait(lambda at=ordinal + number: at in realm.history().ends, f"the end by {way}")
     realm.wait_until_done(done + 1)
 
@@ -124,9 +129,8 @@ def test_a_skip_with_nothing_to_skip_is_refused_or_used_up_and_hits_no_later_que
     done = len(realm.lane("recently_completed"))
     refused = realm.http("POST", "/api/training/control", {"action": "skip"})
     assert (refused.status_code, refused.json()["error"]) == (409, "conflict")
-    for way in ("file", "cli"):
-        realm.wish_by(way, "skip")
-        realm.wait(lambda: not (realm.paths.control / ".skip").exists(), f"the skip by {way} used up")
+    realm.wish_by("file", "skip")
+    realm.wait(lambda: not (realm.paths.control / ".skip").exists(), "the skip used up")
     realm.drop("innocent", 40, start=100_000)
     realm.wait_until_done(done + 1)
     assert realm.taught()[-1] == ("innocent.jsonl", "learned", 40)
@@ -142,7 +146,8 @@ def test_stop_saves_and_ends_the_trainer_and_the_quest_is_resumed_first(realm: L
         deeper = realm.wait_in_quest(ordinal, at_least=deeper).quest_step + 5
         trainer = realm.trainer()
         assert trainer is not None
-        realm.wish_by(way, "stop")
+        with realm.trainer_held():
+            realm.wish_by(way, "stop")
         realm.wait(lambda: realm.trainer() is None, f"the stop by {way}")
         realm.wait(lambda: realm.status()["status"] == "stopped", "the status stopped")
         assert realm.event_since_up("trainer_stopped")

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import psutil
 import pytest
 
-from arena.exit_record import read_exit_record
+from arena.supervision.exit_record import read_exit_record
 from core.status_files import read_status
 from tests.acceptance.conftest import Founder
 from tests.acceptance.living_realm import LivingRealm

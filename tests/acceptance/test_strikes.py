@@ -35,8 +35,11 @@ def test_a_quest_that_kills_the_trainer_three_times_in_one_place_is_withdrawn(fo
         ("after.jsonl", "learned", 50),
     ]
     assert realm.weights()[0] == 8 + 7
+    # Paused, as the new claim would die at the same place.
+    realm.wish("pause")
+    realm.wait(lambda: realm.status()["status"] == "paused", "the pause")
     assert realm.cli_json("quest", "retry", "poison.jsonl")["success"] is True
     retried = realm.quest("poison")
     assert retried is not None
     assert retried.quest_id != poison.quest_id
-    assert retried.record.strikes == []
+    assert retried.record.strikes == [], "those of the old claim do not count against the new one"

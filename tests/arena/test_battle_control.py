@@ -57,11 +57,10 @@ def test_files_made_by_hand_are_as_good_as_ours(control: BattleControl) -> None:
 
 
 def test_a_pause_may_free_the_accelerator(control: BattleControl) -> None:
-    control.write("pause", "gaming", now=NOW, cool=True)
+    (control.folder / ".pause").write_text(f"gaming\n{NOW.isoformat()}\nCool\n")
     pause = control.read().pause
     assert pause is not None
-    assert pause.cool
-    assert (control.folder / ".pause").read_text().splitlines()[2] == "cool"
+    assert (pause.reason, pause.at, pause.cool) == ("gaming", NOW, True)
 
 
 def test_a_level_holds_until_its_file_is_gone(control: BattleControl) -> None:

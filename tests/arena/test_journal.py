@@ -11,7 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arena.journal import ClaimEntry, Dropped, End, Entry, Genesis, Journal, is_same_history, read_history
+from arena.journal import (
+    ClaimEntry,
+    Dropped,
+    End,
+    Entry,
+    Genesis,
+    History,
+    Journal,
+    Rewind,
+    is_same_history,
+    read_history,
+)
 from core.errors import Conflict
 from core.files import Files
 from tests.arena.trainer.tiny_hero import settings
@@ -185,3 +196,80 @@ def test_a_checkpoints_copy_must_be_a_beginning_of_the_journal(path: Path, tmp_p
     copy.write_bytes(copy.read_bytes().replace(b"q1", b"qX"))
     assert not is_same_history(copy, path)
     assert not is_same_history(tmp_path / "none", path)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["claim", "end", "rewind", "genesis"]), st.integers(0, 10**6)), max_size=40))
+def test_after_any_number_of_rewinds_the_history_is_that_of_its_surviving_lines(
+    deeds: list[tuple[str, int]],
+) -> None:
+    """Law 3: each rewind is compared with the history that was cut by hand and never heard of anything else."""
+    history = History()
+    history.add(Genesis(seq=1, at=AT, hero="tiny", base_model="seedling", weights="0"))
+    survivors: dict[int, list[Entry]] = {1: [Genesis(seq=1, at=AT, hero="tiny", base_model="seedling", weights="0")]}
+    for kind, number in deeds:
+        seq = history.seq + 1
+        if kind == "claim":
+            entry: Entry = claim(seq, history.next_ordinal, rows=40)
+            kept = [*survivors[seq - 1], entry]
+        elif kind == "end" and history.claims:
+            ordinal = 1 + number % len(history.claims)
+            entry = End(seq=seq, at=AT, ordinal=ordinal, quest_step=number % 5, outcome="skipped", reason="")
+            kept = [*survivors[seq - 1], entry]
+        elif kind == "genesis":
+            entry = Genesis(seq=seq, at=AT, hero="tiny", base_model="seedling", weights=str(seq), checkpoint="c")
+            kept = [entry]
+        else:
+            to_seq = 1 + number % (seq - 1)
+            past = survivors[to_seq]
+            claims = [each.ordinal for each in past if isinstance(each, ClaimEntry)]
+            ordinal = 1 + number % (len(claims) + 1)
+            quest_step = number % 4 if ordinal in claims else 0
+            entry = Rewind(
+                seq=seq, at=AT, checkpoint="c", step=0, to_seq=to_seq, ordinal=ordinal, quest_step=quest_step,
+                goes_on=number % 2 == 0, reason="",
+            )  # fmt: skip
+            kept = [each for each in past if survives(each, ordinal, quest_step)]
+            if quest_step and not entry.goes_on:
+                kept.append(End(seq=seq, at=AT, ordinal=ordinal, quest_step=quest_step, outcome="rewound", reason=""))
+        history.add(entry)
+        survivors[seq] = kept
+        assert told_by(history) == told_by(by_hand(kept))
+        assert history.agrees_with(by_hand(kept), history.next_ordinal, 0)
+        for before, lines in survivors.items():
+            assert told_by(history.as_of(before)) == told_by(by_hand(lines))
+
+
+def survives(entry: Entry, ordinal: int, quest_step: int) -> bool:
+    if isinstance(entry, ClaimEntry):
+        return (entry.ordinal, 0) < (ordinal, quest_step)
+    return not isinstance(entry, End) or entry.ordinal < ordinal
+
+
+def by_hand(entries: list[Entry]) -> History:
+    """A history of these entries, whatever their numbers."""
+    history = History()
+    for entry in entries:
+        history._take(entry)
+    return history
+
+
+def told_by(history: History) -> tuple[object, ...]:
+    return history.genesis, history.claims, history.ends, history.dropped
+
+
+def test_a_rewind_to_a_line_that_is_not_there_is_damage(path: Path) -> None:
+    journal = Journal(path)
+    line = Rewind(
+        seq=8, at=AT, checkpoint=None, step=0, to_seq=8, ordinal=1, quest_step=0, goes_on=False, reason=""
+    )  # fmt: skip
+    with pytest.raises(ValueError, match="a rewind to entry 8"):
+        journal.history.add(line)
+
+
+def test_a_checkpoint_of_a_history_that_ended_a_quest_elsewhere_is_no_ancestor(path: Path) -> None:
+    history, other = read_history(path), read_history(path)
+    assert history.agrees_with(other, 3, 0)
+    other.ends.pop(2)
+    assert not history.agrees_with(other, 3, 0)
+    assert history.agrees_with(other, 2, 4)
+    assert not history.agrees_with(other, 2, 5)

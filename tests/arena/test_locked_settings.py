@@ -50,3 +50,6 @@ def test_a_change_is_refused_by_name(before: History, now: Settings, name: str) 
     with pytest.raises(Conflict, match=f"^{name} is") as refused:
         check_locked(before, HERO, now, "seedling")
     assert f"Set {name} back" in str(refused.value.hint)
+    # Two verbs that lead out of it: to the hero that is wished for, or to a new model of this one.
+    way_out = "`realm hero use seedling`" if name == "hero" else "`realm hero use seedling --fresh`"
+    assert way_out in str(refused.value.hint)

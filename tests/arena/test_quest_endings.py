@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from arena.lanes.retention import LaneBudget
 from arena.quest_board import QuestBoard
 from arena.quests import Strike, sidecar_of
 from core.errors import Conflict, InvalidInput, NotFound
@@ -223,7 +224,10 @@ def test_quests_are_found_by_id_and_by_name_in_every_lane(board: QuestBoard) -> 
     assert board.find("x.jsonl") == ended
     (sealed,) = board.seal([quest.quest_id], now=NOW)
     assert board.find(sealed.name) == board.find(quest.quest_id) == sealed
-    assert board.find("x.jsonl") is None
+    assert board.find("x.jsonl") == sealed, "people know it by the name under which they dropped it"
+    assert board.find("y.jsonl") is None
+    again = take(board, "x.jsonl", content="another")
+    assert board.find("x.jsonl") == again
 
 
 @pytest.mark.parametrize(
@@ -313,7 +317,8 @@ def test_completed_quests_are_deleted_after_their_days(board: QuestBoard) -> Non
     later = NOW + timedelta(days=6)
     board.await_seal(young.quest_id, outcome="learned", rows_learned=1, first_step=5, last_step=6, now=later)
     (kept,) = board.seal([young.quest_id], now=later)
-    assert board.forget_completed(7, now=NOW + timedelta(days=8)) == 1
+    week = LaneBudget(days=7, megabytes=1)
+    assert len(board.forget("recently_completed", week, now=NOW + timedelta(days=8))[0]) == 1
     assert everything_in(board.paths.queue) == [
         f"recently_completed/{kept.name}",
         f"recently_completed/{kept.name}.meta.json",

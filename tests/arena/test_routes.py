@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from arena.routes import training_routes
 from core.errors import Conflict, NotFound
+from core.status_files import read_status
 from tests.serving import Visitor, serving
 
 
@@ -18,7 +21,7 @@ class RecordingArena:
         self.wishes: list[tuple[str | None, ...]] = []
 
     async def status(self) -> dict[str, Any]:
-        return {"status": "unknown", "message": "The daemon is away.", "loss": float("nan")}
+        return read_status(Path("nowhere.json"), now=datetime.now(UTC))
 
     async def queue(self) -> dict[str, Any]:
         lanes = {name: {"count": 0, "files": []} for name in ("high", "normal", "low")}
@@ -34,7 +37,7 @@ class RecordingArena:
         self.wishes.append((action, quest, priority))
         if quest == "nobody.jsonl":
             raise NotFound("There is no quest nobody.jsonl.")
-        return {"success": True, "action": action, "message": quest}
+        return {"success": True, "action": action, "quest": quest}
 
 
 async def control(visitor: Visitor, body: Any) -> Any:
@@ -45,7 +48,7 @@ async def test_status_and_queue_are_the_arenas_words() -> None:
     async with serving(training_routes(RecordingArena())) as visitor:
         status = await visitor.get("/api/training/status")
         queue = await visitor.get("/api/training/queue")
-    assert status.body == {"status": "unknown", "message": "The daemon is away.", "loss": None}
+    assert (status.body["status"], status.body["reason"]) == ("unknown", "nothing has been written yet")
     assert set(queue.body) == {"pending", "processing", "awaiting_seal", "failed", "queues"}
 
 

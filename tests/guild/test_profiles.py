@@ -17,13 +17,6 @@ def test_native_keeps_the_models_own_template() -> None:
     assert get_profile("native").chat_template is None
 
 
-def test_chatml_writes_no_think_block() -> None:
-    """D3: Qwen3's template put <think> around every answer."""
-    template = get_profile("chatml").chat_template
-    assert template is not None
-    assert "think" not in template
-
-
 @pytest.mark.parametrize("name", ["none", "", "ChatML", "emoji"])
 def test_an_unknown_profile_is_an_error_that_names_the_known_ones(name: str) -> None:
     """D12: an unknown profile silently fell back to another one's logic."""

@@ -29,7 +29,7 @@ from arena.protocol import (
     Withdrawal,
 )
 from arena.protocol import OpenQuest as OpenQuest
-from arena.trainer_process import Death, TrainerProcess
+from arena.supervision.trainer_process import Death, TrainerProcess
 from core.paths import RealmPaths
 from tests.arena.trainer.tiny_hero import chat, hash_of, settings, write_rows
 from vault.checkpoints import CheckpointStore

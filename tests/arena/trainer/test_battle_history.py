@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -28,8 +29,8 @@ from core.checkpoint_ledger import extract_step, read_sidecar
 from tests.arena.trainer.driving import Child, Field, assert_equal_weights, entries, replay
 from tests.arena.trainer.tiny_hero import chat, write_rows
 
-LONG = 240
-"""Rows of the quest in whose middle things happen; two epochs of 60 steps."""
+LONG = 160
+"""Rows of the quest in whose middle things happen; two epochs of 40 steps."""
 
 
 def three_foes(base: Path, model: Path) -> Field:
@@ -224,72 +225,86 @@ def test_measuring_and_saving_often_change_nothing(straight: Field, tmp_path: Pa
     assert_equal_weights(field.head, straight.head)
 
 
-def test_skip_kill_and_withdrawal_are_what_the_journal_says(tmp_path: Path, dropout_model: Path) -> None:
-    """B14: skip was ignored while training. What is learned, skipped and withdrawn is replayed to the row."""
-    field = three_foes(tmp_path / "fought", dropout_model)
+@dataclass
+class Eventful:
+    """A life with all that can happen to a quest, and a run that was fed its journal."""
+
+    field: Field
+    ends: dict[str, QuestEnded]
+    last_child: Child
+    oracle: Path
+
+
+@pytest.fixture(scope="module")
+def eventful(tmp_path_factory: pytest.TempPathFactory, dropout_model: Path) -> Eventful:
+    """One quest learned, one whose file gets lost, one skipped, one withdrawn as it kills, one that teaches NaN."""
+    folder = tmp_path_factory.mktemp("eventful")
+    field = three_foes(folder / "fought", dropout_model)
     field.foe("deadly", LONG)
     field.foe("gone", 8)
+    field.foe("mad", 48, learning_rate=1e30, warmup_steps=0)
+    ends = {}
 
-    async def fight() -> Path:
+    async def fight() -> Eventful:
         async with field.child() as child:
             await child.until(Ready)
-            await child.learn(field.foes["first"])
-            await child.learn(field.foes["gone"])
+            for name in ("first", "gone"):
+                ends[name] = await child.learn(field.foes[name])
             await child.begin_to_learn(field.foes["long"])
             await child.send(Skip(quest_id="another", reason="not this one"))
             await child.send(Skip(quest_id="long", reason="too dull"))
-            skipped = await child.until(QuestEnded)
-            assert (skipped.quest_id, skipped.outcome, skipped.reason) == ("long", "skipped", "too dull")
-            assert 0 < skipped.rows_learned < 2 * LONG
+            ends["long"] = await child.until(QuestEnded)
             await child.begin_to_learn(field.foes["deadly"])
             await child.kill()
-        end = field.history.ends[3]
-        assert field.history.rows_learned(3) == skipped.rows_learned == 4 * end.quest_step
         field.foes["gone"].path.unlink()
-        withdrawal = Withdrawal(quest_id="deadly", reason="three strikes")
-        async with field.child(withdrawals=[withdrawal]) as child:
-            assert (await child.until(Ready)).replay == ["first", "gone", "long", "deadly"]
-            ends = [await child.until(QuestEnded) for _ in range(4)]
-            assert [(ended.quest_id, ended.outcome, ended.rows_learned) for ended in ends] == [
-                ("first", "learned", 18),
-                ("gone", "lost", 0),
-                ("long", "skipped", skipped.rows_learned),
-                ("deadly", "withdrawn", 0),
-            ]
-            assert [trouble.what for trouble in child.said(Trouble)] == ["quest_lost"]
-            await child.learn(field.foes["last"])
+        async with field.child(withdrawals=[Withdrawal(quest_id="deadly", reason="three strikes")]) as child:
+            for _ in range(4):
+                await child.until(QuestEnded)
+            for name in ("last", "mad"):
+                ends[name] = await child.learn(field.foes[name])
             assert (await child.stop()).clean
-            covered = [quest for saved in child.said(CheckpointSaved) for quest in saved.covers]
-            assert covered == ["first", "gone", "long", "deadly", "last"]
-        return await replay(tmp_path / "oracle", dropout_model, field)
+        oracle = await replay(folder / "oracle", dropout_model, field)
+        return Eventful(field, ends, child, oracle)
 
-    oracle = asyncio.run(fight())
-    assert entries(field.history, End) == ["gone", "long", "deadly"]
-    assert_equal_weights(field.head, oracle)
-    assert cursor_of(field.head) == cursor_of(oracle)
+    return asyncio.run(fight())
 
 
-def test_a_loss_that_is_not_finite_teaches_nothing_and_ends_the_quest(tmp_path: Path, dropout_model: Path) -> None:
+def test_skip_kill_and_withdrawal_are_what_the_journal_says(eventful: Eventful) -> None:
+    """B14: skip was ignored while training. What is learned, skipped and withdrawn is replayed to the row."""
+    skipped = eventful.ends["long"]
+    assert (skipped.quest_id, skipped.outcome, skipped.reason) == ("long", "skipped", "too dull")
+    assert 0 < skipped.rows_learned < 2 * LONG
+    history = eventful.field.history
+    assert history.rows_learned(3) == skipped.rows_learned == 4 * history.ends[3].quest_step
+    (ready,) = eventful.last_child.said(Ready)
+    assert ready.replay == ["first", "gone", "long", "deadly"]
+    replayed = eventful.last_child.said(QuestEnded)[:4]
+    assert [(ended.quest_id, ended.outcome, ended.rows_learned) for ended in replayed] == [
+        ("first", "learned", 18),
+        ("gone", "lost", 0),
+        ("long", "skipped", skipped.rows_learned),
+        ("deadly", "withdrawn", 0),
+    ]
+    assert next(trouble.what for trouble in eventful.last_child.said(Trouble)) == "quest_lost"
+    covered = [quest for saved in eventful.last_child.said(CheckpointSaved) for quest in saved.covers]
+    assert covered == ["first", "gone", "long", "deadly", "last", "mad"]
+    assert entries(history, End) == ["gone", "long", "deadly", "mad"]
+    assert_equal_weights(eventful.field.head, eventful.oracle)
+    assert cursor_of(eventful.field.head) == cursor_of(eventful.oracle)
+
+
+def test_a_loss_that_is_not_finite_teaches_nothing_and_ends_the_quest(eventful: Eventful) -> None:
     """B18: training "succeeded" after NaN; the model was saved and the quest marked completed."""
-    field = Field(tmp_path / "fought", dropout_model)
-    good = field.foe("good", 8)
-    mad = field.foe("mad", 48, learning_rate=1e30, warmup_steps=0)
-
-    async def fight() -> Path:
-        async with field.child() as child:
-            await child.until(Ready)
-            await child.learn(good)
-            ended = await child.learn(mad)
-            assert (ended.outcome, ended.reason) == ("withdrawn", "the loss was not finite in 3 steps running")
-            assert [trouble.what for trouble in child.said(Trouble)] == ["not_finite"] * 3
-            points = [point for event in child.said(Progress) for point in event.points]
-            assert sum(point.grad_norm is None or point.loss is None for point in points) == 3
-            assert (await child.stop()).clean
-        return await replay(tmp_path / "oracle", dropout_model, field)
-
-    oracle = asyncio.run(fight())
-    dropped = sorted(field.history.dropped)
+    ended = eventful.ends["mad"]
+    assert (ended.outcome, ended.reason) == ("withdrawn", "the loss was not finite in 3 steps running")
+    said = eventful.last_child.said
+    assert [trouble.what for trouble in said(Trouble)] == ["quest_lost", *["not_finite"] * 3]
+    points = [point for event in said(Progress) if event.quest_id == "mad" for point in event.points]
+    assert sum(point.grad_norm is None or point.loss is None for point in points) == 3
+    history = eventful.field.history
+    dropped = sorted(history.dropped)
     assert len(dropped) == 3
-    assert field.history.steps_of(2) == dropped[-1][1] + 1
-    assert_equal_weights(field.head, oracle)
-    assert all(bool(torch.isfinite(tensor).all()) for tensor in load_file(field.head / "model.safetensors").values())
+    assert history.steps_of(ended.ordinal) == dropped[-1][1] + 1
+    weights = load_file(eventful.field.head / "model.safetensors").values()
+    assert all(bool(torch.isfinite(tensor).all()) for tensor in weights)
+    assert_equal_weights(eventful.field.head, eventful.oracle)

@@ -8,7 +8,6 @@ import resource
 import signal
 from pathlib import Path
 
-from arena.position_file import Phase, read_position
 from arena.protocol import (
     CheckpointSaved,
     Claimed,
@@ -25,6 +24,7 @@ from arena.protocol import (
     State,
     Trouble,
 )
+from arena.supervision.position_file import Phase, read_position
 from core.instance import InstanceLock
 from tests.arena.trainer.driving import Child, Field
 from tests.arena.trainer.tiny_hero import hash_of

@@ -13,7 +13,7 @@ import torch
 from torch.utils.data import Dataset
 from transformers import AutoModelForCausalLM, PreTrainedModel, Trainer, TrainerCallback, TrainingArguments
 
-from arena.position_file import PositionFile
+from arena.supervision.position_file import PositionFile
 from arena.trainer.batching import TokenRow, make_micro_batches
 from arena.trainer.battle import StepPlan
 from arena.trainer.engine import BattleTrainer

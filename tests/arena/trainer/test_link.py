@@ -69,12 +69,11 @@ def test_other_events_keep_their_order_among_the_progress(ends: Ends) -> None:
 
 def test_a_daemon_that_does_not_read_blocks_nothing_and_costs_bounded_memory(ends: Ends) -> None:
     link, theirs = ends
-    started = time.monotonic()
+    # A sender that waits for the reader, who begins below, never comes to the end of this.
     for number in range(2_000):
         link.send(State(state="x" * 1000 + str(number)))
     for step in range(1, 20_001):
         link.send(progress(step))
-    assert time.monotonic() - started < 5
     heard = listen(theirs, lambda heard: bool(heard) and isinstance(heard[-1], Progress) and heard[-1].step == 20_000)
     assert [event.state[1000:] for event in heard if isinstance(event, State)] == [str(n) for n in range(2_000)]
     last = heard[-1]

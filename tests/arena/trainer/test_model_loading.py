@@ -139,10 +139,12 @@ def test_what_is_neither_path_nor_hub_id_is_refused(tmp_path: Path, name: str) -
 
 LOAD_FROM_HUB = """
 import json, sys
-import torch
 from pathlib import Path
-from arena.trainer.model_loading import load_model_and_tokenizer
 from core.errors import RealmError
+from core.lasting_imports import lasting_imports
+with lasting_imports():
+    import torch
+    from arena.trainer.model_loading import load_model_and_tokenizer
 models_dir, *names = sys.argv[1:]
 for name in names:
     try:

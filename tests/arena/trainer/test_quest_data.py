@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from arena.gatekeepers.row_reader import read_rows
 from arena.rendering import Renderer
 from arena.trainer.evaluation import load_validation_rows
 from arena.trainer.quest_data import ROWS_PER_BATCH, QuestData, QuestRefused, prepare_quest
@@ -124,6 +126,44 @@ def test_held_out_files_that_cannot_be_rendered_or_read_are_left_out(prudish: Re
     (tmp_path / "5_folder.jsonl").mkdir()
     rows = load_validation_rows(tmp_path, renderer=prudish, settings=settings(), limit=4)
     assert [row.line for row in rows] == [1, 2, 1, 2]
+
+
+SHAPES: dict[str, dict[str, Any]] = {
+    "openai_chat_v1": {
+        "messages": [
+            {"role": "user", "content": [{"type": "text", "text": "3+4?"}]},
+            {"role": "assistant", "content": "8", "weight": 0},
+            {"role": "assistant", "content": None, "tool_calls": [{"name": "add", "arguments": "{}"}]},
+            {"role": "tool", "content": "7"},
+            {"role": "assistant", "content": "7"},
+        ],
+        "tools": [{"name": "add"}],
+    },
+    "sharegpt_v1": {"conversations": [{"from": "human", "value": "3+4?"}, {"from": "gpt", "value": "7"}]},
+    "alpaca_v1": {"instruction": "3+4?", "output": "7"},
+    "prompt_completion_v1": {"prompt": "3+4?", "completion": "7"},
+    "completion_v1": {"text": "3+4=7"},
+}
+
+
+@pytest.mark.parametrize("schema_id", SHAPES)
+def test_held_out_rows_are_rendered_as_those_that_are_learned(
+    renderer: Renderer, tmp_path: Path, schema_id: str
+) -> None:
+    """D4: what was measured was not rendered as what was learned. D5: the system prompt that is given is used."""
+    path = write_rows(tmp_path / "q.jsonl", [SHAPES[schema_id]])
+    given = settings(system_prompt="Be exact.", max_length=2048)
+    data = prepare_quest(
+        path, schema_id=schema_id, settings=given, content_hash=hash_of(path), renderer=renderer,
+        between_batches=lambda: None,
+    )  # fmt: skip
+    (held_out,) = load_validation_rows(tmp_path, renderer=renderer, settings=given, limit=4)
+    assert held_out.token_ids.tolist() == data.row(0).token_ids.tolist()
+    assert held_out.trained.tolist() == data.row(0).trained.tolist()
+    (whole,) = renderer.render_many([row.as_mapping() for row in read_rows(path, schema_id)], "Be exact.")
+    assert held_out.token_ids.tolist() == whole.token_ids
+    assert ("Be exact." in whole.text) == (schema_id != "completion_v1")
+    assert ("# Tools" in whole.text) == (schema_id == "openai_chat_v1")
 
 
 def test_an_empty_file_is_refused(renderer: Renderer, tmp_path: Path) -> None:

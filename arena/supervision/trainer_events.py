@@ -1,0 +1,346 @@
+"""What the trainer says becomes moves on the quest board, ledger records, metrics and events.
+
+Every handler may run twice for the same fact (a daemon or a child may die in between) and then changes nothing.
+A disk that refuses holds up what is to be written, never the trainer: moves, ledger and series are made up for later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import defaultdict, deque
+from datetime import UTC, datetime
+from typing import Any
+
+from arena.blockade import Blockade
+from arena.gatekeepers.rejection import write_rejection
+from arena.protocol import (
+    CheckpointSaved,
+    Claimed,
+    Event,
+    Loading,
+    Progress,
+    QuestEnded,
+    Ready,
+    Refused,
+    SaveFailed,
+    State,
+    Trouble,
+    Validation,
+)
+from arena.quest_board import QuestBoard
+from arena.save_policy import SavePolicy
+from arena.telling.live_report import LiveReport
+from core.checkpoint_ledger import CheckpointLedger, CheckpointRecord
+from core.errors import NotFound, RealmError
+from core.saga import News, Saga
+from vault.checkpoints import CheckpointStore
+
+logger = logging.getLogger(__name__)
+
+RETRY_SECONDS = 5.0
+"""Pause after the saga could not be written."""
+KEPT_POINTS = 10_000
+"""Points of a series that wait for a full disk at most; older ones are lost."""
+
+TOLD_TOGETHER = 64
+"""Events in one transaction: others write too."""
+
+END_WORDS = {"learned": "is learned", "skipped": "was skipped", "withdrawn": "was withdrawn", "lost": "was lost"}
+
+
+class TrainerEvents:
+    """Handles one event at a time, in order."""
+
+    def __init__(
+        self,
+        *,
+        board: QuestBoard,
+        ledger: CheckpointLedger,
+        store: CheckpointStore,
+        saga: Saga,
+        report: LiveReport,
+        policy: SavePolicy,
+    ) -> None:
+        self._board = board
+        self._ledger = ledger
+        self._store = store
+        self._saga = saga
+        self._report = report
+        self._policy = policy
+        self.in_trainer: list[str] = []
+        """Quests that the trainer has or will replay, in order; nothing is claimed while there are any."""
+        self.unsealed_since: dict[str, float] = {}
+        """Ended quests without a seal, with the monotonic time of their end."""
+        self._first_steps: dict[str, tuple[int, float | None]] = {}
+        self._unmoved: dict[str, QuestEnded | Refused] = {}
+        """Ends of quests whose files could not be moved yet (full disk), by id; retried, and nothing is claimed
+        meanwhile: a refused one would be tokenized and refused over and over."""
+        self._cut_back_to: int | None = None
+        """Step after which the saga's points must go before new ones are written."""
+        self._unbooked: list[CheckpointSaved] = []
+        """Checkpoints that ledger and board do not know of yet, for the same reason."""
+        self._unwritten = _no_points()
+        """Points of each series that are not in the saga yet."""
+        self._no_points_before = float("-inf")
+        self._writing = asyncio.Lock()
+        self._making_up = asyncio.Lock()
+        self._trouble = Blockade(saga, "records")
+
+    @property
+    def busy(self) -> bool:
+        """True while a new claim must wait."""
+        return bool(self.in_trainer or self._unmoved)
+
+    async def handle(self, event: Event) -> None:
+        """Act on an event. A refusing disk raises nothing here: the trainer is ended when nobody listens to it."""
+        try:
+            await self._handle(event)
+        except (OSError, RealmError) as error:
+            message = f"What the trainer says cannot be written down ({type(event).__name__}): {error}"
+            await self._trouble.raise_up(message)
+
+    async def _handle(self, event: Event) -> None:
+        now = datetime.now(UTC)
+        match event:
+            case Loading():
+                self._report.enter("starting", now, event.what)
+            case Ready():
+                await self._on_ready(event, now)
+            case State():
+                self._report.enter(event.state, now, event.reason)
+            case Claimed():
+                await self._on_claimed(event, now)
+            case Refused() | QuestEnded():
+                await self._settle(event, now)
+            case Progress():
+                await self._on_progress(event, now)
+            case Validation():
+                self._report.validation_loss = event.loss
+                await self._put_points({"val_loss": [(event.step, event.loss)]}, now)
+            case CheckpointSaved():
+                await self._on_saved(event, now)
+            case SaveFailed():
+                self._policy.note_save(max(event.seconds, 1.0), time.monotonic())
+                await self.tell("save_failed", f"A checkpoint could not be saved: {event.reason}", now)
+            case Trouble():
+                await self.tell(event.what, event.message, now, quest_id=event.quest_id)
+            case _:
+                pass
+
+    async def tell(self, kind: str, message: str, now: datetime, **data: Any) -> None:
+        """Add an event to the saga; training goes on also where the disk does not take it."""
+        logger.info("%s", message, extra={"event": kind})
+        await asyncio.to_thread(self._saga.tell, [News(kind, message, data or None)], now=now)
+
+    async def make_up(self) -> None:
+        """Move and write down what a failing disk left behind."""
+        # The trainer's own task and housekeeping may both come here.
+        async with self._making_up:
+            for event in list(self._unmoved.values()):
+                await self._settle(event, datetime.now(UTC))
+            await self._keep_all_books(datetime.now(UTC))
+        await self._write_points(datetime.now(UTC))
+
+    def forget_trainer(self) -> None:
+        """The child is gone: what it had is told anew by the next `Ready`."""
+        self.in_trainer.clear()
+        self._report.quest = None
+
+    # --- handlers --------------------------------------------------------------------------------------------
+
+    async def _on_ready(self, ready: Ready, now: datetime) -> None:
+        self._report.note_ready(ready)
+        # What was trained after the checkpoint is trained again, and its points are written again.
+        self._unwritten.clear()
+        self._cut_back_to = ready.step
+        for ended in ready.covered:
+            await self._settle(ended, now, told_before=True)
+        await asyncio.to_thread(self._seal, [ended.quest_id for ended in ready.covered], now)
+        self.in_trainer = list(ready.replay)
+        for quest in await asyncio.to_thread(self._board.quests, "awaiting_seal"):
+            self.unsealed_since.setdefault(quest.quest_id, time.monotonic())
+        where = f"from {ready.checkpoint}" if ready.checkpoint else "from the base model"
+        replay = (
+            f"; {len(ready.replay)} quest{'s' * (len(ready.replay) > 1)} to finish or replay" if ready.replay else ""
+        )
+        await self.tell(
+            "trainer_ready", f"{self._report.hero_title} is awake at step {ready.step}, {where}{replay}", now
+        )
+        await self._write_points(now)
+
+    async def _on_claimed(self, claimed: Claimed, now: datetime) -> None:
+        quest = await asyncio.to_thread(self._board.find, claimed.quest_id)
+        name = quest.name if quest else claimed.quest_id
+        self._report.note_claimed(claimed, name, now)
+        if claimed.quest_id not in self.in_trainer:
+            self.in_trainer.append(claimed.quest_id)
+        if quest is None or quest.record.outcome is None:
+            message = f"The battle against {name} begins ({claimed.rows} rows, {claimed.steps} steps)"
+            await self.tell("quest_started", message, now, quest_id=claimed.quest_id, ordinal=claimed.ordinal)
+
+    async def _settle(self, end: QuestEnded | Refused, now: datetime, *, told_before: bool = False) -> None:
+        """Move a quest to where its end leads. Until that is done it lies where it would be claimed once more."""
+        try:
+            if isinstance(end, Refused):
+                await self._on_refused(end, now)
+            else:
+                await self._on_ended(end, now, told_before=told_before)
+        except NotFound as error:
+            logger.info("an end is not noted: %s", error, extra={"event": "removed_by_hand"})
+        except OSError as error:
+            self._unmoved[end.quest_id] = end
+            await self._trouble.raise_up(f"A quest that is over cannot be moved yet: {error}")
+            return
+        finally:
+            self._drop(end.quest_id)
+        self._unmoved.pop(end.quest_id, None)
+
+    async def _on_refused(self, refused: Refused, now: datetime) -> None:
+        first = refused.errors[0]
+        reason = f"line {first.line}: {first.message}" if first.line else first.message
+        quest = await asyncio.to_thread(self._board.fail, refused.quest_id, outcome="refused", reason=reason, now=now)
+        verdict = {
+            "accepted": False,
+            "errors": [
+                {"line": error.line or None, "field": None, "message": error.message} for error in refused.errors
+            ],
+            "total_errors": refused.total_errors,
+            "warnings": [],
+            "total_warnings": 0,
+            "validators": quest.record.lineage.get("validator_versions", {}),
+        }
+        try:
+            await asyncio.to_thread(write_rejection, quest.path, verdict, now=now)
+        except OSError as error:  # the reason stands in the sidecar and in the event too
+            logger.warning("no report on %s: %s", quest.path, error, extra={"event": "report_failed"})
+        self._report.last_outcome = "refused"
+        await self.tell("quest_refused", f"{quest.name} cannot be learned: {reason}", now, quest_id=refused.quest_id)
+
+    async def _on_progress(self, progress: Progress, now: datetime) -> None:
+        self._report.note_progress(progress)
+        quest = self._report.quest
+        if quest is not None:
+            self._first_steps[quest.quest_id] = (quest.first_step, quest.first_loss)
+        losses = [(point.step, point.loss) for point in progress.points if point.loss is not None]
+        rates = [(point.step, point.learning_rate) for point in progress.points]
+        await self._put_points({"train_loss": losses, "learning_rate": rates}, now)
+
+    async def _put_points(self, series: dict[str, list[tuple[int, float]]], now: datetime) -> None:
+        for name, points in series.items():
+            self._unwritten[name].extend(points)
+        if time.monotonic() >= self._no_points_before:
+            await self._write_points(now)
+
+    async def _write_points(self, now: datetime) -> None:
+        async with self._writing:
+            points, self._unwritten = self._unwritten, _no_points()
+            try:
+                if self._cut_back_to is not None:
+                    await asyncio.to_thread(self._saga.cut_back, self._cut_back_to)
+                    self._cut_back_to = None
+                await asyncio.to_thread(self._saga.put_series, points, now=now)
+            except RealmError as error:
+                for name, later in self._unwritten.items():
+                    points[name].extend(later)
+                self._unwritten = points
+                # Thousands of points are not tried again with every frame.
+                self._no_points_before = time.monotonic() + RETRY_SECONDS
+                await self._trouble.raise_up(f"Losses and other series are not written down for now: {error}")
+                return
+        if not self._unbooked and not self._unmoved:
+            await self._trouble.lift("What the trainer says is written down again")
+
+    async def _on_ended(self, ended: QuestEnded, now: datetime, *, told_before: bool = False) -> None:
+        quest = await asyncio.to_thread(self._board.find, ended.quest_id)
+        if quest is None or quest.lane in {"recently_completed", "failed"}:
+            return
+        news = quest.record.outcome is None
+        known = (quest.record.first_step, quest.record.loss_first)
+        first_step, first_loss = self._first_steps.get(ended.quest_id, known)
+        await asyncio.to_thread(
+            self._board.await_seal, ended.quest_id, outcome=ended.outcome, rows_learned=ended.rows_learned,
+            first_step=first_step, last_step=ended.last_step or None, reason=ended.reason,
+            loss_first=first_loss, loss_last=self._report.loss, now=now,
+        )  # fmt: skip
+        self._first_steps.pop(ended.quest_id, None)
+        self.unsealed_since.setdefault(ended.quest_id, time.monotonic())
+        self._report.last_outcome = ended.outcome
+        if news and not told_before:
+            words = END_WORDS.get(ended.outcome, ended.outcome)
+            why = f": {ended.reason}" if ended.reason else ""
+            message = f"{quest.name} {words} ({ended.rows_learned} rows){why}"
+            await self.tell(f"quest_{ended.outcome}", message, now, quest_id=ended.quest_id, step=ended.last_step)
+
+    async def _on_saved(self, saved: CheckpointSaved, now: datetime) -> None:
+        self._policy.note_save(saved.seconds, time.monotonic())
+        if saved.record:
+            self._report.checkpoint = saved.name
+            message = f"Checkpoint {saved.name} is saved ({saved.seconds:.1f} s)"
+            await self.tell("checkpoint_saved", message, now, step=saved.step, milestone=saved.milestone)
+        self._unbooked.append(saved)
+        await self.make_up()
+
+    async def _keep_all_books(self, now: datetime) -> None:
+        """In the order in which the checkpoints were made; stops at the first that the disk does not take."""
+        while self._unbooked:
+            try:
+                await asyncio.to_thread(self._keep_books, self._unbooked[0], now)
+            except (OSError, RealmError) as error:
+                await self._trouble.raise_up(f"A checkpoint is saved, but not written into the ledger yet: {error}")
+                return
+            del self._unbooked[0]
+
+    def _keep_books(self, saved: CheckpointSaved, now: datetime) -> None:
+        record = CheckpointRecord.from_json(saved.record) if saved.record else None
+        if record is not None:
+            # First: where the disk is full, this makes room for all the rest.
+            self._free_rolling_slot(now)
+            self._ledger.record(record, now=now)
+        self._seal(saved.covers, now)
+
+    def _seal(self, quest_ids: list[str], now: datetime) -> None:
+        news = []
+        for quest in self._board.seal(quest_ids, now=now):
+            self.unsealed_since.pop(quest.quest_id, None)
+            if quest.record.outcome == "learned":
+                self._report.quests_completed += 1
+                message = f"{quest.record.original_name} is sealed: a checkpoint covers all it taught"
+                news.append(News("quest_sealed", message, {"quest_id": quest.quest_id}))
+        self._tell_all(news, now)
+        for quest_id in quest_ids:
+            self.unsealed_since.pop(quest_id, None)
+
+    def _tell_all(self, news: list[News], now: datetime) -> None:
+        try:
+            for first in range(0, len(news), TOLD_TOGETHER):
+                self._saga.append_all(news[first : first + TOLD_TOGETHER], now=now)
+        except RealmError as error:
+            logger.warning("%d events are not in the saga: %s", len(news), error, extra={"event": "saga_failed"})
+
+    def _free_rolling_slot(self, now: datetime) -> None:
+        """Delete older checkpoints that are no milestones, in the order of DESIGN section 3: disk, ledger, unlink."""
+        head = self._store.head()
+        for record in self._ledger.list_all():
+            name = record.canonical_name
+            if record.milestone or name == head or not record.ordinal:
+                continue
+            try:
+                self._store.trash(name)
+                try:
+                    self._ledger.forget(name, "a newer checkpoint took the rolling slot", now=now)
+                finally:  # on a full disk this makes room for the ledger, which sees by itself what is gone
+                    self._store.empty_trash()
+            except (OSError, RealmError) as error:
+                logger.warning("%s was not deleted: %s", name, error, extra={"event": "delete_failed"})
+
+    def _drop(self, quest_id: str) -> None:
+        if quest_id in self.in_trainer:
+            self.in_trainer.remove(quest_id)
+        if self._report.quest is not None and self._report.quest.quest_id == quest_id:
+            self._report.quest = None
+
+
+def _no_points() -> defaultdict[str, deque[tuple[int, float]]]:
+    return defaultdict(lambda: deque(maxlen=KEPT_POINTS))

@@ -1,0 +1,141 @@
+"""Keeps one trainer child alive while training is wanted: start, listen, explain its death, pause, start again."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+from arena.protocol import Begin, Command, Event, Ready, Stop
+from arena.supervision.trainer_process import Death, TrainerProcess
+from core.paths import RealmPaths
+from core.tasks import beat, rest
+
+logger = logging.getLogger(__name__)
+
+LONGEST_BACKOFF_SECONDS = 60.0
+HUNG_SECONDS = 600.0
+"""Handling one event may delete an old checkpoint; what takes longer than this hangs."""
+
+
+class TrainerSupervisor:
+    """One child at a time. `run()` is the task; everything else may be called from the same loop."""
+
+    def __init__(
+        self,
+        paths: RealmPaths,
+        *,
+        begin: Callable[[], Awaitable[Begin]],
+        on_event: Callable[[Event], Awaitable[None]],
+        on_death: Callable[[Death], Awaitable[None]],
+        backoff_seconds: float,
+        log_megabytes: int,
+    ) -> None:
+        self._paths = paths
+        self._begin = begin
+        self._on_event = on_event
+        self._on_death = on_death
+        self._first_backoff = backoff_seconds
+        self._log_megabytes = log_megabytes
+        self._wanted = asyncio.Event()
+        self._wanted.set()
+        self._process: TrainerProcess | None = None
+        self._gone = asyncio.Event()
+        self._gone.set()
+        self._furthest = (0, 0)
+        self._backoff = backoff_seconds
+        self._dismissed = False
+        self.ready = False
+        """True while a child has its model loaded."""
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process else None
+
+    @property
+    def wanted(self) -> bool:
+        return self._wanted.is_set()
+
+    def want(self) -> None:
+        """Start a child when there is none."""
+        self._wanted.set()
+
+    async def send(self, command: Command) -> None:
+        if self._process is not None:
+            await self._process.send(command)
+
+    async def retire(self, reason: str) -> None:
+        """Ask the child to save and exit, and start no other."""
+        self._wanted.clear()
+        await self.send(Stop(reason=reason))
+
+    async def stop(self, reason: str, grace_seconds: float) -> None:
+        """`retire`, and wait; after `grace_seconds` the child is killed, which costs time but no training."""
+        await self.retire(reason)
+        if self._process is not None and not self.ready:
+            # It is still loading and holds nothing that could be lost.
+            self._dismissed = True
+            await self._process.end(grace_seconds=5.0)
+        try:
+            await asyncio.wait_for(self._gone.wait(), grace_seconds)
+        except TimeoutError:
+            if self._process is not None:
+                await self._process.end(grace_seconds=5.0)
+
+    async def run(self) -> None:
+        """The supervising task; never returns."""
+        while True:
+            rest()
+            await self._wanted.wait()
+            death = await self._one_life()
+            rest()
+            if not death.clean:
+                await self._rest(death)
+
+    async def _one_life(self) -> Death:
+        beat(HUNG_SECONDS)
+        self._gone.clear()
+        process = TrainerProcess(self._paths, log_megabytes=self._log_megabytes)
+        self._process = process
+        try:
+            await process.start(await self._begin())
+            if self._dismissed:
+                await process.end(grace_seconds=5.0)
+            while (event := await self._next_event(process)) is not None:
+                if isinstance(event, Ready):
+                    self.ready = True
+                    if not self._wanted.is_set():
+                        # The wish to stop came before the child listened.
+                        await process.send(Stop(reason="stopped while it was loading"))
+                await self._on_event(event)
+            death = await process.wait()
+            if self._dismissed:
+                death = replace(death, clean=True, cause="it was sent away while it was still loading")
+        except BaseException:  # cancelled, or a bug in a handler: a child without a listener must not live on
+            await process.end(grace_seconds=30.0)
+            raise
+        finally:
+            self.ready = False
+            self._process = None
+            self._gone.set()
+        await self._on_death(death)
+        return death
+
+    async def _next_event(self, process: TrainerProcess) -> Event | None:
+        # A trainer may be silent for hours: it is paused, idle, or making tokens of a large quest.
+        rest()
+        event = await process.next_event()
+        beat(HUNG_SECONDS)
+        return event
+
+    async def _rest(self, death: Death) -> None:
+        """Back off before the next start: longer with each death that brought nothing new."""
+        position = death.position
+        furthest = (position.furthest_ordinal, position.furthest_step) if position else (0, 0)
+        if furthest > self._furthest:
+            self._furthest = furthest
+            self._backoff = self._first_backoff
+        logger.info("next start of the trainer in %.1f s", self._backoff, extra={"event": "trainer_backoff"})
+        await asyncio.sleep(self._backoff)
+        self._backoff = min(self._backoff * 2, LONGEST_BACKOFF_SECONDS)

@@ -1,0 +1,74 @@
+"""What an interrupted `realm train` left in its output directory: whether the same command goes on with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from arena.journal import JOURNAL_NAME, History, read_history
+from arena.protocol import Begin, Claim
+from core.errors import Conflict
+from core.instance import InstanceLock
+from core.paths import RealmPaths
+
+WORK_FOLDER = ".realm"
+
+
+class DoesNotFit(Conflict):
+    """What an interrupted run has begun is not what is to be learned now."""
+
+
+def unfinished_work(output: Path) -> Path | None:
+    """The folder of a run into `output` that did not come to its end; None when there is none."""
+    work = output.resolve() / WORK_FOLDER
+    return work if work.is_dir() else None
+
+
+def check_output(output: Path) -> None:
+    """Raise `Conflict` unless `output` is missing, empty, or holds nothing but what interrupted runs left."""
+    work = RealmPaths(output / WORK_FOLDER)
+    # The trainer of a run that was killed goes on for as long as it takes to save.
+    for lock, who in ((work.lock, "Another `realm train`"), (work.current_model / ".lock", "A trainer")):
+        holder = InstanceLock.holder(lock)
+        if holder is not None:
+            raise Conflict(
+                f"{who} (process {holder.get('pid')}) works on {output}.",
+                hint="Wait for its end, or name a new directory.",
+            )
+    if output.exists() and not (output.is_dir() and all(_is_ours(entry) for entry in output.iterdir())):
+        raise Conflict(f"{output} is not an empty directory.", hint="Name a new directory.")
+
+
+def begun_quest(work: RealmPaths, begin: Begin, claim: Claim) -> str | None:
+    """Id of the quest that the run in `work` has begun, with which `claim` goes on; None when it has begun none.
+
+    Raises `DoesNotFit` naming what differs when that run learned something else, or with other settings.
+    """
+    history = read_history(work.current_model / JOURNAL_NAME)
+    differences = _differences(history, begin, claim)
+    if differences:
+        raise DoesNotFit(f"An interrupted run lies here that had begun with {', '.join(differences)}.")
+    return history.claims[1].quest_id if history.claims else None
+
+
+def set_aside(work: RealmPaths) -> Path:
+    """Rename the folder of a run that cannot be gone on with; returns its new place, beside the old one."""
+    number = 1
+    while (aside := work.base.with_name(f"{WORK_FOLDER}-{number}")).exists():
+        number += 1
+    return work.base.rename(aside)
+
+
+def _is_ours(entry: Path) -> bool:
+    return entry.name.startswith(WORK_FOLDER)
+
+
+def _differences(history: History, begin: Begin, claim: Claim) -> list[str]:
+    genesis, begun = history.genesis, history.claims.get(1)
+    found = []
+    if genesis is not None and (genesis.hero, genesis.base_model) != (begin.hero, begin.base_model):
+        found.append("another model")
+    if begun is not None and (begun.content_hash, begun.schema_id) != (claim.content_hash, claim.schema_id):
+        found.append("another dataset")
+    if begun is not None and begun.settings != claim.settings:
+        found.append("other settings")
+    return found

@@ -1,0 +1,23 @@
+"""A scribe's worker that dies over jobs about `poison` and never ends those about `endless`; else the real one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+from core.scribe_worker import answer_to
+
+
+def main() -> None:
+    for line in sys.stdin.buffer:
+        if b"poison" in line:
+            os.kill(os.getpid(), signal.SIGKILL)
+        while b"endless" in line:
+            signal.pause()
+        sys.stdout.buffer.write(answer_to(line) + b"\n")
+        sys.stdout.buffer.flush()
+
+
+if __name__ == "__main__":
+    main()

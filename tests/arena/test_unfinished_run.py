@@ -1,0 +1,96 @@
+"""A `realm train` that was interrupted: what the same command finds, and when it goes on with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from arena.beginning import begin_of, claim_of
+from arena.heroes import load_hero
+from arena.journal import JOURNAL_NAME, ClaimEntry, Genesis, Journal
+from arena.protocol import Begin, Claim
+from arena.quest_board import QuestBoard
+from arena.quests import Quest, QuestRecord
+from arena.unfinished_run import WORK_FOLDER, DoesNotFit, begun_quest, check_output, set_aside
+from core.errors import Conflict
+from core.instance import InstanceLock
+from core.paths import RealmPaths
+from core.settings import Settings
+from tests.arena.quest_makers import NOW
+
+AT = NOW.isoformat()
+
+
+@pytest.fixture
+def output(tmp_path: Path) -> Path:
+    return tmp_path / "model"
+
+
+@pytest.fixture
+def work(output: Path) -> RealmPaths:
+    work = RealmPaths(output / WORK_FOLDER)
+    work.create()
+    return work
+
+
+@pytest.fixture
+def told(work: RealmPaths, tmp_path: Path) -> tuple[Begin, Claim]:
+    """What the same command says to its trainer, with a quest id of its own."""
+    settings, hero = Settings(), load_hero(work, "seedling")
+    record = QuestRecord(
+        quest_id="q_20261121_093000_5f2c1ab7", submitted_at=AT, priority="normal", content_hash="a" * 64,
+        schema_id="chat_sft_v1", rows=20, original_name="x.jsonl",
+    )  # fmt: skip
+    begin = begin_of(work, settings, hero, "seedling", QuestBoard(work), [], pause_reason=None)
+    return begin, claim_of(hero, settings, Quest(tmp_path / "x.jsonl", record))
+
+
+def begun(work: RealmPaths, begin: Begin, claim: Claim) -> None:
+    """The journal of a run that was interrupted in the middle of its quest."""
+    journal = Journal(work.current_model / JOURNAL_NAME)
+    journal.append(Genesis(seq=1, at=AT, hero=begin.hero, base_model=begin.base_model, weights="0" * 64))
+    journal.append(
+        ClaimEntry(
+            seq=2, at=AT, ordinal=1, quest_id=claim.quest_id, name=claim.name, content_hash=claim.content_hash,
+            schema_id=claim.schema_id, rows=20, settings=claim.settings,
+        )
+    )  # fmt: skip
+
+
+def test_the_same_command_goes_on_with_the_quest_that_was_begun(work: RealmPaths, told: tuple[Begin, Claim]) -> None:
+    begin, claim = told
+    assert begun_quest(work, begin, claim) is None
+    begun(work, begin, replace(claim, quest_id="q_20261120_080000_00000000"))
+    assert begun_quest(work, begin, claim) == "q_20261120_080000_00000000"
+
+
+def test_another_command_is_told_what_differs_and_the_work_is_kept(
+    work: RealmPaths, told: tuple[Begin, Claim], output: Path
+) -> None:
+    begin, claim = told
+    begun(work, begin, claim)
+    with pytest.raises(DoesNotFit, match="begun with another model, another dataset"):
+        begun_quest(work, replace(begin, hero="dio"), replace(claim, content_hash="b" * 64))
+    with pytest.raises(DoesNotFit, match="other settings"):
+        begun_quest(work, begin, replace(claim, settings=replace(claim.settings, epochs=9)))
+    assert set_aside(work) == output / ".realm-1"
+    work.create()
+    assert set_aside(work) == output / ".realm-2"
+    assert (output / ".realm-1" / "current_model" / JOURNAL_NAME).exists()
+    check_output(output)
+
+
+def test_nothing_but_the_work_of_earlier_runs_may_lie_in_the_output(output: Path, work: RealmPaths) -> None:
+    check_output(output)
+    check_output(output.with_name("new"))
+    for lock, who in ((work.lock, "realm train"), (work.current_model / ".lock", "A trainer")):
+        held = InstanceLock(lock)
+        held.acquire({"base_dir": str(output)})
+        with pytest.raises(Conflict, match=who):
+            check_output(output)
+        held.release()
+    (output / "precious.txt").touch()
+    with pytest.raises(Conflict, match="is not an empty directory"):
+        check_output(output)
