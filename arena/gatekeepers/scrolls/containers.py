@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from arena.gatekeepers.scrolls.compressed_streams import ContainerFault, compression_of, decompressed
 from arena.gatekeepers.scrolls.json_arrays import JsonArray
-from arena.gatekeepers.scrolls.json_lines import JSON_SPACE, UNDECODABLE, ByteSource, decode
+from arena.gatekeepers.scrolls.json_lines import JSON_SPACE, ByteSource, is_value
 from arena.gatekeepers.scrolls.wrapped_lists import Wrapping, first_list_key, unwrap_hint, wrapping_of
 from arena.quest_names import split_name
 
@@ -108,7 +108,7 @@ def _begins_array(head: bytes) -> bool:
     """True for a list of rows; False for JSON lines, even if wrong ones that hold a list each."""
     text = head.removeprefix(BOM).lstrip(JSON_SPACE)
     first, _, rest = text.partition(b"\n")
-    return text.startswith(b"[") and not (rest.lstrip(JSON_SPACE).startswith(b"[") and _is_value(first))
+    return text.startswith(b"[") and not (rest.lstrip(JSON_SPACE).startswith(b"[") and is_value(first))
 
 
 def _why_not_lines(head: bytes, *, is_list_file: bool) -> str | None:
@@ -118,7 +118,7 @@ def _why_not_lines(head: bytes, *, is_list_file: bool) -> str | None:
     """
     text = head.lstrip(JSON_SPACE).decode("utf-8", "replace")
     first, newline, _ = text.partition("\n")
-    if not text.startswith("{") or not newline or _is_value(first.encode()):
+    if not text.startswith("{") or not newline or is_value(first.encode()):
         return None
     cut = False
     try:
@@ -148,11 +148,3 @@ def _why_not_lines(head: bytes, *, is_list_file: bool) -> str | None:
 
 _ROW_COLUMNS = ("messages", "conversations", "conversation")
 """Columns that hold a list in a single row."""
-
-
-def _is_value(line: bytes) -> bool:
-    try:
-        decode(line)
-    except UNDECODABLE:
-        return False
-    return True

@@ -86,3 +86,12 @@ def lines_of(block: Block) -> Iterator[tuple[int, bytes]]:
     for number, line in enumerate(block.data.split(b"\n"), block.first_line):
         if line.strip(JSON_SPACE):
             yield number, line
+
+
+def is_value(line: bytes) -> bool:
+    """Whether `decode` reads it."""
+    try:
+        decode(line)
+    except UNDECODABLE:
+        return False
+    return True

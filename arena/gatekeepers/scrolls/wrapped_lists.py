@@ -9,7 +9,7 @@ import json
 import re
 from dataclasses import dataclass
 
-from arena.gatekeepers.scrolls.json_lines import JSON_SPACE, UNDECODABLE, decode
+from arena.gatekeepers.scrolls.json_lines import JSON_SPACE, UNDECODABLE, decode, is_value
 
 WRAPPERS = frozenset(
     {"data", "rows", "items", "examples", "records", "samples", "instances", "entries", "dataset", "train"}
@@ -56,7 +56,7 @@ def wrapping_of(head: bytes) -> Wrapping | None:
     """
     text = head.decode("latin-1")  # one sign for one byte
     first, _, rest = text.partition("\n")
-    if rest.strip() and _is_value(first.encode("latin-1")):
+    if rest.strip() and is_value(first.encode("latin-1")):
         return None
     found = _first_list(text)
     if found is None or found[0] not in WRAPPERS:
@@ -99,11 +99,3 @@ def _first_list(text: str) -> tuple[str, int] | None:
         except (json.JSONDecodeError, RecursionError):
             return None
     return None
-
-
-def _is_value(line: bytes) -> bool:
-    try:
-        decode(line)
-    except UNDECODABLE:
-        return False
-    return True
