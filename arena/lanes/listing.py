@@ -22,10 +22,10 @@ from arena.quests import SIDECAR_SUFFIX
 SMALL_LANE = 200
 """Entries up to which a changed directory is read again at every look: that costs less than a millisecond."""
 
-READING_SHARE = 0.02
+READING_SHARE = 0.005
 """Part of the time that reading a large lane again and again may take."""
 
-LONGEST_LAG_SECONDS = 5.0
+LONGEST_LAG_SECONDS = 20.0
 
 CALM_NS = 2_000_000_000
 """Age from which a directory's time tells every later change; until then, one may bear the same time (FAT: 2 s)."""

@@ -42,7 +42,7 @@ class Access:
         self.token = token
         self.allowed_hosts = frozenset(host.lower() for host in allowed_hosts)
         self.sessions = Sessions()
-        self._attempts = Attempts()
+        self.attempts = Attempts()
 
     def check_token(self, shown: str, request: web.Request, way: str) -> None:
         """Raises `Unauthorized` for a wrong token, and `TooManyAttempts` after too many of them, whatever is shown.
@@ -51,12 +51,12 @@ class Access:
         """
         address = caller_address(request.transport and request.transport.get_extra_info("peername"))
         caller, now = f"{way} {address}", time.monotonic()
-        if wait := math.ceil(self._attempts.wait(caller, now)):
+        if wait := math.ceil(self.attempts.wait(caller, now)):
             raise TooManyAttempts(hint=f"Try again in {wait} s.", retry_after_seconds=wait)
         if self.token is not None and hmac.compare_digest(_bytes(shown), _bytes(self.token)):
-            self._attempts.succeeded(caller)
+            self.attempts.succeeded(caller)
             return
-        self._attempts.failed(caller, now)
+        self.attempts.failed(caller, now)
         logger.warning("a wrong token came from %s", address, extra={"event": "wrong_token", "way": way})
         raise Unauthorized("That is not the token of this realm.")
 
