@@ -9,7 +9,7 @@ RUNTIME := $(VENV)/.runtime-installed
 DEV := $(VENV)/.dev-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help play test lint bench chromium
+.PHONY: help play test lint bench soak chromium
 
 help: ## Show the targets.
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -29,10 +29,14 @@ lint: $(DEV) ## Check style, types and the floors of the house.
 	$(BIN)/mypy
 	PYTHONPATH=. $(BIN)/lint-imports
 
-bench: $(DEV) ## Measure gates, a burst of 10 000 files and a file of 3 GB; takes about half an hour.
+bench: $(DEV) ## Measure gates, a burst of 10 000 files, a file of 3 GB and saving; takes about half an hour.
 	$(BIN)/python -m benchmarks.gate
 	$(BIN)/python -m benchmarks.burst --files 10000
 	$(BIN)/python -m benchmarks.big_file --gigabytes 3
+	$(BIN)/python -m benchmarks.save
+
+soak: $(DEV) ## Kill a realm 200 times at random while it learns 40 quests, and compare; takes about 40 minutes.
+	$(BIN)/python -m benchmarks.soak --quests 40 --kills 200 --minutes 30 --pairs 30
 
 # torch goes first and by its exact version: asked for as somebody's dependency, pip looks for the newest build, which
 # brings several gigabytes of CUDA packages.

@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from core.settings import Settings
     from core.systemd.sd_notify import Notifier
     from core.terminal import Terminal
+    from vault.retention import Pin
+    from vault.treasury import Treasury
     from watchtower.scrying_pool import ScryingPool
 
 STOP_SECONDS = {"trainer": 700.0, "loops": 15.0, "sites": 10.0, "scribe": 10.0, "address book": 5.0, "saga": 10.0}
@@ -86,7 +88,7 @@ class Watchtower:
 
 
 class Vault:
-    """What exists: `ledger`."""
+    """What exists: `ledger`, and how much of it is kept: `treasury`."""
 
     def __init__(self, paths: RealmPaths) -> None:
         self._paths = paths
@@ -96,6 +98,16 @@ class Vault:
         from core.checkpoint_ledger import CheckpointLedger
 
         return CheckpointLedger.of(self._paths)
+
+    @cached_property
+    def treasury(self) -> Treasury:
+        from core.settings import load_settings
+        from vault.treasury import Treasury
+
+        file = self._paths.config_file
+        return Treasury(
+            self._paths, self.ledger, lambda: load_settings(file).retention, pins=lambda: _pins_of(self._paths)
+        )
 
 
 class Realm:
@@ -223,6 +235,7 @@ def _add_rooms() -> None:
     from arena.verbs.hero import hero_app
     from arena.verbs.init import init
     from arena.verbs.inspect_verb import inspect
+    from arena.verbs.prove_resume import prove_resume
     from arena.verbs.quest import quest_app
     from arena.verbs.rewind import rewind
     from arena.verbs.train import train
@@ -233,6 +246,7 @@ def _add_rooms() -> None:
     from core.verbs.install_service import install_service
     from core.verbs.logs import logs
     from vault.cli import ledger_app
+    from vault.treasury_cli import vault_app
     from watchtower.doctor_cli import doctor
     from watchtower.status_cli import status
 
@@ -246,11 +260,21 @@ def _add_rooms() -> None:
     # The journal is the arena's, and the vault does not know the arena.
     ledger.command("adopt")(adopt)
     app.add_typer(ledger, name="ledger")
-    app.command()(rewind)
+    app.add_typer(vault_app(_pins_of), name="vault")
+    for history_verb in (rewind, prove_resume):
+        app.command()(history_verb)
     app.add_typer(hero_app(), name="hero")
     app.add_typer(config_app(_check_all), name="config")
     for other_verb in (events, logs, install_service):
         app.command()(other_verb)
+
+
+def _pins_of(paths: RealmPaths) -> Mapping[Path, Pin]:
+    """What the arena refers to in the vault."""
+    from arena.upkeep.base_pins import base_pins
+    from core.settings import load_settings
+
+    return base_pins(paths, load_settings(paths.config_file).model_name)
 
 
 def _check_all(paths: RealmPaths, overrides: Mapping[str, Any], config_file: Path) -> object:
@@ -270,6 +294,7 @@ async def reign(
     Raises `Conflict` when another one holds the base directory or a port, and `InvalidInput` naming everything that
     is wrong with the settings; nothing has been started then.
     """
+    from arena.disk.headroom import make_way
     from arena.hall.standing import finish_what_was_begun
     from arena.start_check import read_setup
     from core.instance import REALM_UP, InstanceLock
@@ -279,6 +304,7 @@ async def reign(
     lock = InstanceLock(paths.lock)
     lock.acquire({"what": REALM_UP, "version": realm_version(), "base_dir": str(paths.base)})
     try:
+        make_way(paths.current_model)
         finish_what_was_begun(paths)
         setup = read_setup(paths, overrides)
         configure_logging(paths.logs, "realm", max_bytes_total=setup.settings.budgets.log_megabytes << 20)
@@ -301,7 +327,7 @@ async def _reign_locked(
 ) -> None:
     import asyncio
 
-    from core.announcing import announce
+    from core.announcing import announce, tell_of_cut_off
     from core.ending import Ending
     from core.http.events import EventHub
     from core.http.opening import open_sites
@@ -317,6 +343,7 @@ async def _reign_locked(
     paths.stop_file.unlink(missing_ok=True)
     opened = ExitStack()
     saga = opened.enter_context(open_saga(paths, setup.settings.budgets))
+    tell_of_cut_off(paths, saga, now=datetime.now(UTC))
     hub = EventHub(saga)
     scribe = Scribe()
     daemon = make_daemon(paths, setup, overrides, saga, scribe, hub)
@@ -378,7 +405,7 @@ def make_sites(
     from core.http.standard import health_fields
     from core.http.tokens import ensure_token
     from tavern.routes import LOGIN, tavern_routes
-    from vault.routes import ledger_routes
+    from vault.routes import ledger_routes, treasury_routes
     from watchtower.routes import watchtower_routes
     from watchtower.scrying_pool import ScryingPool
 
@@ -389,8 +416,8 @@ def make_sites(
     readings = {"tavern": hub.readings(), "vault": daemon.readings()}
     sites: list[Site] = []
     routes: dict[str, Sequence[AbstractRouteDef]] = {
-        "tavern": tavern_routes(daemon.snapshot, hub, daemon, lambda: sites),
-        "vault": [*ledger_routes(daemon.ledger), *training_routes(daemon)],
+        "tavern": tavern_routes(daemon.crier.snapshot, hub, daemon.desk, lambda: sites),
+        "vault": [*ledger_routes(daemon.ledger), *treasury_routes(daemon.treasury), *training_routes(daemon.desk)],
         "watchtower": watchtower_routes(ScryingPool(daemon.paths), daemon.paths.data_lineage),
     }
     ports = {"tavern": services.tavern, "vault": services.vault, "watchtower": services.watchtower}

@@ -9,6 +9,20 @@ from pydantic import ConfigDict, RootModel
 from core.http.answer_models import Answer
 
 
+class DiskNow(Answer):
+    """The disk of `current_model/`, as the realm watches it."""
+
+    state: Literal["plenty", "low", "full", "short", "read_only", "missing", "failing"]
+    """low: few more checkpoints fit; short: the next one does not; plenty; by all others training is paused."""
+    message: str | None
+    """What is wrong, for people."""
+    free_bytes: int | None
+    reserved_bytes: int | None
+    """What the reserve takes, which is given up when the disk is full."""
+    next_save_bytes: int | None
+    """Size of the newest checkpoint that training can go on from."""
+
+
 class TrainingReport(Answer):
     """What training does and how far it is; unknown is null."""
 
@@ -49,6 +63,8 @@ class TrainingReport(Answer):
     train_loss_history: list[tuple[int, float | None]]
     """The newest steps with their losses."""
     checkpoint: str | None
+    disk: DiskNow | None
+    """null until it was looked at."""
 
 
 class TrainingTold(TrainingReport):

@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from arena.quests import QUEST_ID
+from core.crash_points import crash_point
 from core.errors import InvalidInput
 from core.files import DISK, Files, read_json
 from core.status_files import write_status
@@ -67,6 +68,8 @@ class BattleControl:
         self.folder = control_dir
         self._files = files
         self._stuck: set[str] = set()
+        self._standing: dict[str, int] = {}
+        """When the wishes were made that were there before a resume."""
         self._paused_at: str | None = None
         self._state_read = False
 
@@ -74,6 +77,9 @@ class BattleControl:
         """What is wished now; one directory scan, meant to be called several times a second."""
         names = self._names()
         levels = {action: self._wish(f".{action}") for action in ACTIONS if f".{action}" in names}
+        if "resume" not in levels:
+            standing = {f".{action}": wish for action, wish in levels.items() if wish is not None}
+            self._standing = {name: wish.touched_ns for name, wish in standing.items()}
         return Wishes(
             pause=levels.get("pause"),
             stop=levels.get("stop"),
@@ -98,15 +104,20 @@ class BattleControl:
     def apply_resume(self) -> bool:
         """Consume `.resume`: the levels that are not newer than it go, then it goes itself. True if it was there.
 
-        A pause wished after the resume stays (B12); `.resume` is consumed also when nothing is paused.
+        A pause wished after the resume stays (B12); `.resume` is consumed also when nothing is paused. What was seen to
+        hold before the resume came is older than it, whatever the times say: the clock may have been set back.
         """
         resume = self._wish(".resume")
         if resume is None:
             return False
         for name in (".pause", ".stop"):
             level = self._wish(name)
-            if level is not None and (level.touched_ns, level.at) <= (resume.touched_ns, resume.at):
+            if level is None:
+                continue
+            held_before = self._standing.get(name) == level.touched_ns
+            if held_before or (level.touched_ns, level.at) <= (resume.touched_ns, resume.at):
                 self._remove(name)
+        crash_point("control.resumed")
         self._remove(".resume")
         return True
 
@@ -132,6 +143,7 @@ class BattleControl:
         except OSError as error:
             self._complain(".skip", error)
             return None
+        crash_point("control.skip_bound")
         return wish
 
     def bound_skip(self) -> tuple[str, Wish] | None:
@@ -153,7 +165,10 @@ class BattleControl:
     def take_save(self) -> Wish | None:
         """Consume `.save`; None when there is none, or when it cannot be removed (it would save for ever)."""
         wish = self._wish(".save")
-        return wish if wish is not None and self._remove(".save") else None
+        if wish is None or not self._remove(".save"):
+            return None
+        crash_point("control.save_taken")
+        return wish
 
     # --- state ------------------------------------------------------------------------------------------
 

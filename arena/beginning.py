@@ -9,7 +9,7 @@ from arena.heroes import Hero, quest_settings
 from arena.journal import read_history
 from arena.lanes.listing import Stamp
 from arena.lanes.reading import CLAIMED_LANES
-from arena.protocol import Begin, Claim, OpenQuest, Withdrawal
+from arena.protocol import Begin, Claim, OpenQuest, RanOut, Withdrawal
 from arena.quest_board import QuestBoard
 from arena.quests import NAMELESS, Quest
 from core.paths import RealmPaths
@@ -26,6 +26,7 @@ def begin_of(
     board: QuestBoard,
     withdrawals: list[Withdrawal],
     pause_reason: str | None,
+    ran_out: RanOut | None = None,
 ) -> Begin:
     """The first command to a new child."""
     claimed = {
@@ -44,11 +45,13 @@ def begin_of(
         fp_precision=settings.hyperparams.fp_precision or hero.hyperparams.fp_precision,
         defaults=quest_settings(hero, settings, NAMELESS),
         save_steps=settings.save_steps,
+        disk_reserve_bytes=settings.disk.reserve_megabytes << 20,
         eval_steps=settings.eval_steps,
         eval_rows=settings.eval_rows,
         open_quests=list(claimed.values()),
         withdrawals=withdrawals,
         pause_reason=pause_reason,
+        ran_out=ran_out,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from datetime import UTC, datetime
+from typing import Any
 
 from core.errors import RealmError
 from core.saga import Saga
@@ -12,14 +13,45 @@ from core.saga import Saga
 logger = logging.getLogger(__name__)
 
 
+class LateNews:
+    """Events for a saga that may lie on the disk they tell of: told now, else as soon as it can be written."""
+
+    def __init__(self, saga: Saga, kept: int) -> None:
+        """The newest `kept` events wait; older ones stand in the log only."""
+        self._saga = saga
+        self._kept = kept
+        self._untold: list[tuple[str, str, dict[str, Any] | None, datetime]] = []
+
+    async def tell(self, kind: str, message: str, data: dict[str, Any] | None = None) -> None:
+        self._untold.append((kind, message, data, datetime.now(UTC)))
+        await self.catch_up()
+
+    async def catch_up(self) -> None:
+        """Tell what waits, if anything."""
+        if not self._untold:
+            return
+        try:
+            await asyncio.to_thread(self._tell_all)
+        except RealmError as error:
+            kind = self._untold[0][0]
+            logger.warning("event %s is not in the saga yet: %s", kind, error, extra={"event": "saga_failed"})
+            del self._untold[: -self._kept]
+
+    def _tell_all(self) -> None:
+        while self._untold:
+            kind, message, data, at = self._untold[0]
+            self._saga.append(kind, message, now=at, data=data)
+            del self._untold[0]
+
+
 class Blockade:
     """One kind of work that may come to a halt. Told in the log, and in the saga as soon as that can be written."""
 
     def __init__(self, saga: Saga, kind: str) -> None:
         """`kind` names the events: `{kind}_blocked` and `{kind}_goes_on`."""
-        self._saga = saga
+        # Of a disk that is full again and again, the last two turns will do.
+        self._news = LateNews(saga, kept=2)
         self._kind = kind
-        self._untold: list[tuple[str, str, datetime]] = []
         self.message: str | None = None
         """Why the work halts; None while it goes on."""
 
@@ -32,26 +64,11 @@ class Blockade:
         if not self.is_up:
             self.message = message
             logger.warning("%s", message, extra={"event": f"{self._kind}_blocked"})
-            await self._tell(f"{self._kind}_blocked", message)
+            await self._news.tell(f"{self._kind}_blocked", message)
 
     async def lift(self, message: str) -> None:
         """The work goes on; nothing is said when it was not halted."""
         if self.is_up:
             self.message = None
             logger.info("%s", message, extra={"event": f"{self._kind}_goes_on"})
-            await self._tell(f"{self._kind}_goes_on", message)
-
-    async def _tell(self, kind: str, message: str) -> None:
-        self._untold.append((kind, message, datetime.now(UTC)))
-        try:
-            await asyncio.to_thread(self._tell_all)
-        except RealmError as error:  # the saga may lie on the same disk
-            logger.warning("event %s is not in the saga yet: %s", kind, error, extra={"event": "saga_failed"})
-            # Of a disk that is full again and again, the last two turns will do.
-            del self._untold[:-2]
-
-    def _tell_all(self) -> None:
-        while self._untold:
-            kind, message, at = self._untold[0]
-            self._saga.append(kind, message, now=at)
-            del self._untold[0]
+            await self._news.tell(f"{self._kind}_goes_on", message)

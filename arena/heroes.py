@@ -161,6 +161,10 @@ def quest_settings(hero: Hero, settings: Settings, quest: QuestRecord) -> QuestS
         micro_batch_tokens=settings.trainer.micro_batch_tokens,
         seed=settings.trainer.seed,
         profile=get_profile(profile).name,
+        spike_ratio=settings.healing.spike_ratio,
+        spike_deviations=settings.healing.spike_deviations,
+        dropped_in_a_row=settings.healing.dropped_in_a_row,
+        rollbacks=settings.healing.rollbacks,
         # An empty prompt is a choice too: it says "none" over what a weaker level gives.
         system_prompt=next((prompt for prompt in prompts if prompt is not None), None),
     )

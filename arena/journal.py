@@ -66,12 +66,41 @@ class ClaimEntry(Entry, frozen=True, tag="claim"):
         return epoch * self.rows + min(step * self.settings.rows_per_step, self.rows)
 
 
+class MicroBatchSize(Entry, frozen=True, tag="micro_batch"):
+    """From step `quest_step` on to the end of the quest, a micro-batch holds at most so many padded tokens (ADR 0012).
+
+    The order of floating-point sums, and which weights dropout takes, depend on it.
+    """
+
+    ordinal: int
+    quest_step: int
+    tokens: int
+
+
 class Dropped(Entry, frozen=True):
-    """A step whose gradients were not finite: counted, but nothing was learned from its rows."""
+    """A step whose gradients were thrown away: counted, but nothing was learned from its rows."""
 
     ordinal: int
     quest_step: int
     lines: list[int]
+    cause: str = "not_finite"
+    """`not_finite`, `spike` or `out_of_memory`."""
+    loss: float | None = None
+    """Mean cross-entropy per target token, nats; None where it was not finite."""
+
+
+class Quarantine(Entry, frozen=True):
+    """Steps that were made and are taken back: learning goes back to before them, and leaves their rows out.
+
+    Checkpoints that hold any of them belong to the history no more.
+    """
+
+    ordinal: int
+    first_step: int
+    last_step: int
+    """The first and the last `quest_step` that is left out."""
+    lines: list[int]
+    reason: str
 
 
 class End(Entry, frozen=True):
@@ -102,7 +131,10 @@ class Rewind(Entry, frozen=True):
 
 REWOUND = "rewound"
 
-_decode = msgspec.json.Decoder(Genesis | ClaimEntry | Dropped | End | Rewind).decode
+Place = tuple[int, int]
+"""(ordinal, quest_step) of a step."""
+
+_decode = msgspec.json.Decoder(Genesis | ClaimEntry | MicroBatchSize | Dropped | Quarantine | End | Rewind).decode
 encode_entry = msgspec.json.Encoder().encode
 """One line of the journal, without its end."""
 
@@ -115,8 +147,14 @@ class History:
     claims: dict[int, ClaimEntry] = field(default_factory=dict)
     """Claims by ordinal; ordinals count up from 1 without gaps."""
     ends: dict[int, End] = field(default_factory=dict)
-    dropped: set[tuple[int, int]] = field(default_factory=set)
-    """(ordinal, quest_step) of the steps that taught nothing."""
+    dropped: set[Place] = field(default_factory=set)
+    """The steps whose gradients were thrown away."""
+    dropped_by: dict[Place, Dropped] = field(default_factory=dict, compare=False)
+    """The entries that say so."""
+    quarantined: dict[Place, int] = field(default_factory=dict)
+    """The steps that were taken back, each with the `seq` of the first entry that says so."""
+    micro_batches: dict[Place, int] = field(default_factory=dict)
+    """Padded tokens of a micro-batch at most, by the step from which on that holds for the rest of its quest."""
     seq: int = 0
     """`seq` of the last entry."""
     _ordinals: dict[str, int] = field(default_factory=dict)
@@ -140,7 +178,26 @@ class History:
         return end.outcome if end else "learned"
 
     def rows_learned(self, ordinal: int) -> int:
-        return self.claims[ordinal].rows_after(self.steps_of(ordinal))
+        """Rows that a quest has taught, or will have at its end, counted once per epoch."""
+        claim, steps = self.claims[ordinal], self.steps_of(ordinal)
+        taught_nothing = {step for number, step in (*self.dropped, *self.quarantined) if number == ordinal}
+        lost = sum(claim.rows_after(step + 1) - claim.rows_after(step) for step in taught_nothing if step < steps)
+        return claim.rows_after(steps) - lost
+
+    def is_left_out(self, place: Place) -> bool:
+        """True for a step that is counted and teaches nothing."""
+        return place in self.dropped or place in self.quarantined
+
+    def token_budget(self, place: Place) -> int:
+        """Padded tokens that a micro-batch of this step holds at most."""
+        ordinal, quest_step = place
+        sizes = [(step, size) for (number, step), size in self.micro_batches.items() if number == ordinal]
+        latest = max(((step, size) for step, size in sizes if step <= quest_step), default=None)
+        return latest[1] if latest else self.claims[ordinal].settings.micro_batch_tokens
+
+    def quarantines_of(self, ordinal: int) -> int:
+        """How often learning went back within this quest."""
+        return len({seq for (number, _), seq in self.quarantined.items() if number == ordinal})
 
     def add(self, entry: Entry) -> None:
         """Take in the next entry; raises `ValueError` when it cannot follow what is there."""
@@ -180,7 +237,7 @@ class History:
 
     def agrees_with(self, other: History, ordinal: int, quest_step: int) -> bool:
         """True when both tell the same of all that comes before step `quest_step` of quest `ordinal`."""
-        if self.genesis != other.genesis or self._before(ordinal, quest_step) != other._before(ordinal, quest_step):
+        if self._before(ordinal, quest_step) != other._before(ordinal, quest_step):
             return False
         if not quest_step:
             return True
@@ -202,32 +259,44 @@ class History:
             self._ordinals[entry.quest_id] = entry.ordinal
         elif isinstance(entry, End):
             self.ends[entry.ordinal] = entry
+        elif isinstance(entry, MicroBatchSize):
+            self.micro_batches[entry.ordinal, entry.quest_step] = entry.tokens
         elif isinstance(entry, Dropped):
-            self.dropped.add((entry.ordinal, entry.quest_step))
+            place = (entry.ordinal, entry.quest_step)
+            self.dropped.add(place)
+            self.dropped_by[place] = entry
+        elif isinstance(entry, Quarantine):
+            for quest_step in range(entry.first_step, entry.last_step + 1):
+                self.quarantined.setdefault((entry.ordinal, quest_step), entry.seq)
 
     def _become(self, past: History) -> None:
-        self.genesis, self.claims, self.ends, self.dropped = past.genesis, past.claims, past.ends, past.dropped
-        self._ordinals = past._ordinals
+        self.genesis, self.claims, self.ends, self._ordinals = past.genesis, past.claims, past.ends, past._ordinals
+        self.dropped, self.dropped_by = past.dropped, past.dropped_by
+        self.quarantined, self.micro_batches = past.quarantined, past.micro_batches
 
     def _cut(self, rewind: Rewind) -> None:
         """Forget what lies behind the cursor of a rewind."""
         ordinal, quest_step = rewind.ordinal, rewind.quest_step
-        self.claims, self.ends, self.dropped = self._before(ordinal, quest_step)
-        self._ordinals = {claim.quest_id: number for number, claim in self.claims.items()}
+        self._become(self._before(ordinal, quest_step))
         if ordinal in self.claims and not rewind.goes_on:
             self.ends[ordinal] = End(
                 seq=rewind.seq, at=rewind.at, ordinal=ordinal, quest_step=quest_step, outcome=REWOUND,
                 reason=rewind.reason,
             )  # fmt: skip
 
-    def _before(
-        self, ordinal: int, quest_step: int
-    ) -> tuple[dict[int, ClaimEntry], dict[int, End], set[tuple[int, int]]]:
+    def _before(self, ordinal: int, quest_step: int) -> History:
+        """What is told of all that comes before a step; equal for equal pasts, whatever came later."""
         here = (ordinal, quest_step)
-        return (
-            {number: claim for number, claim in self.claims.items() if (number, 0) < here},
-            {number: end for number, end in self.ends.items() if number < ordinal},
-            {place for place in self.dropped if place < here},
+        claims = {number: claim for number, claim in self.claims.items() if (number, 0) < here}
+        return History(
+            genesis=self.genesis,
+            claims=claims,
+            ends={number: end for number, end in self.ends.items() if number < ordinal},
+            dropped={place for place in self.dropped if place < here},
+            dropped_by={place: entry for place, entry in self.dropped_by.items() if place < here},
+            quarantined={place: seq for place, seq in self.quarantined.items() if place < here},
+            micro_batches={place: size for place, size in self.micro_batches.items() if place < here},
+            _ordinals={claim.quest_id: number for number, claim in claims.items()},
         )
 
 
@@ -271,7 +340,8 @@ class Journal:
         if entry.seq != self.history.seq + 1:
             raise ValueError(f"journal entry {entry.seq} after {self.history.seq}")
         crash_point("journal.before")
-        self._files.append_line(self.path, encode_entry(entry), durable=True)
+        # A journal that has vanished with its disk must not be begun again with its last line.
+        self._files.append_line(self.path, encode_entry(entry), durable=True, create=entry.seq == 1)
         if entry.seq == 1:
             self._files.fsync_dir(self.path.parent)
         crash_point("journal.written")

@@ -10,29 +10,37 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from msgspec.structs import replace
 
 from arena.beginning import begin_of, claim_of
-from arena.gatekeepers.file_check import with_proof
-from arena.gatekeepers.gate import inspect_file
-from arena.gatekeepers.measures.yardstick import is_at_hand
-from arena.gatekeepers.rejection import describe_findings, describe_verdict
-from arena.heroes import Hero, load_hero, resolve_base_model, survey_heroes, with_files_from
-from arena.protocol import Begin, CheckpointSaved, Claim, OpenQuest, Progress, QuestEnded, Ready, Refused, Stop
-from arena.proving.measuring import yardstick_for
+from arena.gated_file import gated_quest
+from arena.heroes import load_hero, resolve_base_model, survey_heroes, with_files_from
+from arena.protocol import (
+    Begin,
+    CheckpointSaved,
+    Claim,
+    DiskShort,
+    OpenQuest,
+    Progress,
+    QuestEnded,
+    Ready,
+    Refused,
+    Stop,
+    Trouble,
+)
 from arena.quest_board import QuestBoard
-from arena.quests import Quest, QuestRecord, new_quest_id
+from arena.start_check import Setup
+from arena.supervision.heartbeat_watch import HeartbeatWatch
 from arena.supervision.trainer_process import Death, TrainerProcess
 from arena.unfinished_run import WORK_FOLDER, DoesNotFit, begun_quest, check_output, set_aside
 from core.checkpoint_ledger import CheckpointLedger
 from core.errors import InvalidInput, RealmError, Unavailable
 from core.instance import InstanceLock
 from core.paths import RealmPaths
-from core.settings import Settings, load_settings
+from core.settings import load_settings
 from vault.checkpoints import CheckpointStore
 
 STEPS_BETWEEN_LINES = 10
@@ -65,9 +73,7 @@ class OneOff:
         Interrupted, it leaves its work folder behind, and nothing that looks like a finished model.
         """
         check_output(self._output)
-        hero, settings = self._hero_and_settings()
-        # The child's own directory of models is empty, and lies in a folder that goes.
-        base_model = with_files_from(self._paths.models, resolve_base_model(hero, settings, self._paths))
+        setup = self._setup()
         work = RealmPaths(self._output / WORK_FOLDER)
         made = [each for each in (self._output, work.base) if not each.exists()]
         try:
@@ -77,7 +83,7 @@ class OneOff:
         lock = InstanceLock(work.lock)
         lock.acquire({"what": "realm train", "base_dir": str(self._output)})
         try:
-            return await self._run_in(work, made, hero, settings, base_model, tell)
+            return await self._run_in(work, made, setup, tell)
         except DoesNotFit as error:
             tell(f"{error} That work is kept in {set_aside(work)}; this run begins anew.")
         finally:
@@ -88,26 +94,30 @@ class OneOff:
         self,
         work: RealmPaths,
         made: list[Path],
-        hero: Hero,
-        settings: Settings,
-        base_model: str,
+        setup: Setup,
         tell: Callable[[str], None],
     ) -> dict[str, Any]:
         """One run in the folder `work`; where nothing can be learned, the folders that were `made` for it go again."""
         try:
-            quest = self._gated(work.unpacking / "dataset.jsonl", hero, settings, base_model, tell)
-            claim = claim_of(hero, settings, quest)
+            quest = gated_quest(
+                self._paths, self._dataset, setup, unpack_to=work.unpacking / "dataset.jsonl",
+                epochs=self._epochs, system_prompt=self._system_prompt, tell=tell,
+            )  # fmt: skip
+            claim = claim_of(setup.hero, setup.settings, quest)
+            # Going back takes a second child; here there is one, and what fails is not published anyway.
+            claim = replace(claim, settings=replace(claim.settings, rollbacks=0))
         except RealmError:
             _remove(made)
             raise
         work.create()
-        begin = begin_of(work, settings, hero, base_model, QuestBoard(work), [], pause_reason=None)
+        begin = begin_of(work, setup.settings, setup.hero, setup.base_model, QuestBoard(work), [], pause_reason=None)
         begun = begun_quest(work, begin, claim)
         if begun is not None:
             tell(f"An earlier run was interrupted; its work in {work.base} goes on.")
             claim = replace(claim, quest_id=begun)
             begin = replace(begin, open_quests=[OpenQuest(quest_id=begun, path=claim.path)])
-        ended, saved, refused, death = await self._battle(TrainerProcess(work), begin, claim, tell)
+        process = TrainerProcess(work, watch=HeartbeatWatch(setup.settings.trainer.hung_seconds))
+        ended, saved, refused, death = await self._battle(process, begin, claim, tell)
         if refused is not None:
             _remove(made)
             first = refused.errors[0]
@@ -115,6 +125,9 @@ class OneOff:
             raise InvalidInput(f"{self._dataset}{where}: {first.message}")
         if not death.clean or ended is None or saved is None or saved.name is None:
             raise RealmError(f"Training did not finish: {death.cause}", hint=f"Its logs lie in {work.logs}.")
+        if ended.outcome != "learned":
+            hint = f"No model was written. Its logs and checkpoints lie in {work.base}."
+            raise RealmError(f"{self._dataset} was not learned, it was {ended.outcome}: {ended.reason}.", hint=hint)
         record = CheckpointLedger.of(work).find(saved.name)
         self._publish(work, saved.name)
         loss = record.train_loss if record else None
@@ -147,6 +160,11 @@ class OneOff:
                         await process.send(Stop(reason="the file is learned"))
                     case CheckpointSaved():
                         saved = event
+                    case Trouble():
+                        tell(event.message)
+                    case DiskShort():
+                        free, needed = event.free_bytes >> 20, event.needed_bytes >> 20
+                        tell(f"A checkpoint waits for room: {free} MB are free on the disk, {needed} MB must be.")
         except asyncio.CancelledError:
             tell("Interrupted: the trainer finishes its step, saves and ends.")
             await process.end(grace_seconds=60.0)
@@ -157,51 +175,19 @@ class OneOff:
             await process.end(grace_seconds=60.0)
         return ended, saved, refused, await process.wait()
 
-    def _gated(
-        self, unpack_to: Path, hero: Hero, settings: Settings, base_model: str, tell: Callable[[str], None]
-    ) -> Quest:
-        """The dataset as a quest, by the gates of the daemon; the rows of a packed one lie in `unpack_to`."""
-        verdict = inspect_file(str(self._dataset), str(unpack_to))
-        self._check_accepted(verdict)
-        now = datetime.now(UTC)
-        record = QuestRecord(
-            quest_id=new_quest_id(now),
-            submitted_at=now.isoformat(),
-            priority="normal",
-            content_hash=verdict["content_hash"],
-            rows=verdict["rows"],
-            schema_id=verdict["schema_id"],
-            original_name=self._dataset.name,
-            epochs=self._epochs,
-            system_prompt=self._system_prompt,
-        )
-        quest = Quest(unpack_to if verdict["container"] else self._dataset, record)
-        if settings.gates.level == "quick":
-            return quest
-        yardstick = yardstick_for(self._paths, settings, hero, base_model, record)
-        if not is_at_hand(yardstick.tokenizer):
-            tell(f"The tokenizer of {base_model} is not here yet: only the trainer sees whether a row is too long.")
-            return quest
-        verdict = with_proof(verdict, quest.path, yardstick)
-        self._check_accepted(verdict)
-        for warning in describe_findings(verdict["warnings"], verdict["total_warnings"], "warning: "):
-            tell(warning)
-        return quest
-
-    def _check_accepted(self, verdict: dict[str, Any]) -> None:
-        if not verdict["accepted"]:
-            lines = "\n  ".join(describe_verdict(verdict))
-            raise InvalidInput(f"{self._dataset} was not let in:\n  {lines}")
-
-    def _hero_and_settings(self) -> tuple[Hero, Settings]:
+    def _setup(self) -> Setup:
         """A hero by its id; any other model is trained with the hyperparameters of the configured hero."""
         settings = load_settings(self._paths.config_file)
         heroes, broken = survey_heroes(self._paths)
         if self._model in {*heroes, *broken}:
-            return load_hero(self._paths, self._model), settings.model_copy(update={"model_name": None})
-        model = str(Path(self._model).resolve()) if Path(self._model).is_dir() else self._model
-        hero = load_hero(self._paths, settings.hero if settings.hero != "seedling" else "dio")
-        return hero, settings.model_copy(update={"model_name": model})
+            hero, name = load_hero(self._paths, self._model), None
+        else:
+            hero = load_hero(self._paths, settings.hero if settings.hero != "seedling" else "dio")
+            name = str(Path(self._model).resolve()) if Path(self._model).is_dir() else self._model
+        settings = settings.model_copy(update={"model_name": name})
+        # The child's own directory of models is empty, and lies in a folder that goes.
+        base_model = with_files_from(self._paths.models, resolve_base_model(hero, settings, self._paths))
+        return Setup(settings=settings, hero=hero, base_model=base_model)
 
     def _show(self, progress: Progress, tell: Callable[[str], None]) -> None:
         if progress.step - self._told_step < STEPS_BETWEEN_LINES and progress.quest_step < progress.quest_steps:

@@ -11,8 +11,11 @@ from typing import Any
 
 import msgspec
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 SOCKET_VARIABLE = "REALM_TRAINER_SOCKET"
+
+DISK_RESERVE_BYTES = 256 << 20
+"""What a save leaves free where nobody has set it."""
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag=str.lower):
@@ -34,6 +37,13 @@ class QuestSettings(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     profile: str
     system_prompt: str | None = None
+    spike_ratio: float = 0.0
+    """Healing (ADR 0012); the defaults are what holds for claims of before. 0: spikes are not looked for."""
+    spike_deviations: float = 0.0
+    dropped_in_a_row: int = 3
+    """Steps running whose gradients were thrown away, after which learning goes back or the quest is withdrawn."""
+    rollbacks: int = 0
+    """How often learning goes back within this quest before it is withdrawn; 0: what a withdrawn quest taught stays."""
 
     @property
     def rows_per_step(self) -> int:
@@ -59,6 +69,15 @@ class Withdrawal(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
+class RanOut(msgspec.Struct, frozen=True, kw_only=True):
+    """The step at which a child died because the machine had no memory left for it."""
+
+    ordinal: int
+    quest_step: int
+    tokens: int
+    """Padded tokens that a micro-batch held at most then."""
+
+
 class Begin(Message, frozen=True):
     """The first command: how to load the hero and what is still open."""
 
@@ -80,6 +99,12 @@ class Begin(Message, frozen=True):
     withdrawals: list[Withdrawal]
     pause_reason: str | None
     """Why it starts paused; None when it does not."""
+    disk_reserve_bytes: int = DISK_RESERVE_BYTES
+    """What must stay free beside a checkpoint for it to be written."""
+    stop_at_step: int | None = None
+    """End as after `Stop` once this global step is made; None goes on for ever."""
+    ran_out: RanOut | None = None
+    """That step is made with smaller micro-batches; None when nothing of the kind has happened."""
 
 
 class Claim(Message, frozen=True):
@@ -109,9 +134,16 @@ class Skip(Message, frozen=True):
 
 
 class Save(Message, frozen=True):
-    """Make a checkpoint at the next step boundary; answered by `CheckpointSaved` or `SaveFailed`."""
+    """Make a checkpoint at the next step boundary where none is being written.
+
+    Answered by `CheckpointSaved` once it is durable, or by `SaveFailed`; on a disk without room, when there is room.
+    """
 
     reason: str
+    urgent: bool = False
+    """Without room for it, training waits as well."""
+    anew: bool = False
+    """Also when the last checkpoint holds all that is learned: it is not whole any more."""
 
 
 class Stop(Message, frozen=True):
@@ -230,7 +262,10 @@ class Validation(Message, frozen=True):
 
 
 class CheckpointSaved(Message, frozen=True):
-    """A checkpoint is whole and HEAD; with an empty `record` the last one covered everything already."""
+    """A checkpoint is durable and HEAD; with an empty `record` the last one covered everything already.
+
+    One whose record has no optimizer holds weights only: it is not HEAD and covers nothing.
+    """
 
     name: str | None
     """Directory under `current_model/`; None when the untouched base model covers it (no step was ever made)."""
@@ -239,13 +274,26 @@ class CheckpointSaved(Message, frozen=True):
     """Quests that had ended when this checkpoint was made and that no earlier one covered."""
     milestone: bool
     seconds: float
+    """From the step boundary that it holds until it was durable; training may have gone on meanwhile."""
     record: dict[str, Any]
     """The ledger record, as written into the checkpoint."""
+    cost_seconds: float = 0.0
+    """What it cost training: the time that no step was made, and the CPU time of writing beside it."""
 
 
 class SaveFailed(Message, frozen=True):
     reason: str
     seconds: float
+
+
+class DiskShort(Message, frozen=True):
+    """A save waits for room on the disk; told again every 30 s while it waits."""
+
+    what: str
+    """Why the checkpoint is to be made."""
+    needed_bytes: int
+    """What must be free for it, the reserve included."""
+    free_bytes: int
 
 
 class Trouble(Message, frozen=True):
@@ -256,13 +304,26 @@ class Trouble(Message, frozen=True):
     quest_id: str | None = None
 
 
+class WentBack(Message, frozen=True):
+    """Steps were taken back: the trainer ends, and the next one begins at an earlier checkpoint (ADR 0012)."""
+
+    checkpoint: str | None
+    """The present one from now on; None for the weights that the history began with."""
+    step: int
+    left_behind: list[str]
+    """Checkpoints that hold the steps; they were moved to `current_model/branches/{branch}/`."""
+    branch: str
+    reason: str
+    quest_id: str | None = None
+
+
 class Exiting(Message, frozen=True):
     reason: str
 
 
 Event = (
     Hello | Loading | Ready | State | Claimed | Refused | Progress | Validation | QuestEnded | CheckpointSaved
-    | SaveFailed | Trouble | Exiting
+    | SaveFailed | DiskShort | Trouble | WentBack | Exiting
 )  # fmt: skip
 
 encode = msgspec.json.Encoder().encode

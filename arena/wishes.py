@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from arena.battle_control import BattleControl, Wish
@@ -23,16 +24,20 @@ class WishKeeper:
         supervisor: TrainerSupervisor,
         events: TrainerEvents,
         report: LiveReport,
+        disk_reason: Callable[[], str | None] = lambda: None,
     ) -> None:
+        """`disk_reason` tells why the disk lets nothing go on; that pauses too, beside what people wish."""
         self._control = control
         self._board = board
         self._supervisor = supervisor
         self._events = events
         self._report = report
-        self.pause_reason: str | None = None
-        """Why training is paused; None when it is not."""
+        self._disk_reason = disk_reason
+        self._wished: str | None = None
+        """Why people want it paused; None when they do not."""
         self.stopped = False
-        self._pause_told = False
+        self._told: tuple[str | None, bool] = (None, False)
+        """The reason for pausing that the trainer knows, and whether people were a part of it."""
 
     def read_at_start(self) -> None:
         """Wishes set before the start hold from the first step on (B15)."""
@@ -40,7 +45,7 @@ class WishKeeper:
         if wishes.resume:
             self._control.apply_resume()
             wishes = self._control.read()
-        self.pause_reason = wishes.pause.reason if wishes.pause else None
+        self._wished = wishes.pause.reason if wishes.pause else None
         self.stopped = wishes.stop is not None
         if wishes.stop is not None:
             self._report.enter("stopped", datetime.now(UTC), wishes.stop.reason)
@@ -61,12 +66,17 @@ class WishKeeper:
                 await self._supervisor.send(Save(reason=f"asked for: {save.reason}"))
 
     @property
+    def pause_reason(self) -> str | None:
+        """Why training is paused: what people wish, what the disk does not allow, or both; None when it is not."""
+        return "; ".join(reason for reason in (self._wished, self._disk_reason()) if reason) or None
+
+    @property
     def paused(self) -> bool:
         return self.pause_reason is not None
 
     def pause_for_begin(self) -> str | None:
         """Why a new child starts paused, if it does; a change after this answer is told once it is ready."""
-        self._pause_told = self.paused
+        self._told = self.pause_reason, self._wished is not None
         return self.pause_reason
 
     async def drop_stale_skip(self) -> None:
@@ -107,17 +117,23 @@ class WishKeeper:
             await self._events.tell("resumed", "Training goes on", now)
 
     async def _obey_pause(self, pause: Wish | None) -> None:
-        self.pause_reason = pause.reason if pause else None
-        if not self._supervisor.ready or self.paused == self._pause_told:
+        self._wished = pause.reason if pause else None
+        reason, wished = self.pause_reason, self._wished is not None
+        if not self._supervisor.ready or (reason, wished) == self._told:
             return
-        self._pause_told = self.paused
+        (known, was_wished), self._told = self._told, (reason, wished)
         now = datetime.now(UTC)
-        if pause is not None:
-            await self._supervisor.send(Pause(reason=pause.reason))
-            await self._events.tell("paused", f"Training pauses: {pause.reason}", now)
-        else:
+        if reason is None:
             await self._supervisor.send(Resume())
-            await self._events.tell("resumed", "Training goes on", now)
+        elif reason != known:
+            await self._supervisor.send(Pause(reason=reason))
+            if self._report.state == "paused":
+                self._report.enter("paused", now, reason)  # the trainer tells of states only, not of new reasons
+        # Of what the disk does not allow, the governor tells.
+        if wished and not was_wished:
+            await self._events.tell("paused", f"Training pauses: {self._wished}", now)
+        elif was_wished and not wished:
+            await self._events.tell("resumed", f"Still paused, {reason}" if reason else "Training goes on", now)
 
     async def _bind_skip(self) -> None:
         """A skip is for the quest that runs now; a later one is never hit by it (B14)."""

@@ -1,4 +1,7 @@
-"""Telling that the realm is up: its addresses to programs, what happens in it to whoever sits at the terminal."""
+"""Telling that the realm is up: its addresses to programs, what happens in it to whoever sits at the terminal.
+
+And that the one before it did not end in order: whoever is killed cannot tell it himself.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from core.http.site import Site
 from core.paths import RealmPaths
 from core.saga import News, Saga
 from core.services import publish_services
+from core.status_files import read_status
 from core.tasks import TaskCrew
 from core.terminal import Terminal
 from core.verbs.events import event_line
@@ -33,3 +37,17 @@ def announce(
     if not quiet:
         saga.subscribe(lambda event: terminal.say(event_line(event)))
     saga.tell([News("realm_up", f"The realm is up on {front.url}")], now=now)
+
+
+def tell_of_cut_off(paths: RealmPaths, saga: Saga, *, now: datetime) -> None:
+    """An event when the realm before was killed, or lost its power. Call it before a status is written."""
+    before = read_status(paths.training_status, now=now)
+    # Not stale: our pid is that of the one before, as pids in a container are.
+    said = before.get("last_status") if before["stale"] else before["status"]
+    if said in (None, "stopped"):
+        return
+    message = (
+        f"The realm before (pid {before.get('pid')}) ended without a word, last heard of as {said} at "
+        f"{before.get('heartbeat_at')}: it was killed, or the power failed. What no checkpoint covers is learned again"
+    )
+    saga.tell([News("realm_was_cut_off", message)], now=now)

@@ -30,6 +30,7 @@ from core.checkpoint_records import (
     write_sidecar,
 )
 from core.checkpoint_survey import survey_folder
+from core.crash_points import crash_point
 from core.errors import Conflict, InvalidInput, RealmError, Unavailable
 from core.files import DISK, Files
 from core.paths import RealmPaths, resolve_base_dir
@@ -155,6 +156,7 @@ class CheckpointLedger:
                 return True
             # History first: killed in between, a line is doubled by the next reconcile, but none is lost.
             self._index.tell("recorded", placed, now=now)
+            crash_point("ledger.told")
             if not (self.root / record.canonical_name).is_dir():
                 return False
             entries[record.canonical_name] = placed
@@ -257,14 +259,17 @@ class CheckpointLedger:
         self.record(record, now=now)
         return record
 
-    def verify(self, check_folder: FolderCheck, *, deep: bool = True) -> dict[str, list[str]]:
+    def verify(self, check_folder: FolderCheck, *, deep: bool = True, only: str | None = None) -> dict[str, list[str]]:
         """Compare index, sidecars and files; returns the problems by directory name, `{}` when all is well.
 
         `check_folder` looks at the files themselves (`vault.manifest.check_manifest`); with `deep` it hashes them.
+        `only` is the name of the one checkpoint to look at.
         """
         stored = self._index.read()
         problems: dict[str, list[str]] = {}
         for name in checkpoint_names(self.root):
+            if only not in (None, name):
+                continue
             found = _checked(check_folder, self.root / name, deep=deep)
             sidecar = read_sidecar(self.root / name)
             if sidecar is None:
@@ -273,10 +278,11 @@ class CheckpointLedger:
                 found.append("it is not in the ledger's index")
             elif stored is not None and sidecar is not None and stored[name] != self._place(sidecar, name):
                 found.append(f"the index and {SIDECAR} differ")
-            if found:
+            # One that was deleted while it was looked at has no faults.
+            if found and (self.root / name).is_dir():
                 problems[name] = found
-        for name in stored or {}:
-            if not (self.root / name).is_dir():
+        for name in self._index.read() or {}:
+            if only in (None, name) and not (self.root / name).is_dir():
                 problems[name] = ["it is in the ledger's index but not on disk"]
         return problems
 

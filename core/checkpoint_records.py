@@ -132,9 +132,11 @@ class CheckpointRecord:
     """The quest's ordinal in the journal."""
     hero: str | None = None
     milestone: bool = False
-    """Kept for good; all others share the rolling slot."""
+    """Kept within the limits of `retention`; all others share the rolling slot."""
     code_version: str | None = None
     seed: int | None = None
+    steps_left_out: int | None = None
+    """Steps that were counted and taught nothing: not finite, spikes, taken back, or too large for the memory."""
 
     def __post_init__(self) -> None:
         for field in fields(self):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NoReturn
 
 from rich.console import Console
@@ -24,3 +26,15 @@ def table_console() -> Console:
     """As wide as the terminal; in a pipe so wide that nothing is folded, as `grep` looks for names in it."""
     console = VerbConsole()
     return console if console.is_terminal else VerbConsole(width=PIPE_WIDTH)
+
+
+@contextmanager
+def byte_progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar on stderr for work over `total` bytes, told by calling what it gives; none where nobody watches."""
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal or not total) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda count: progress.advance(task, count)

@@ -1,7 +1,8 @@
 """One SQLite file of the realm: opened, checked, migrated, with one writer per process.
 
 WAL, so that readers never wait; `BEGIN IMMEDIATE` and a 10 s busy timeout, so that two processes take turns
-instead of failing in mid-transaction. A corrupt file is set aside, never reset (DESIGN section 3).
+instead of failing in mid-transaction. A corrupt file is set aside, never reset (DESIGN section 3), at open and when the
+damage is met later; what can still be read of it goes into the new one.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,8 +24,10 @@ from core.db_files import (
     is_corrupt,
     make_empty,
     newest_revision,
+    salvage,
     set_aside,
     stored_revision,
+    tells_damage,
 )
 from core.errors import Unavailable
 from core.file_lock import locked_directory
@@ -53,7 +56,11 @@ class Database:
     """A migrated SQLite database; thread-safe. Close it before the process ends, so that the WAL is folded in."""
 
     was_corrupt: Path | None
-    """Where a corrupt file found at open was moved to."""
+    """Where the corrupt file that was found last was moved to."""
+    salvaged: dict[str, int]
+    """Rows of each table that could be read of it, and are kept."""
+    on_damage: Callable[[], None] | None
+    """Called after a file that was met as corrupt while it was in use was replaced; may write."""
 
     def __init__(self, path: Path, migrations: Path, *, owner: bool = True, files: Files = DISK) -> None:
         """Open `path`, making and migrating it as needed. `migrations` is an Alembic script directory.
@@ -63,6 +70,11 @@ class Database:
         """
         self.path = path
         self.was_corrupt = None
+        self.salvaged = {}
+        self.on_damage = None
+        self._migrations = migrations
+        self._owner = owner
+        self._damaged = False
         self._lock = threading.Lock()
         self._writing_thread: int | None = None
         self._closed = False
@@ -89,19 +101,26 @@ class Database:
         """
         if self._writing_thread == threading.get_ident():
             raise RuntimeError("write() inside write() of the same thread")
-        with self._lock:
-            self._writing_thread = threading.get_ident()
-            try:
-                with self._transaction(self._writer) as connection:
-                    yield connection
-            finally:
-                self._writing_thread = None
+        try:
+            with self._lock:
+                self._writing_thread = threading.get_ident()
+                try:
+                    with self._transaction(self._writer) as connection:
+                        yield connection
+                finally:
+                    self._writing_thread = None
+        finally:
+            self._replace_if_damaged()
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """A read-only connection on one consistent snapshot."""
-        with self._transaction(self._reader) as connection:
-            yield connection
+        try:
+            with self._transaction(self._reader) as connection:
+                yield connection
+        finally:
+            if self._writing_thread != threading.get_ident():
+                self._replace_if_damaged()
 
     def shrink(self) -> None:
         """Give the pages that deletions have freed back to the disk."""
@@ -128,20 +147,19 @@ class Database:
             original = error.orig if isinstance(error, DBAPIError) else error
             if getattr(original, "sqlite_errorcode", 0) & 0xFF not in _NOT_OUR_FAULT:
                 raise
+            self._damaged = self._damaged or (isinstance(original, sqlite3.Error) and tells_damage(original))
             raise Unavailable(f"The database {self.path} cannot be used: {_cause(error)}.") from error
 
     def _prepare(self, migrations: Path) -> None:
         newest = newest_revision(migrations)
         if self.path.exists() and is_corrupt(self.path):
-            self.was_corrupt = set_aside(self.path, datetime.now(UTC), files=self._files)
-            logger.error(
-                "the database %s is corrupt; it was moved to %s and a new one is made",
-                self.path,
-                self.was_corrupt.name,
-                extra={"event": "database_corrupt", "path": str(self.path), "moved_to": str(self.was_corrupt)},
-            )
+            self._replace(migrations)
+            return
         if not self.path.exists():
-            self._make_new(migrations)
+            # A WAL left over from a deleted database would be played into the new one.
+            for left_over in companions(self.path):
+                left_over.unlink(missing_ok=True)
+            self._files.move_new(self._draft(migrations), self.path)
             return
         stored = stored_revision(self.path)
         if stored is None:
@@ -165,15 +183,51 @@ class Database:
                 hint="`realm up` brings an older one up to date.",
             )
 
-    def _make_new(self, migrations: Path) -> None:
-        """Make the database under another name first: killed in between, no half-made one stands at `path`."""
+    def _draft(self, migrations: Path) -> Path:
+        """A new database under another name: killed in between, no half-made one stands at `path`."""
         draft = self.path.with_name(f".{self.path.name}.new")
-        for name in (draft, *companions(draft), *companions(self.path)):
-            # A WAL left over from a deleted database would be played into the new one.
+        for name in (draft, *companions(draft)):
             name.unlink(missing_ok=True)
         make_empty(draft)
         _migrate(draft, migrations)
+        return draft
+
+    def _replace(self, migrations: Path) -> None:
+        """Put a new database in the place of a corrupt one, with whatever can be read of it."""
+        draft = self._draft(migrations)
+        self.salvaged = salvage(self.path, draft)
+        self.was_corrupt = set_aside(self.path, datetime.now(UTC), files=self._files)
         self._files.move_new(draft, self.path)
+        logger.error(
+            "the database %s is corrupt; it was moved to %s, and a new one holds what could be read of it: %s",
+            self.path,
+            self.was_corrupt.name,
+            self.salvaged,
+            extra={"event": "database_corrupt", "path": str(self.path), "moved_to": str(self.was_corrupt)},
+        )
+
+    def _replace_if_damaged(self) -> None:
+        """After a statement has met with damage: the next one finds a sound database."""
+        if not self._damaged or not self._owner:
+            return
+        try:
+            with self._lock:
+                if self._closed or not self._damaged:
+                    return
+                self._reader.dispose()
+                self._writer.dispose()
+                with locked_directory(self.path.parent):
+                    found = not self.path.exists() or is_corrupt(self.path) or stored_revision(self.path) is None
+                    if found:
+                        self._replace(self._migrations)
+                self._damaged = False
+        except (OSError, sqlite3.Error, DBAPIError) as error:  # a full disk; the next statement tries again
+            logger.warning(
+                "the corrupt database %s is not replaced yet: %s", self.path, error, extra={"event": "database_stays"}
+            )
+            return
+        if found and self.on_damage is not None:
+            self.on_damage()
 
 
 def _migrate(path: Path, migrations: Path) -> None:

@@ -1,10 +1,11 @@
-"""The file of a SQLite database before it is in use: is it sound, which revision has it, setting it aside."""
+"""The file of a SQLite database before it is in use: is it sound, which revision has it, what of it can be saved."""
 
 from __future__ import annotations
 
 import re
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -51,6 +52,38 @@ def set_aside(path: Path, now: datetime, *, files: Files = DISK) -> Path:
         if source.exists():
             files.move_new(source, target)
     return aside
+
+
+def salvage(damaged: Path, sound: Path) -> dict[str, int]:
+    """Copy the rows that can still be read from one database to another of the same tables; rows copied by table.
+
+    Each table is read from both its ends up to the damage.
+    """
+    copied: dict[str, int] = {}
+    if not damaged.exists():
+        return copied
+    with closing(sqlite3.connect(sound, timeout=10.0)) as target, closing(sqlite3.connect(damaged)) as source:
+        tables = target.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        names = [name for (name,) in tables if not name.startswith("sqlite_") and name != "alembic_version"]
+        for name in names:
+            columns = target.execute(f'PRAGMA table_info("{name}")').fetchall()
+            listed = ", ".join(f'"{column[1]}"' for column in columns)
+            keys = [f'"{column[1]}"' for column in sorted(columns, key=lambda column: column[5]) if column[5]]
+            values = ", ".join("?" * len(columns))
+            for order in ("ASC", "DESC"):
+                by = ", ".join(f"{key} {order}" for key in keys or ["rowid"])
+                query = f'SELECT {listed} FROM "{name}" ORDER BY {by}'
+                # A row that is there already was read from the other end.
+                target.executemany(f'INSERT OR IGNORE INTO "{name}" VALUES ({values})', _readable(source, query))
+            copied[name] = target.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0]
+        target.commit()
+    return copied
+
+
+def _readable(source: sqlite3.Connection, query: str) -> Iterator[tuple[object, ...]]:
+    """Rows up to the first that cannot be read."""
+    with suppress(sqlite3.DatabaseError):
+        yield from source.execute(query)
 
 
 def stored_revision(path: Path) -> str | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import os
 import shutil
 import uuid
@@ -16,7 +17,20 @@ from typing import Any
 
 from core.crash_points import crash_point
 
+logger = logging.getLogger(__name__)
+
+MOST_COMPLAINTS = 1000
+"""Damaged files that are remembered as told of (law 9)."""
+_complained: set[Path] = set()
+
 NO_HARD_LINKS = {errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS}
+
+
+DISK_TROUBLE = {
+    errno.EIO, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ESTALE, errno.ENOTCONN,
+    errno.ETIMEDOUT, errno.EREMOTEIO, errno.ENODEV, errno.EMFILE, errno.ENFILE, errno.ENOMEM,
+}  # fmt: skip
+"""Errors that say nothing about what is in a file: the same file may be read once the disk, or its owner, lets it."""
 
 
 class Files:
@@ -36,6 +50,13 @@ class Files:
 
     def unlink(self, path: Path) -> None:
         path.unlink()
+
+    def statvfs(self, folder: Path) -> os.statvfs_result:
+        return os.statvfs(folder)
+
+    def allocate(self, fd: int, size: int) -> None:
+        """Take `size` bytes of the disk for a file now; raises `OSError` (ENOSPC) when there are not so many."""
+        os.posix_fallocate(fd, 0, size)
 
     def write(self, fd: int, data: bytes) -> None:
         view = memoryview(data)
@@ -65,6 +86,7 @@ class Files:
                     self.fsync(fd)
             finally:
                 os.close(fd)
+            crash_point(f"write.{path.name}")
             self.replace(temporary, path)
         except OSError:
             temporary.unlink(missing_ok=True)
@@ -77,15 +99,17 @@ class Files:
         text = json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False)
         self.write_atomic(path, text.encode("utf-8", errors="surrogatepass") + b"\n", durable=durable)
 
-    def append_line(self, path: Path, line: bytes, *, durable: bool) -> None:
+    def append_line(self, path: Path, line: bytes, *, durable: bool, create: bool = True) -> None:
         """Append `line` and a newline; when that fails, what was written of it is taken back.
 
-        Only a kill in mid-write leaves a torn last line; that is for the reader to cut off. One writer per file.
+        Without `create`, a file that is gone raises `FileNotFoundError` and is not begun anew. Only a kill in
+        mid-write leaves a torn last line; that is for the reader to cut off. One writer per file.
         """
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        fd = os.open(path, os.O_WRONLY | (os.O_CREAT if create else 0) | os.O_APPEND, 0o644)
         try:
             whole = os.fstat(fd).st_size
             try:
+                crash_point(f"append.torn.{path.name}", last_act=lambda: self.write(fd, line[: len(line) // 2]))
                 self.write(fd, line + b"\n")
                 if durable:
                     self.fsync(fd)
@@ -173,11 +197,34 @@ DISK = Files()
 
 
 def read_json(path: Path) -> Any:
-    """The JSON value in `path`, or None when the file is missing, torn, not JSON or nested beyond all reason."""
+    """The JSON value in `path`, or None when the file is missing, torn, not JSON or nested beyond all reason.
+
+    One that is there and cannot be used is told of in the log, once until it can be used again.
+    """
     try:
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        raw = path.read_bytes()
+    except FileNotFoundError:
         return None
+    except OSError as error:
+        _complain(path, error)
+        return None
+    try:
+        value = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        _complain(path, error)
+        return None
+    _complained.discard(path)
+    return value
+
+
+def _complain(path: Path, error: Exception) -> None:
+    # Status files are read again and again.
+    if path in _complained:
+        return
+    if len(_complained) >= MOST_COMPLAINTS:
+        _complained.clear()
+    _complained.add(path)
+    logger.warning("%s cannot be used: %s", path, error, extra={"event": "file_damaged", "path": str(path)})
 
 
 def same_file(first: Path, second: Path) -> bool:

@@ -82,6 +82,15 @@ class RealmPaths:
         return self.status / "data_lineage.json"
 
     @property
+    def places(self) -> Path:
+        """Which directories `current_model/` and `queue/` are (`arena.disk.places`)."""
+        return self.status / "places.json"
+
+    @property
+    def scrub_record(self) -> Path:
+        return self.status / "scrub.json"
+
+    @property
     def saga_db(self) -> Path:
         return self.status / "saga.db"
 
@@ -93,6 +102,11 @@ class RealmPaths:
     def archive(self) -> Path:
         """Models of earlier heroes. Not below `models/`, which people put on other disks: models move by a rename."""
         return self.base / "archive"
+
+    @property
+    def snapshots(self) -> Path:
+        """One directory for each day (`vault.snapshots`)."""
+        return self.base / "snapshots"
 
     @property
     def models(self) -> Path:

@@ -76,6 +76,7 @@ class Saga:
         self._telling = threading.RLock()
         self._subscribers: list[Callable[[Event], None]] = []
         self._points_since_trim = 0
+        db.on_damage = self.tell_of_damage
 
     # --- events -----------------------------------------------------------------------------------------------
 
@@ -110,6 +111,15 @@ class Saga:
             first = f"{news[0].kind}: {news[0].message}"
             text = "%d events are not in the saga (the first: %s): %s"
             logger.warning(text, len(news), first, error, extra={"event": "saga_failed"})
+
+    def tell_of_damage(self) -> None:
+        """The database was found corrupt and replaced: the first event in the new one."""
+        aside, kept = self.db.was_corrupt, self.db.salvaged
+        message = (
+            f"{self.db.path.name} was damaged and is set aside as {aside.name if aside else None}; of what it held, "
+            f"{kept.get('events', 0)} events and {kept.get('metrics', 0)} points of charts could be read and are kept"
+        )
+        self.tell([News("database_corrupt", message, {"moved_to": str(aside)})], now=datetime.now(UTC))
 
     def events_after(self, last_id: int, limit: int = 500) -> list[Event]:
         """Events with an id above `last_id`, oldest first.
@@ -244,12 +254,7 @@ def open_saga(paths: RealmPaths, budgets: BudgetSettings | None = None) -> Itera
     with closing(Database(paths.saga_db, MIGRATIONS)) as db:
         saga = Saga(db, budgets or BudgetSettings())
         if db.was_corrupt is not None:
-            message = (
-                f"{paths.saga_db.name} was damaged and is set aside as {db.was_corrupt.name}; "
-                "what it held, events and charts, is not shown any more"
-            )
-            data = {"moved_to": str(db.was_corrupt)}
-            saga.tell([News("database_corrupt", message, data)], now=datetime.now(UTC))
+            saga.tell_of_damage()
         yield saga
 
 

@@ -1,4 +1,4 @@
-"""Which of this realm's services listen where: `status/services.json`, `{name: {url, port, pid}}`."""
+"""Which of this realm's services listen where: `status/services.json`, `{name: {url, port, pid, started}}`."""
 
 from __future__ import annotations
 
@@ -12,16 +12,19 @@ from typing import Any
 
 from core.files import DISK, Files, read_json
 from core.paths import RealmPaths
-from core.processes import is_alive
+from core.processes import is_alive, start_mark
 from core.tasks import TaskCrew
 
 logger = logging.getLogger(__name__)
 
+STARTED = "started"
+"""When the process began (`core.processes.start_mark`); null where the system does not tell."""
+
 
 def write_services(paths: RealmPaths, entries: Mapping[str, Mapping[str, Any]], *, files: Files = DISK) -> None:
     """Publish our services; those of other living processes stay, those of dead ones go."""
-    others = {name: entry for name, entry in read_services(paths).items() if is_alive(entry["pid"])}
-    mine = {name: dict(entry) for name, entry in entries.items()}
+    others = {name: entry for name, entry in read_services(paths).items() if _serves(entry)}
+    mine = {name: {**entry, STARTED: start_mark(entry["pid"])} for name, entry in entries.items()}
     files.write_json(paths.services, {**others, **mine}, durable=False)
 
 
@@ -74,7 +77,13 @@ def remove_services(paths: RealmPaths, *, pid: int | None = None, files: Files =
 def service_url(paths: RealmPaths, name: str) -> str | None:
     """The address of a service whose process lives, such as `http://127.0.0.1:8767`; else None."""
     entry = read_services(paths).get(name)
-    return str(entry["url"]) if entry and is_alive(entry["pid"]) else None
+    return str(entry["url"]) if entry and _serves(entry) else None
+
+
+def _serves(entry: Mapping[str, Any]) -> bool:
+    """Whether the process that wrote the entry lives, and its pid was not given out again (after a power cut)."""
+    pid, started = entry["pid"], entry.get(STARTED)
+    return is_alive(pid) and (started is None or start_mark(pid) in (None, started))
 
 
 def describe_port_holder(port: int) -> str:

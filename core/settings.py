@@ -20,7 +20,9 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from core.errors import InvalidInput
 
-RESERVED_ENVIRONMENT = {"REALM_BASE_DIR", "REALM_LEDGER_URL", "REALM_TOKEN", "REALM_CRASH_AT", "REALM_TRAINER_SOCKET"}
+RESERVED_ENVIRONMENT = {
+    "REALM_BASE_DIR", "REALM_LEDGER_URL", "REALM_TOKEN", "REALM_CRASH_AT", "REALM_CRASH_LIST", "REALM_TRAINER_SOCKET"
+}  # fmt: skip
 """`REALM_*` names that are not settings."""
 
 S = TypeVar("S", bound=BaseModel)
@@ -50,11 +52,27 @@ def _host_name(text: str) -> str:
     return text.lower()
 
 
+def _time_of_day(value: Any) -> Any:
+    # YAML 1.1 reads 12:30 without quotes as the 750 minutes that it is.
+    text = f"{value // 60:02}:{value % 60:02}" if isinstance(value, int) and not isinstance(value, bool) else value
+    if not isinstance(text, str) or not re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", text):
+        raise ValueError("it must be a time of day from 00:00 to 23:59")
+    return text
+
+
 def _listed(value: Any) -> Any:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
+def _name(value: Any) -> Any:
+    # A step in a YAML list is a number.
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 Address = Annotated[str, AfterValidator(_address)]
+TimeOfDay = Annotated[str, BeforeValidator(_time_of_day)]
+"""HH:MM, local time."""
+Names = Annotated[tuple[Annotated[str, BeforeValidator(_name)], ...], BeforeValidator(_listed)]
 HostNames = Annotated[tuple[Annotated[str, AfterValidator(_host_name)], ...], BeforeValidator(_listed)]
 """A list; from the environment, names with commas between."""
 
@@ -136,6 +154,28 @@ class TrainerSettings(Section):
     restart_backoff_seconds: Annotated[float, Field(ge=0, le=60)] = 1.0
     """Pause before a dead trainer is started again; doubles with each death without progress, 60 s at most."""
 
+    hung_seconds: Annotated[float, Field(ge=5, le=86_400)] = 120.0
+    """Without a sign of life for so long (20 times its longest silence so far, if that is more), a trainer hangs:
+    it is asked to end, writes where it stands into `logs/trainer-output.log`, and is killed and started again."""
+
+
+class HealingSettings(Section):
+    """What becomes of steps that must not teach. Read again at every claim."""
+
+    spike_ratio: Annotated[float, Field(ge=0, le=1_000_000)] = 4.0
+    """A step whose loss and gradient norm are this many times what is usual in its quest may be a spike, which teaches
+    nothing; 0 looks for none."""
+
+    spike_deviations: Annotated[float, Field(ge=0, le=1_000_000)] = 6.0
+    """A spike also lies so many standard deviations above what is usual in its quest, on a logarithmic scale."""
+
+    dropped_in_a_row: Annotated[int, Field(ge=1, le=1000)] = 3
+    """After so many steps running that taught nothing, learning goes back to before them."""
+
+    rollbacks: Annotated[int, Field(ge=0, le=10)] = 2
+    """How often learning goes back within one quest; then the quest is withdrawn, and what it taught is undone. 0 never
+    goes back: the quest is withdrawn at once, and what it taught stays."""
+
 
 class ServiceSettings(Section):
     host: Address = "127.0.0.1"
@@ -198,6 +238,68 @@ class BudgetSettings(Section):
     """Checkpoints that were found torn and set aside, kept for a look; the oldest go first."""
 
 
+class DiskSettings(Section):
+    """Room on the disk, which is watched all the time."""
+
+    reserve_megabytes: Megabytes = 64
+    """Room in MB kept back by `current_model/.headroom`. It is given up when the disk is full, so that quests, journal
+    and status can still be written; training then pauses until there is twice as much again."""
+
+    warn_saves: Annotated[int, Field(ge=1, le=1000)] = 3
+    """With room for fewer checkpoints than this a warning is told, and what may go by the rules of retention goes."""
+
+
+class RetentionSettings(Section):
+    """What is kept of the model's past. HEAD, the newest and the best checkpoint, and what a model began with, always
+    stay; `realm vault prune --dry-run` shows what goes and why."""
+
+    enabled: bool = True
+    """Whether checkpoints, branches, archived models and snapshots are deleted by these limits at all."""
+
+    resumable: Annotated[int, Field(ge=1, le=1_000_000)] = 20
+    """Checkpoints to resume from that are kept, the newest ones."""
+
+    weights_only: Annotated[int, Field(ge=0, le=1_000_000)] = 20
+    """Checkpoints without an optimizer that are kept, the newest ones."""
+
+    branches: Annotated[int, Field(ge=0, le=1_000_000)] = 20
+    """Checkpoints that rewinds and adoptions have left behind: how many are kept, of the latest branches first."""
+
+    branch_days: Days = 90.0
+    """Days for which a checkpoint stays on a branch."""
+
+    archives: Annotated[int, Field(ge=0, le=1_000_000)] = 10
+    """Archived models that are kept; the latest one of each hero always is."""
+
+    archive_days: Days = 365.0
+    """Days for which a model that is not its hero's latest stays in the archive."""
+
+    min_age_hours: Annotated[float, Field(ge=0, le=1_000_000)] = 36.0
+    """Whatever is younger stays, but for the checkpoint in the rolling slot."""
+
+    total_gigabytes: Annotated[int, Field(ge=1, le=1_000_000)] = 150
+    """Size of all of them together, in GB; beyond it the oldest go that nothing holds."""
+
+    keep: Names = ()
+    """Names or steps of checkpoints, and names of archived models and snapshots, that are never deleted."""
+
+    snapshots: Annotated[int, Field(ge=0, le=36_500)] = 14
+    """Daily snapshots that are kept, one for each day; 0 takes none."""
+
+    snapshot_time: TimeOfDay = "02:00"
+    """Local time after which the snapshot of the day is taken."""
+
+
+class ScrubSettings(Section):
+    """Checkpoints are read again while nothing is trained and nothing comes in, to find rot before they are needed."""
+
+    every_days: Days = 7.0
+    """Days after which a checkpoint is read and compared with its hashes again; `status/scrub.json` has the dates."""
+
+    megabytes_per_second: Annotated[int, Field(ge=0, le=100_000)] = 20
+    """How fast it is read, in MB a second; 0 never reads."""
+
+
 class Settings(Section):
     """All settings of one realm."""
 
@@ -227,8 +329,12 @@ class Settings(Section):
     inbox: InboxSettings = InboxSettings()
     gates: GateSettings = GateSettings()
     trainer: TrainerSettings = TrainerSettings()
+    healing: HealingSettings = HealingSettings()
     services: ServiceSettings = ServiceSettings()
     budgets: BudgetSettings = BudgetSettings()
+    retention: RetentionSettings = RetentionSettings()
+    disk: DiskSettings = DiskSettings()
+    scrub: ScrubSettings = ScrubSettings()
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):

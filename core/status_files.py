@@ -36,8 +36,9 @@ def write_status(path: Path, body: dict[str, Any], *, now: datetime, valid_for: 
 def read_status(path: Path, *, now: datetime) -> dict[str, Any]:
     """The body of a status file, with `stale` added.
 
-    Past `valid_until`, or when the writer's pid is gone, `status` is `"unknown"`, `stale` is true, `last_status` is
-    what it said and `reason` says why. A missing or torn file is the same with every field null.
+    Past `valid_until`, before `heartbeat_at` (a clock was set back), or when the writer's pid is gone, `status` is
+    `"unknown"`, `stale` is true, `last_status` is what it said and `reason` says why. A missing or torn file is the
+    same with every field null.
     """
     body = read_json(path)
     if not isinstance(body, dict):
@@ -50,14 +51,23 @@ def read_status(path: Path, *, now: datetime) -> dict[str, Any]:
     return {**body, "status": UNKNOWN, "stale": True, "last_status": body.get("status"), "reason": reason}
 
 
+def number(value: Any) -> float | None:
+    """A number of a status file; None for whatever else may stand there, as anybody can write such a file."""
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
 def _why_stale(body: dict[str, Any], now: datetime) -> str | None:
     try:
-        valid_until = datetime.fromisoformat(body["valid_until"])
+        written, valid_until = (datetime.fromisoformat(body[name]) for name in ("heartbeat_at", "valid_until"))
         expired = now > valid_until
+        # As much as it is valid for: clocks of two machines that share a disk differ a little.
+        early = now < written - (valid_until - written)
     except (KeyError, TypeError, ValueError):
         return "it does not say until when it holds"
     if expired:
         return f"it held until {body['valid_until']}"
+    if early:
+        return f"it is of {body['heartbeat_at']}, which is yet to come: a clock was set"
     if not is_alive(body.get("pid")):
         return f"its writer, process {body.get('pid')}, is gone"
     return None

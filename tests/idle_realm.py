@@ -67,7 +67,7 @@ async def furnish(daemon: Daemon) -> None:
     daemon.board.fail(fallen.quest_id, outcome="withdrawn", reason="three strikes", now=now)
     running = daemon.board.claim(take(daemon.board, "running.jsonl"))
     report_battle(daemon, running.quest_id, now)
-    await daemon.write_status()
+    await daemon.crier.write()
 
 
 def report_battle(daemon: Daemon, quest_id: str, now: datetime) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from arena.heroes import load_hero
 from arena.rendering import RenderedRow, Renderer
-from arena.trainer.seedling import make_seedling
+from arena.trainer.loading.seedling import make_seedling
 from core.paths import CHECKOUT, RealmPaths
 from guild.profiles import get_profile
 

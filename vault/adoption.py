@@ -16,7 +16,7 @@ from core.errors import Conflict, InvalidInput
 from core.files import DISK, Files, read_json
 from core.finite import finite
 from vault.checkpoints import CheckpointStore
-from vault.manifest import MANIFEST, check_manifest
+from vault.manifest import MANIFEST, check_manifest, listed_files
 from vault.weights import weight_files
 
 TAKEN = (
@@ -112,7 +112,9 @@ def find_same_weights(store: CheckpointStore, digest: str) -> str | None:
 
 def _names(source: Path) -> list[str]:
     """Names of the files that are taken, those of the optimizer only together."""
-    names = sorted(path.name for path in source.iterdir())
+    # Where a manifest tells what was saved, nothing that was dropped beside it comes along.
+    there = listed_files(source) if (source / MANIFEST).exists() else (path.name for path in source.iterdir())
+    names = sorted(there)
     taken = [name for name in names if any(fnmatch(name, pattern) for pattern in TAKEN)]
     return taken + (list(OPTIMIZER_FILES) if set(OPTIMIZER_FILES) <= set(names) else [])
 

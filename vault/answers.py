@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import ConfigDict
 
 from core.http.answer_models import Answer
@@ -38,9 +40,11 @@ class Checkpoint(Answer):
     """The quest's ordinal in the journal."""
     hero: str | None
     milestone: bool
-    """Kept for good; all others share the rolling slot."""
+    """Kept within the limits of `retention`; all others share the rolling slot."""
     code_version: str | None
     seed: int | None
+    steps_left_out: int | None
+    """Steps that were counted and taught nothing: not finite, spikes, taken back, or too large for the memory."""
     size_gb: float | None
     """10⁹ bytes."""
     age_hours: float | None
@@ -93,3 +97,66 @@ class Summary(Answer):
     worst_loss: float | None
     total_size_gb: float
     skills_trained: list[str]
+
+
+class TreasuryStatus(Answer):
+    """Room on the disk, and what the vault takes of it (spec 1.13)."""
+
+    total_gb: float
+    """Of the disk that the checkpoints lie on; 10⁹ bytes."""
+    used_gb: float
+    free_gb: float
+    usage_percent: float
+    health: Literal["healthy", "warning", "critical"]
+    """`warning` from above 80 % in use, `critical` from above 90 %."""
+    checkpoint_count: int
+    checkpoint_size_gb: float
+    branch_count: int
+    """Checkpoints that rewinds and adoptions have left behind."""
+    branch_size_gb: float
+    archive_count: int
+    """Models of earlier heroes, and of the present one before he began anew."""
+    archive_size_gb: float
+    snapshot_count: int
+    snapshot_size_gb: float
+    """A snapshot shares its files with its checkpoint as long as that is there."""
+    kept_gb: float
+    """All of these together, shared files counted once."""
+    limit_gb: int
+    """`retention.total_gigabytes`."""
+
+
+class Holding(Answer):
+    """One thing in the vault."""
+
+    kind: Literal["resumable", "weights_only", "branch", "archive", "snapshot"]
+    name: str
+    step: int | None
+    size_bytes: int
+
+
+class Deleted(Holding):
+    """One thing that goes."""
+
+    frees_bytes: int
+    """0 where all its files are also those of something that is still there."""
+    reason: str
+
+
+class Kept(Holding):
+    """One thing that stays."""
+
+    protection: Literal["sacred", "protected", "guarded", "expendable"]
+    reason: str | None
+    """What holds it; null where it is merely within all limits."""
+
+
+class Pruned(Answer):
+    """A round of pruning."""
+
+    dry_run: bool
+    """True when nothing was deleted yet."""
+    freed_bytes: int
+    deleted: list[Deleted]
+    """In their order."""
+    kept: list[Kept]

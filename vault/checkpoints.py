@@ -10,10 +10,8 @@ that starts, as a sweep takes every staging directory for abandoned.
 from __future__ import annotations
 
 import logging
-import re
-import stat
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,8 +27,9 @@ from core.checkpoint_records import (
 from core.crash_points import crash_point
 from core.errors import Conflict, InvalidInput, NotFound
 from core.file_lock import locked_directory
-from core.files import DISK, Files
-from vault.manifest import MANIFEST, check_manifest, write_manifest
+from core.files import DISK, Files, read_json
+from vault.manifest import QUARANTINE_NOTE, check_manifest, write_manifest
+from vault.trash import discard, hidden_folders, name_before, to_trash, trashed_in
 
 __all__ = ["CheckpointDir", "CheckpointStore", "Quarantined", "checkpoint_name"]
 
@@ -38,16 +37,12 @@ logger = logging.getLogger(__name__)
 
 HEAD_FILE = "HEAD"
 STAGING = ".staging-"
-TRASH = ".trash-"
 QUARANTINE = ".quarantine-"
-QUARANTINE_NOTE = "QUARANTINE.json"
 BRANCHES = "branches"
 
 # The store has a method `list`, which hides the builtin from the annotations inside the class.
 Names = list[str]
 Folders = list[Path]
-
-_TRASH_NAME = re.compile(r"\.trash-(?P<name>.+)-[0-9a-f]{32}")
 
 
 @dataclass(frozen=True)
@@ -110,7 +105,7 @@ class CheckpointStore:
     def stage(self) -> Path:
         """A new empty directory to fill; `publish` makes it a checkpoint, `sweep` removes it when nobody does."""
         folder = self.root / f"{STAGING}{uuid.uuid4().hex}"
-        folder.mkdir(parents=True)
+        folder.mkdir()  # never its parents: where `root` has vanished, none may be begun in its place
         return folder
 
     def publish(self, staging: Path, name: str, *, head: bool = True, now: datetime | None = None) -> Path:
@@ -127,16 +122,16 @@ class CheckpointStore:
             crash_point("save.manifest")
             with locked_directory(self.root):
                 replaced = self._put_in_place(staging, name)
-                crash_point("save.renamed")
+                crash_point("save.synced")
                 if head:
                     self._write_head(name)
         finally:
             # Gone by then, unless something failed.
             if staging.exists():
-                self._discard(staging)
+                discard(staging, self._files)
         crash_point("save.head")
         if replaced is not None:
-            self._discard(replaced)
+            discard(replaced, self._files)
         return self.root / name
 
     def take_back(self, name: str) -> None:
@@ -145,8 +140,8 @@ class CheckpointStore:
         if name == self.head():
             raise Conflict(f"{name} is the present checkpoint.")
         with locked_directory(self.root):
-            trashed = self._move_to_trash(name)
-        self._discard(trashed)
+            trashed = to_trash(self.root / name, self._files)
+        discard(trashed, self._files)
 
     def set_head(self, name: str) -> None:
         """Name the present checkpoint, durably; raises `NotFound` when there is none of that name."""
@@ -165,10 +160,21 @@ class CheckpointStore:
     def newest_valid(
         self, *, is_ancestor: Callable[[Path], bool] = lambda folder: True, now: datetime | None = None
     ) -> tuple[CheckpointDir | None, SetAside]:
-        """HEAD when it is whole, else the newest whole checkpoint of at most HEAD's step; hashes all its files.
+        """The first of `whole_ones`, and the torn ones that were met before it and set aside."""
+        quarantined: SetAside = []
+        return next(self.whole_ones(quarantined.append, is_ancestor=is_ancestor, now=now), None), quarantined
 
-        Without a HEAD every checkpoint may be chosen. Torn ones met on the way are set aside. What is newer than
-        HEAD was taken back and is left alone, and so is what `is_ancestor` says no to. HEAD itself is not changed.
+    def whole_ones(
+        self,
+        on_torn: Callable[[Quarantined], object],
+        *,
+        is_ancestor: Callable[[Path], bool] = lambda folder: True,
+        now: datetime | None = None,
+    ) -> Iterator[CheckpointDir]:
+        """HEAD when it is whole, then each whole checkpoint of at most HEAD's step, newest first; hashes all files.
+
+        Without a HEAD every checkpoint may come. Torn ones met on the way are set aside and told to `on_torn`. What is
+        newer than HEAD was taken back and is left alone, and so is what `is_ancestor` says no to. HEAD is not changed.
         """
         if self.root.is_dir():
             with locked_directory(self.root):
@@ -176,16 +182,19 @@ class CheckpointStore:
         head = self.head()
         candidates = [found for found in reversed(self.list()) if head is None or found.step <= extract_step(head)]
         candidates.sort(key=lambda found: found.name != head)
-        quarantined: SetAside = []
         for found in candidates:
             if reasons := check_manifest(found.path):
-                quarantined.append(self.quarantine(found.name, reasons, now=now))
+                if found.name != head and not found.path.is_dir():
+                    continue  # somebody has deleted it meanwhile
+                on_torn(self.quarantine(found.name, reasons, now=now))
             elif is_ancestor(found.path):
-                return found, quarantined
-        return None, quarantined
+                yield found
 
     def quarantine(self, name: str, reasons: Names, *, now: datetime | None = None) -> Quarantined:
-        """Set a checkpoint aside as `.quarantine-{name}`, with the reasons in `QUARANTINE.json`."""
+        """Set a checkpoint aside as `.quarantine-{name}`, with the reasons in `QUARANTINE.json`.
+
+        Killed in between, it still stands under its name, and is judged anew by whoever looks at it next.
+        """
         folder = self._known(name).path
         target = self.root / f"{QUARANTINE}{name}"
         if target.exists():
@@ -199,10 +208,21 @@ class CheckpointStore:
         except OSError as error:
             # A torn checkpoint must go out of the way even when the disk is too full to say why; the log has it.
             logger.warning("no %s for %s: %s", QUARANTINE_NOTE, name, error, extra={"event": "quarantine_note_failed"})
+        crash_point("quarantine.noted")
         with locked_directory(self.root):
             self._files.rename_dir(folder, target)
             self._files.fsync_dir(self.root)
+        crash_point("quarantine.renamed")
         return Quarantined(name, reasons)
+
+    def set_aside(self) -> SetAside:
+        """What lies in quarantine, and why as far as it is noted; the one set aside last comes last."""
+        found: SetAside = []
+        for folder in sorted(hidden_folders(self.root, QUARANTINE), key=_set_aside_at):
+            note = read_json(folder / QUARANTINE_NOTE)
+            reason = note.get("reason") if isinstance(note, dict) else None
+            found.append(Quarantined(folder.name, [reason] if isinstance(reason, str) else []))
+        return found
 
     # --- branches -----------------------------------------------------------------------------------------
 
@@ -253,7 +273,14 @@ class CheckpointStore:
                 raise Conflict(
                     f"{name} is the present checkpoint; without it the hero is lost.", hint="Save a newer one first."
                 )
-            return self._move_to_trash(name)
+            return to_trash(self.root / name, self._files)
+
+    def trash_of_branch(self, found: CheckpointDir) -> Path:
+        """Take one of `branches()` out of sight, for `discard`; raises `NotFound` when it is not there any more."""
+        with locked_directory(self.root):
+            if found not in self.branches():
+                raise NotFound(f"There is no checkpoint at {found.path}.")
+            return to_trash(found.path, self._files)
 
     def empty_trash(self) -> Names:
         """Unlink what lies in the trash; returns the names of the checkpoints that are gone for good."""
@@ -261,25 +288,25 @@ class CheckpointStore:
             return []
         with locked_directory(self.root):
             self._restore_head()
-            trashed = self._hidden(TRASH)
+            trashed = trashed_in(self.root)
         gone: Names = []
         for folder in trashed:
-            match = _TRASH_NAME.fullmatch(folder.name)
-            if self._discard(folder) and match:
-                gone.append(match["name"])
+            name = name_before(folder)
+            if discard(folder, self._files) and name is not None:
+                gone.append(name)
         return gone
 
     def forget_quarantined(self, keep: int) -> Names:
         """Delete all but the `keep` directories that were set aside last; returns the names of the deleted ones."""
-        aside = sorted(self._hidden(QUARANTINE), key=_set_aside_at)
+        aside = sorted(hidden_folders(self.root, QUARANTINE), key=_set_aside_at)
         surplus = aside[: max(len(aside) - keep, 0)]
-        return [folder.name for folder in surplus if self._discard(folder)]
+        return [folder.name for folder in surplus if discard(folder, self._files)]
 
     def sweep(self) -> Names:
         """Finish what a killed process left: deletions and half-made saves; returns the names finally deleted."""
         gone = self.empty_trash()
-        for folder in self._hidden(STAGING):
-            self._discard(folder)
+        for folder in hidden_folders(self.root, STAGING):
+            discard(folder, self._files)
         for leftover in self.root.glob(f".{HEAD_FILE}.*.tmp"):
             self._files.unlink(leftover)
         return gone
@@ -302,31 +329,22 @@ class CheckpointStore:
             return head or next(reversed(names), None)
         return next((name for name in reversed(names) if extract_step(name) <= extract_step(head)), None)
 
-    def _hidden(self, prefix: str) -> Folders:
-        return [path for path in self.root.glob(f"{prefix}*") if path.is_dir() and not path.is_symlink()]
-
     def _write_head(self, name: str) -> None:
         self._files.write_atomic(self.root / HEAD_FILE, f"{name}\n".encode(), durable=True)
 
     def _put_in_place(self, staging: Path, name: str) -> Path | None:
         """Rename `staging` to `name`; returns where the checkpoint that had the name lies now."""
         target = self.root / name
-        replaced = self._move_to_trash(name) if target.exists() else None
+        replaced = to_trash(self.root / name, self._files) if target.exists() else None
         try:
             self._files.rename_dir(staging, target)
         except OSError:
             if replaced is not None:
                 self._files.rename_dir(replaced, target)
             raise
+        crash_point("save.renamed")
         self._files.fsync_dir(self.root)
         return replaced
-
-    def _move_to_trash(self, name: str) -> Path:
-        target = self.root / f"{TRASH}{name}-{uuid.uuid4().hex}"
-        self._files.rename_dir(self.root / name, target)
-        self._files.fsync_dir(self.root)
-        crash_point("trash.renamed")
-        return target
 
     def _restore_head(self) -> None:
         """Undo half a replacement: HEAD is never trashed but by `publish`, which puts a new one in its place at once.
@@ -336,34 +354,13 @@ class CheckpointStore:
         head = self.head()
         if head is None or (self.root / head).exists():
             return
-        trashed = [path for path in self._hidden(TRASH) if path.name.startswith(f"{TRASH}{head}-")]
-        exact = [path for path in trashed if (match := _TRASH_NAME.fullmatch(path.name)) and match["name"] == head]
-        for path in sorted(exact, key=lambda path: path.stat().st_ctime_ns, reverse=True):
+        trashed = [path for path in trashed_in(self.root) if name_before(path) == head]
+        for path in sorted(trashed, key=lambda path: path.stat().st_ctime_ns, reverse=True):
             if not check_manifest(path, deep=False):
                 self._files.rename_dir(path, self.root / head)
                 self._files.fsync_dir(self.root)
                 logger.warning("%s was restored from the trash", head, extra={"event": "head_restored"})
                 return
-
-    def _discard(self, folder: Path) -> bool:
-        """Unlink a hidden directory; what cannot be unlinked stays for the next sweep and is logged."""
-        try:
-            # The manifest goes first, so that half a deletion never looks whole.
-            if (folder / MANIFEST).exists():
-                self._files.unlink(folder / MANIFEST)
-            self._remove_tree(folder)
-        except OSError as error:
-            logger.warning("%s was not removed: %s", folder, error, extra={"event": "trash_kept"})
-            return False
-        return True
-
-    def _remove_tree(self, folder: Path) -> None:
-        for path in folder.iterdir():
-            if stat.S_ISDIR(path.lstat().st_mode):
-                self._remove_tree(path)
-            else:
-                self._files.unlink(path)
-        folder.rmdir()
 
 
 def _set_aside_at(folder: Path) -> tuple[int, str]:

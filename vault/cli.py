@@ -46,11 +46,13 @@ def show(
 ) -> None:
     """Show everything the ledger knows of one checkpoint."""
     from core.errors import NotFound
+    from vault.scrub_record import read_scrub_record
 
     record = _ledger(ctx).find(step)
     if record is None:
         raise NotFound(f"The ledger has no checkpoint {step!r}.", hint="`realm ledger list` shows them.")
-    _tell(ctx, record.to_view())
+    verified_at = read_scrub_record(ctx.obj.paths.scrub_record).verified_at.get(record.canonical_name)
+    _tell(ctx, {**record.to_view(), "verified_at": verified_at})
 
 
 def best(
@@ -77,16 +79,27 @@ def summary(ctx: typer.Context) -> None:
 
 def verify(
     ctx: typer.Context,
-    deep: Annotated[bool, typer.Option("--deep", help="Also hash every file; reads all of it.")] = False,
+    checkpoint: Annotated[
+        str | None, typer.Argument(metavar="CHECKPOINT", help="Only this one, by any name; by default all of them.")
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also those on branches and in snapshots, which no ledger tells of.")
+    ] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Compare sizes only, instead of reading every file.")] = False,
 ) -> None:
-    """Compare ledger, sidecars and files; exit code 1 when something is wrong."""
-    from vault.manifest import check_manifest
+    """Compare ledger, sidecars and every file with what was saved; exit code 1 when something is wrong.
 
-    problems = _ledger(ctx).verify(check_manifest, deep=deep)
-    text = "\n".join(f"{name}: {'; '.join(reasons)}" for name, reasons in problems.items())
-    agreed = "Ledger and checkpoints agree" + (", every file is as it was saved." if deep else ".")
-    ctx.obj.tell({"ok": not problems, "deep": deep, "problems": problems}, text or agreed)
-    if problems:
+    Nothing is changed or moved: a start sets aside what is torn.
+    """
+    from core.console import byte_progress
+    from vault.verification import bytes_to_read, choose, verify_checkpoints
+
+    ledger = _ledger(ctx)
+    chosen = choose(ctx.obj.paths, ledger, checkpoint, everything=everything)
+    with byte_progress("reading checkpoints", 0 if quick else bytes_to_read(chosen)) as on_read:
+        report = verify_checkpoints(ledger, chosen, deep=not quick, on_read=on_read)
+    ctx.obj.tell(report.to_json(), "\n".join(report.lines()))
+    if report.problems:
         raise typer.Exit(1)
 
 

@@ -1,7 +1,7 @@
 """The manifest of a checkpoint: which files it is made of, and by their BLAKE3 hashes whether they are still whole.
 
 `MANIFEST.json` is written last, so a directory that has one is complete (law 2); the hashes also tell a copy that was
-cut short from a whole one (A30).
+cut short from a whole one (A30). Its own `digest` covers the rest of it; a manifest from before there was one has none.
 """
 
 from __future__ import annotations
@@ -10,23 +10,31 @@ import errno
 import json
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from blake3 import blake3
 
+from core.checkpoint_records import SIDECAR
 from core.errors import InvalidInput, Unavailable
 from core.files import DISK, Files
 
 MANIFEST = "MANIFEST.json"
 VERSION = 1
 
+QUARANTINE_NOTE = "QUARANTINE.json"
+"""Says in a checkpoint that was set aside why it was."""
+
+_KEYS = {"version", "created_at", "files", "total_bytes"}
 _CHUNK = 1 << 20
-# What a read says of a damaged disk or file. Any other error (no permission, no file handles left) says nothing
-# about the file, and must not get a good checkpoint thrown out.
-_DAMAGE = {errno.EIO, errno.EBADMSG, errno.EUCLEAN}
+
+OnRead = Callable[[int], object]
+
+DAMAGE = {errno.EIO, errno.EBADMSG, errno.EUCLEAN, errno.ELOOP, errno.ENAMETOOLONG}
+"""What a read says of a damaged disk, file or name. Any other error (no permission, no file handles left) says nothing
+about the file, and must not get a good checkpoint thrown out."""
 
 
 def write_manifest(folder: Path, *, now: datetime | None = None, files: Files = DISK) -> dict[str, Any]:
@@ -37,7 +45,7 @@ def write_manifest(folder: Path, *, now: datetime | None = None, files: Files = 
     created = now or datetime.now(UTC)
     entries: dict[str, dict[str, Any]] = {}
     for path in _members(folder):
-        size, digest = _hash(path, files)
+        size, digest = _hash(path, files=files)
         entries[path.relative_to(folder).as_posix()] = {"size": size, "blake3": digest}
     # Deepest first: a directory's entry is safe only once its parent is synced too.
     for parent, _, _ in os.walk(folder, topdown=False):
@@ -48,24 +56,48 @@ def write_manifest(folder: Path, *, now: datetime | None = None, files: Files = 
         "files": entries,
         "total_bytes": sum(entry["size"] for entry in entries.values()),
     }
-    files.write_json(folder / MANIFEST, manifest, durable=True)
+    manifest["digest"] = _digest(manifest)
+    files.write_atomic(folder / MANIFEST, _rendered(manifest), durable=True)
     return manifest
 
 
-def check_manifest(folder: Path, *, deep: bool = True) -> list[str]:
+def check_manifest(folder: Path, *, deep: bool = True, on_read: OnRead | None = None) -> list[str]:
     """What is wrong with the files of `folder`, in words; an empty list means it is whole.
 
-    Without `deep` only presence and size are compared. Files that the manifest does not name are no problem. Raises
-    `Unavailable` when the files cannot be looked at (permissions, file handles), which says nothing about them.
+    Without `deep` only presence and size are compared. Files that the manifest does not name are no problem, as no
+    loader gets to see them (`vault.reading`). Raises `Unavailable` when the files cannot be looked at (permissions,
+    file handles), which says nothing about them. `on_read` hears of the bytes that were hashed.
     """
     try:
         files, problem = _listed(folder / MANIFEST)
         if problem:
             return [problem]
-        checked = (_problem(folder, name, entry, deep=deep) for name, entry in sorted(files.items()))
+        checked = (_problem(folder, name, entry, deep, on_read) for name, entry in sorted(files.items()))
         return [found for found in checked if found]
     except OSError as error:
         raise Unavailable(f"{error.filename or folder} cannot be checked: {error.strerror}.") from error
+
+
+def listed_files(folder: Path) -> dict[str, Any]:
+    """The entries `{name: {size, blake3}}` of a manifest; raises `InvalidInput` saying what is wrong with it."""
+    try:
+        files, problem = _listed(folder / MANIFEST)
+    except OSError as error:
+        raise Unavailable(f"{error.filename or folder} cannot be read: {error.strerror}.") from error
+    if problem:
+        raise InvalidInput(f"{folder}: {problem}.")
+    return files
+
+
+def unlisted_files(folder: Path) -> list[str]:
+    """Names of what lies in `folder` although its manifest does not tell of it, links and special files included."""
+    # The sidecar may have come later, and nobody loads it.
+    listed = {MANIFEST, QUARANTINE_NOTE, SIDECAR, *listed_files(folder)}
+    found = []
+    for parent, folders, names in os.walk(folder, onerror=_fail):
+        links = [name for name in folders if Path(parent, name).is_symlink()]
+        found += [Path(parent, name).relative_to(folder).as_posix() for name in (*names, *links)]
+    return sorted(name for name in found if name not in listed)
 
 
 def _members(folder: Path) -> Iterator[Path]:
@@ -84,7 +116,7 @@ def _fail(error: OSError) -> None:
     raise error
 
 
-def _hash(path: Path, files: Files | None = None) -> tuple[int, str]:
+def _hash(path: Path, on_read: OnRead | None = None, *, files: Files | None = None) -> tuple[int, str]:
     """Size and BLAKE3 of a file, which is fsynced first when `files` is given.
 
     Read piece by piece, not mapped: a mapped file that shrinks or cannot be read kills the process with SIGBUS.
@@ -98,45 +130,82 @@ def _hash(path: Path, files: Files | None = None) -> tuple[int, str]:
         while count := handle.readinto(buffer):
             digest.update(memoryview(buffer)[:count])
             size += count
+            if on_read is not None:
+                on_read(count)
     return size, digest.hexdigest()
+
+
+def _rendered(manifest: dict[str, Any]) -> bytes:
+    """The one way in which a manifest is written, byte by byte."""
+    text = json.dumps(manifest, indent=2, allow_nan=False, ensure_ascii=False)
+    return text.encode("utf-8", errors="surrogatepass") + b"\n"
+
+
+def _digest(manifest: dict[str, Any]) -> str:
+    return blake3(_rendered({key: value for key, value in manifest.items() if key != "digest"})).hexdigest()
 
 
 def _listed(path: Path) -> tuple[dict[str, Any], str | None]:
     """The entries of a manifest, or why there are none."""
     try:
-        body = json.loads(path.read_bytes())
+        # Not opened otherwise: a pipe in its place never gives an answer.
+        if not stat.S_ISREG(path.lstat().st_mode):
+            return {}, f"{MANIFEST} is not a regular file"
+        raw = path.read_bytes()
+        body = json.loads(raw)
     except FileNotFoundError:
         return {}, f"{MANIFEST} is missing"
     except (ValueError, RecursionError):
         return {}, f"{MANIFEST} is damaged"
     except OSError as error:
-        if error.errno in _DAMAGE:
+        if error.errno in DAMAGE:
             return {}, f"{MANIFEST} cannot be read: {error.strerror}"
         raise
     if not isinstance(body, dict) or body.get("version") != VERSION or not isinstance(body.get("files"), dict):
         return {}, f"{MANIFEST} is not of version {VERSION}"
+    if not _is_as_written(raw, body):
+        return {}, f"{MANIFEST} was altered"
     if not body["files"]:
         return {}, f"{MANIFEST} names no files"
     return body["files"], None
 
 
-def _problem(folder: Path, name: str, entry: Any, *, deep: bool) -> str | None:
+def _is_as_written(raw: bytes, body: dict[str, Any]) -> bool:
+    """Whether not one byte of a manifest has changed; of one without a digest, as far as that can be told."""
+    if "digest" in body:
+        try:
+            # Rendered again, so that neither a blank nor a name that stands twice gets by.
+            return raw == _rendered(body) and body["digest"] == _digest(body)
+        except ValueError:  # a number that JSON does not hold
+            return False
+    # A damaged name of the digest must not make it a manifest from before there was one.
+    return body.keys() <= _KEYS and body.get("total_bytes", _total(body)) == _total(body)
+
+
+def _total(body: dict[str, Any]) -> int:
+    sizes = [entry.get("size") for entry in body["files"].values() if isinstance(entry, dict)]
+    return sum(size for size in sizes if isinstance(size, int))
+
+
+def _problem(folder: Path, name: str, entry: Any, deep: bool, on_read: OnRead | None) -> str | None:
     pure = PurePosixPath(name)
-    if pure.is_absolute() or ".." in pure.parts or not isinstance(entry, dict):
+    if pure.is_absolute() or ".." in pure.parts or "\0" in name or not isinstance(entry, dict):
         return f"{MANIFEST} has a wrong entry: {name!r}"
     path = folder / pure
     try:
+        if link := next((above for above in reversed(pure.parents[:-1]) if (folder / above).is_symlink()), None):
+            return f"{name} lies behind {link}, which is a link"
         status = path.lstat()
         if not stat.S_ISREG(status.st_mode):
             return f"{name} is not a regular file"
         if status.st_size != entry.get("size"):
             return f"{name} has {status.st_size} bytes instead of {entry.get('size')}"
-        if deep and _hash(path)[1] != entry.get("blake3"):
+        if deep and _hash(path, on_read)[1] != entry.get("blake3"):
             return f"{name} was altered"
     except (FileNotFoundError, NotADirectoryError):
         return f"{name} is missing"
     except OSError as error:
-        if error.errno not in _DAMAGE:
+        if error.errno not in DAMAGE:
             raise
         return f"{name} cannot be read: {error.strerror}"
     return None

@@ -1,16 +1,19 @@
-"""`/api/ledger`: the checkpoint ledger over HTTP (spec 1.9), read by `core.remote_ledger` and the Tavern."""
+"""`/api/ledger`, read by `core.remote_ledger` and the Tavern, and `/api/treasury`: the vault over HTTP (spec 1.9)."""
 
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import Field
 
 from core.checkpoint_ledger import METRICS, CheckpointLedger, lower_is_better
-from core.errors import NotFound
+from core.errors import NotFound, Unavailable
 from core.http.endpoints import Endpoint
 from core.http.inputs import Inputs, Truth, Whole
+from vault.pruning import prune_report
+from vault.treasury import Treasury
 
 MAX_LIMIT = 1000
 
@@ -68,4 +71,28 @@ def ledger_routes(ledger: CheckpointLedger) -> list[Endpoint]:
         Endpoint("GET", "/api/ledger/best", best, "The checkpoint that is best by a metric.",
                  tag=tag, answer=f"{models}:Best", raises=[NotFound]),
         Endpoint("GET", "/api/ledger/{step}", one, "One checkpoint.", tag=tag, answer=f"{models}:Checkpoint"),
+    ]  # fmt: skip
+
+
+class Round(Inputs):
+    """A round of pruning."""
+
+    dry_run: bool = Field(default=False, description="Only say what goes and what stays, and why.")
+
+
+def treasury_routes(treasury: Treasury) -> list[Endpoint]:
+    """The endpoints of one treasury; disk work runs in threads, errors are raised as `core.errors`."""
+
+    async def status() -> dict[str, Any]:
+        return await asyncio.to_thread(treasury.status)
+
+    async def prune(body: Round) -> dict[str, Any]:
+        return await asyncio.to_thread(prune_report, treasury, dry_run=body.dry_run, now=datetime.now(UTC))
+
+    tag, models = "treasury", "vault.answers"
+    return [
+        Endpoint("GET", "/api/treasury", status, "Room on the disk, and what checkpoints, branches, archives and "
+                 "snapshots take of it.", tag=tag, answer=f"{models}:TreasuryStatus", raises=[Unavailable]),
+        Endpoint("POST", "/api/treasury/prune", prune, "Delete what is beyond the limits of `retention`.",
+                 tag=tag, answer=f"{models}:Pruned"),
     ]  # fmt: skip

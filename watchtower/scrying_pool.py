@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from core.paths import RealmPaths
-from core.status_files import UNKNOWN, read_status
+from core.status_files import UNKNOWN, number, read_status
 
 BATTLE_STATES = {
     **{state: state for state in ("idle", "preparing", "fighting", "paused", "victory", "retreat", "defeated")},
@@ -89,12 +89,12 @@ class ScryingPool:
             progress_percent=_percent(done, total),
             campaign=_whole(report.get("campaign")),
             total_campaigns=_whole(report.get("total_campaigns")),
-            damage_taken=_number(report.get("damage_taken")),
-            hit_rate=_number(report.get("hit_rate")),
-            rounds_per_second=_number(momentary.get("rounds_per_second")),
-            time_remaining=_number(momentary.get("time_remaining")),
+            damage_taken=number(report.get("damage_taken")),
+            hit_rate=number(report.get("hit_rate")),
+            rounds_per_second=number(momentary.get("rounds_per_second")),
+            time_remaining=number(momentary.get("time_remaining")),
             eta=_text(momentary.get("eta")),
-            hero_vram_mb=_number(momentary.get("hero_vram_mb")),
+            hero_vram_mb=number(momentary.get("hero_vram_mb")),
             hero_checkpoint=_text(report.get("hero_checkpoint")),
             observed_at=observed_at,
             stale=stale and report.get("heartbeat_at") is not None,
@@ -113,13 +113,9 @@ class ScryingPool:
         return [Disturbance(severity, "High Damage", f"The loss is {loss:.4g}, above {limit:g}.")]
 
 
-def _number(value: Any) -> float | None:
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
-
-
 def _whole(value: Any) -> int | None:
-    number = _number(value)
-    return None if number is None else int(number)
+    found = number(value)
+    return None if found is None else int(found)
 
 
 def _text(value: Any) -> str | None:

@@ -80,16 +80,18 @@ def _inbox_lines(inbox: dict[str, Any]) -> list[str]:
 
 
 def _for_people(body: dict[str, Any], training: dict[str, Any]) -> str:
+    from core.status_files import number
+
     up = body["realm"] == "up"
     lines = [f"The realm in {body['base_dir']} is {body['realm']}" + (f" (pid {body['pid']})" if up else "")]
     if body["at_work"]:
         lines.append(f"  at work     {body['at_work']} (pid {body['pid']})")
     lines.append(f"  training    {_training_line(training, up=up)}")
     if training.get("current_step") is not None:
-        loss = training.get("loss")
+        loss = number(training.get("loss"))
         lines.append(f"  step        {training['current_step']}" + (f", loss {loss:.4f}" if loss is not None else ""))
     if training.get("current_file"):
-        percent = training.get("progress_percent")
+        percent = number(training.get("progress_percent"))
         done = f" ({percent:.0f} % of its rows)" if percent is not None else ""
         lines.append(f"  quest       {training['current_file']}{done}")
     lines += _inbox_lines(body["inbox"])

@@ -111,7 +111,7 @@ def is_turning(paths: RealmPaths) -> bool:
 
 def forget_status(paths: RealmPaths) -> None:
     """What the last realm told of its model is not true any more; the next one tells anew (law 7)."""
-    for file in (paths.training_status, paths.battle_status):
+    for file in (paths.training_status, paths.battle_status, paths.places):
         file.unlink(missing_ok=True)
 
 

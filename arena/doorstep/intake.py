@@ -60,9 +60,10 @@ ROUND_SECONDS = 2.0
 PORTION_FILES = 16
 PORTION_BYTES = 1 << 20
 """A larger file is a portion of its own."""
-SCAN_SHARE = 0.02
-"""Part of the time that scanning may take, however much lies in the inbox."""
-LONGEST_SCAN_PAUSE = 10.0
+SCAN_SHARE = 0.005
+"""Part of one core that scanning may take, however much lies in the inbox: it comes out of the same share of the time
+as the work itself (`arena.doorstep.pace`)."""
+LONGEST_SCAN_PAUSE = 30.0
 TOLD_AT_ONCE = 20
 """Strange things of one scan that get an event each; of a folder full of pictures, the rest is counted."""
 DEATHS = 3
@@ -85,11 +86,13 @@ class Intake:
         scan_seconds: float,
         on_admitted: Callable[[], None],
         in_hurry: Callable[[], bool] = lambda: True,
+        held: Callable[[], str | None] = lambda: None,
         retry_seconds: float = RETRY_SECONDS,
         count_verdicts: CountVerdicts = count_nothing,
         files: Files = DISK,
     ) -> None:
-        """`in_hurry` is true while nothing is trained that the work could disturb."""
+        """`in_hurry` is true while nothing is trained that the work could disturb; `held` tells why nothing may be
+        taken in for now, if so."""
         self._inbox = inbox
         self._board = board
         self._scribe = scribe
@@ -100,6 +103,7 @@ class Intake:
         self._count_verdicts = count_verdicts
         self._files = files
         self._hint = asyncio.Event()
+        self._held = held
         self._pace = Pace(in_hurry)
         self._blockade = Blockade(saga, "inbox")
         self._refused: dict[Path, Arrival] = {}
@@ -128,7 +132,8 @@ class Intake:
 
     def report(self) -> dict[str, Any]:
         """What lies in the inbox (`arena.doorstep.inbox_report`)."""
-        return inbox_report(self._board.paths.inbox, self.waiting, self._scan, self._blockade.message)
+        blocked = self._held() or self._blockade.message
+        return inbox_report(self._board.paths.inbox, self.waiting, self._scan, blocked)
 
     def _new_watch(self) -> WatchKeeper:
         loop, root = asyncio.get_running_loop(), self._board.paths.inbox
@@ -154,7 +159,8 @@ class Intake:
         await self._tell_all_strange(scan)
         portions = _portions(scan.ready)
         while portion := await asyncio.to_thread(next, portions, None):
-            if not await self._take(portion):
+            # Looked at for each: judging takes long enough for a disk to become full.
+            if self._held() is not None or not await self._take(portion):
                 self.coming = 0
                 return self._retry_seconds, self._retry_seconds
             self.coming = max(0, self.coming - len(portion))
@@ -264,6 +270,7 @@ class Intake:
         now = datetime.now(UTC)
         crash_point("unpack.judged")
         outcomes = self._board.admit_all([each.admission(now) for each in arrivals], now=now)
+        crash_point("intake.admitted")
         news, refused, judged = [], [], []
         for arrival, outcome in zip(arrivals, outcomes, strict=True):
             if isinstance(outcome, OSError):

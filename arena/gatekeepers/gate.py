@@ -25,7 +25,7 @@ from arena.gatekeepers.scrolls.unpacked_file import UnpackedFile
 from arena.quest_names import dropped_sidecar_of
 from core.crash_points import crash_point
 from core.errors import Unavailable
-from core.files import read_json
+from core.files import DISK_TROUBLE, read_json
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +39,8 @@ def inspect_file(path: str, unpack_to: str | None = None) -> dict[str, Any]:
     """Judge a quest file; the verdict is JSON-able. Never raises for bad data, and never follows a link.
 
     With `unpack_to`, the JSON lines of a compressed file or JSON list are written there while they are judged, and
-    lie there, durable, when they are accepted. Raises `Unavailable` when there is no room for them.
+    lie there, durable, when they are accepted. Raises `Unavailable` when there is no room for them, and for a file
+    that the disk does not let read.
 
     Keys: `accepted`, `schema_id` (None when no spec fits), `format` and `recognised_by` (the shape of the file and what
     gave it away, such as "ShareGPT" and "its `conversations` of from/value"; None when it has none), `rows` (a header
@@ -56,6 +57,8 @@ def inspect_file(path: str, unpack_to: str | None = None) -> dict[str, Any]:
     except Unavailable:  # says nothing about the file, which is to be tried again
         raise
     except OSError as error:
+        if error.errno in DISK_TROUBLE:
+            raise Unavailable(f"{path} cannot be read: {error.strerror}.") from error
         is_link = error.errno == errno.ELOOP
         reason = "it is a symbolic link, and links are not followed" if is_link else error.strerror
         findings.error(None, None, f"the file cannot be read: {reason}")

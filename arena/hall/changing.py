@@ -22,6 +22,8 @@ from typing import Any
 import msgspec
 
 from arena.annals.turning import forget_status
+from arena.disk.headroom import HEADROOM
+from arena.disk.places import MARK
 from arena.hall.archives import (
     Archive,
     archive_name,
@@ -136,6 +138,7 @@ def finish_change(paths: RealmPaths, *, files: Files = DISK) -> str | None:
     change_settings(paths.config_file, {"hero": plan.hero, **plan.changes}, files=files)
     crash_point("hero.chosen")
     if plan.archive is not None and not (paths.archive / plan.archive).exists():
+        (paths.current_model / HEADROOM).unlink(missing_ok=True)  # no archive needs a reserve
         _move(paths.current_model, paths.archive / plan.archive, files)
     crash_point("hero.archived")
     if plan.restore is not None and (paths.archive / plan.restore).exists():
@@ -246,7 +249,7 @@ def _clear_empty(folder: Path) -> None:
     """Out of the way with a directory that only holds what every directory of a model holds."""
     if not folder.exists():
         return
-    for name in (".gitkeep", ".lock"):
+    for name in (".gitkeep", ".lock", MARK, HEADROOM):
         (folder / name).unlink(missing_ok=True)
     with suppress(FileNotFoundError):
         folder.rmdir()

@@ -22,7 +22,7 @@ def fetch_model(paths: RealmPaths, repository: str, *, show: bool) -> Path:
     Raises `InvalidInput` for a name that the hub does not have, and `Unavailable` when it cannot be reached.
     """
     here = model_folder(repository, paths.models)
-    return here if here.is_dir() else Path(_run(paths, "fetch", repository, show=show)["folder"])
+    return here if here.is_dir() else Path(_run(paths, "fetch", [repository], show=show)["folder"])
 
 
 def appraise_model(paths: RealmPaths, folder: Path) -> dict[str, Any]:
@@ -30,13 +30,18 @@ def appraise_model(paths: RealmPaths, folder: Path) -> dict[str, Any]:
 
     Raises `InvalidInput` when it does not load. Takes as long as torch takes to start, and as much memory as the model.
     """
-    return _run(paths, "appraise", str(folder), show=False)
+    return _run(paths, "appraise", [str(folder)], show=False)
 
 
-def _run(paths: RealmPaths, errand: str, what: str, *, show: bool) -> dict[str, Any]:
+def compare_checkpoints(paths: RealmPaths, first: Path, second: Path) -> dict[str, Any]:
+    """In what the weights and the optimizers of two checkpoints differ, as `arena.trainer.comparison.compare` says."""
+    return _run(paths, "compare", [str(first), str(second)], show=False)
+
+
+def _run(paths: RealmPaths, errand: str, what: list[str], *, show: bool) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="realm-") as scratch:
         answer_file = Path(scratch) / "answer.json"
-        command = [sys.executable, "-m", "arena.trainer.errands", errand, what]
+        command = [sys.executable, "-m", "arena.trainer.errands", errand, *what]
         command += ["--models", str(paths.models), "--answer", str(answer_file)]
         ended = subprocess.run(
             command, cwd=CHECKOUT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
@@ -45,7 +50,9 @@ def _run(paths: RealmPaths, errand: str, what: str, *, show: bool) -> dict[str, 
         answer = read_json(answer_file)
     if not isinstance(answer, dict):
         last = " | ".join((ended.stderr or "").splitlines()[-LAST_LINES:])
-        raise RealmError(f"The process that was to {errand} {what} ended with code {ended.returncode}. {last}".strip())
+        raise RealmError(
+            f"The process that was to {errand} {' and '.join(what)} ended with code {ended.returncode}. {last}".strip()
+        )
     if "error" in answer:
         kinds = {kind.code: kind for kind in (InvalidInput, Unavailable)}
         raise kinds.get(answer["error"], RealmError)(answer["message"], hint=answer["hint"])

@@ -72,7 +72,7 @@ def copy_ahead(admission: Admission, paths: RealmPaths, files: Files) -> Admissi
         return admission
     place = place_to_unpack(paths)
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
+        place.parent.mkdir(exist_ok=True)
         if not files.copy_unless_linkable(source, place):
             return admission
         copied_hash = record.content_hash or content_hash(place)

@@ -112,7 +112,7 @@ class LaneMover:
         named = []
         for move in moves:
             try:
-                move.folder.mkdir(parents=True, exist_ok=True)
+                move.folder.mkdir(exist_ok=True)  # a lane, but never a `queue/` that has vanished
                 move.free_names = move.free_names or self._free_names(move.source, move.folder, move.name)
                 move.target = move.folder / next(move.free_names)
                 self._write(move.target, {**move.body, MOVED_FROM: self._mark(move)}, files)

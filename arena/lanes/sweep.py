@@ -10,7 +10,6 @@ import filecmp
 import os
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,18 +32,16 @@ from arena.quest_names import is_quest_name, report_of
 from arena.quests import SIDECAR_SUFFIX, Quest, QuestRecord, sidecar_of
 from core.files import same_file
 from core.paths import LANES, PRIORITIES, RealmPaths
+from core.temporaries import drop_temporaries
 
 SETTLE_SECONDS = 2.0
 """An unchecked file is reported once it has stood still this long: someone may still be copying it."""
 
 GRACE_SECONDS = 60.0
-"""Age at which sidecars without data and temporary files of ours are taken for leftovers."""
+"""Age at which sidecars without data are taken for leftovers."""
 
 COARSEST_TIME_NS = 2_000_000_000
 """FAT keeps times to two seconds, so a copy onto it differs by that much."""
-
-LEFTOVER = re.compile(r"\..+\.[0-9a-f]{8}\.(tmp|part)")
-"""Temporary names of `core.files` and `arena.doorstep.quest_drop`; a copy that is still written to stays young."""
 
 SEALED_NAME = re.compile(r"(.+)_[0-9]{8}_[0-9]{6}(_[0-9]+)?\.jsonl")
 
@@ -328,13 +325,8 @@ class LaneSweep:
         self._told = set(odd)
 
     def _drop_leftovers(self, now: datetime) -> None:
-        folders = [self.paths.lane(lane) for lane in LANES]
-        for folder in (*folders, *(Path(each) for each, _, _ in os.walk(self.paths.inbox))):
-            for entry in scan_folder(folder):
-                path = Path(entry.path)
-                if LEFTOVER.fullmatch(entry.name) and _age(path, now) > GRACE_SECONDS:
-                    with suppress(OSError):
-                        self.mover.files.unlink(path)
+        folders = [self.paths.lane(lane) for lane in LANES] + [Path(each) for each, _, _ in os.walk(self.paths.inbox)]
+        drop_temporaries(folders, now=now, files=self.mover.files)
 
 
 def _is_copy_of_ours(source: Path, there: Stamp, target: Path, here: Stamp) -> bool:

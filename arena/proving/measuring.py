@@ -31,7 +31,7 @@ def find_tokenizer(base_model: str, paths: RealmPaths) -> str:
     """Where the trainer takes tokenizer and template from, as `Yardstick.tokenizer`.
 
     The directory may not be there yet: a hub model is fetched by the trainer. When the base model is gone, that is the
-    present checkpoint, as in `arena.trainer.model_loading`.
+    present checkpoint, as in `arena.trainer.loading.model_loading`.
     """
     if base_model == SEEDLING:
         return OF_SEEDLING

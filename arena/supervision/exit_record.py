@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from pathlib import Path
 
@@ -21,6 +21,8 @@ class ExitRecord:
     reason: str
     """One sentence for people."""
     traceback: str | None = None
+    out_of_memory: bool = False
+    """It ended because the machine or the accelerator had no more memory for it."""
 
 
 def write_exit_record(
@@ -31,16 +33,19 @@ def write_exit_record(
     clean: bool,
     reason: str,
     traceback: str | None = None,
+    out_of_memory: bool = False,
     files: Files = DISK,
 ) -> None:
-    record = ExitRecord(pid=pid, at=now.isoformat(), clean=clean, reason=reason, traceback=traceback)
+    record = ExitRecord(
+        pid=pid, at=now.isoformat(), clean=clean, reason=reason, traceback=traceback, out_of_memory=out_of_memory
+    )
     files.write_json(folder / EXIT_RECORD, asdict(record), durable=True)
 
 
 def forget_exit_record(folder: Path, pid: int) -> None:
-    """Called by a starting child: after a reboot, an earlier one may have had the same pid."""
+    """For a child `pid` that has just been started: an earlier one, of before a reboot, may have had the same pid."""
     if read_exit_record(folder, pid) is not None:
-        (folder / EXIT_RECORD).unlink()
+        (folder / EXIT_RECORD).unlink(missing_ok=True)
 
 
 def read_exit_record(folder: Path, pid: int) -> ExitRecord | None:
@@ -48,7 +53,9 @@ def read_exit_record(folder: Path, pid: int) -> ExitRecord | None:
     raw = read_json(folder / EXIT_RECORD)
     if not isinstance(raw, dict) or raw.get("pid") != pid:
         return None
+    known = {field.name: raw[field.name] for field in fields(ExitRecord) if field.name in raw}
     try:
-        return ExitRecord(**raw)
+        record = ExitRecord(**known)
     except TypeError:
         return None
+    return record if isinstance(record.reason, str) and isinstance(record.clean, bool) else None

@@ -28,14 +28,17 @@ from arena.protocol import (
     State,
     Trouble,
     Validation,
+    WentBack,
 )
 from arena.quest_board import QuestBoard
 from arena.save_policy import SavePolicy
+from arena.supervision.child_guard import GOES_ON, HELD
 from arena.telling.live_report import LiveReport
 from core.checkpoint_ledger import CheckpointLedger, CheckpointRecord
+from core.crash_points import crash_point
 from core.errors import NotFound, RealmError
 from core.saga import News, Saga
-from vault.checkpoints import CheckpointStore
+from vault.treasury import Treasury
 
 logger = logging.getLogger(__name__)
 
@@ -58,14 +61,14 @@ class TrainerEvents:
         *,
         board: QuestBoard,
         ledger: CheckpointLedger,
-        store: CheckpointStore,
+        treasury: Treasury,
         saga: Saga,
         report: LiveReport,
         policy: SavePolicy,
     ) -> None:
         self._board = board
         self._ledger = ledger
-        self._store = store
+        self._treasury = treasury
         self._saga = saga
         self._report = report
         self._policy = policy
@@ -87,6 +90,8 @@ class TrainerEvents:
         self._writing = asyncio.Lock()
         self._making_up = asyncio.Lock()
         self._trouble = Blockade(saga, "records")
+        self._reason_before: str | None = None
+        self._hold_told: str | None = None
 
     @property
     def busy(self) -> bool:
@@ -122,10 +127,14 @@ class TrainerEvents:
             case CheckpointSaved():
                 await self._on_saved(event, now)
             case SaveFailed():
-                self._policy.note_save(max(event.seconds, 1.0), time.monotonic())
+                seconds = max(event.seconds, 1.0)
+                self._policy.note_save(time.monotonic(), seconds=seconds, cost_seconds=seconds)
                 await self.tell("save_failed", f"A checkpoint could not be saved: {event.reason}", now)
             case Trouble():
+                self._note_hold(event)
                 await self.tell(event.what, event.message, now, quest_id=event.quest_id)
+            case WentBack():
+                await self._on_went_back(event, now)
             case _:
                 pass
 
@@ -150,8 +159,18 @@ class TrainerEvents:
 
     # --- handlers --------------------------------------------------------------------------------------------
 
+    def _note_hold(self, event: Trouble) -> None:
+        """Show why a trainer stands still that cannot say so itself, until it goes on."""
+        report = self._report
+        if event.what == HELD:
+            self._reason_before, self._hold_told = report.reason, event.message
+            report.reason = event.message
+        elif event.what == GOES_ON and report.reason == self._hold_told:
+            report.reason = self._reason_before
+
     async def _on_ready(self, ready: Ready, now: datetime) -> None:
         self._report.note_ready(ready)
+        self._policy.forget_asked()
         # What was trained after the checkpoint is trained again, and its points are written again.
         self._unwritten.clear()
         self._cut_back_to = ready.step
@@ -274,13 +293,26 @@ class TrainerEvents:
             await self.tell(f"quest_{ended.outcome}", message, now, quest_id=ended.quest_id, step=ended.last_step)
 
     async def _on_saved(self, saved: CheckpointSaved, now: datetime) -> None:
-        self._policy.note_save(saved.seconds, time.monotonic())
+        self._policy.note_save(time.monotonic(), seconds=saved.seconds, cost_seconds=saved.cost_seconds)
         if saved.record:
-            self._report.checkpoint = saved.name
-            message = f"Checkpoint {saved.name} is saved ({saved.seconds:.1f} s)"
+            resumable = bool(saved.record.get("has_optimizer"))
+            if resumable:
+                self._report.checkpoint = saved.name
+            held = "" if resumable else ", weights only"
+            message = f"Checkpoint {saved.name} is saved ({saved.seconds:.1f} s{held})"
             await self.tell("checkpoint_saved", message, now, step=saved.step, milestone=saved.milestone)
         self._unbooked.append(saved)
         await self.make_up()
+
+    async def _on_went_back(self, back: WentBack, now: datetime) -> None:
+        self._report.checkpoint = back.checkpoint
+        where = f"to {back.checkpoint} (step {back.step})" if back.checkpoint else "to the weights it began with"
+        kept = f"; {', '.join(back.left_behind)} went to branches/{back.branch}" if back.left_behind else ""
+        message = f"Learning goes back {where}: {back.reason}{kept}"
+        await self.tell("went_back", message, now, quest_id=back.quest_id, left_behind=back.left_behind)
+        reason = f"{back.reason}; kept in branches/{back.branch}"
+        for name in back.left_behind:
+            await asyncio.to_thread(self._ledger.forget, name, reason, now=now)
 
     async def _keep_all_books(self, now: datetime) -> None:
         """In the order in which the checkpoints were made; stops at the first that the disk does not take."""
@@ -296,8 +328,9 @@ class TrainerEvents:
         record = CheckpointRecord.from_json(saved.record) if saved.record else None
         if record is not None:
             # First: where the disk is full, this makes room for all the rest.
-            self._free_rolling_slot(now)
+            self._treasury.free_rolling_slot(now)
             self._ledger.record(record, now=now)
+            crash_point("books.recorded")
         self._seal(saved.covers, now)
 
     def _seal(self, quest_ids: list[str], now: datetime) -> None:
@@ -308,6 +341,7 @@ class TrainerEvents:
                 self._report.quests_completed += 1
                 message = f"{quest.record.original_name} is sealed: a checkpoint covers all it taught"
                 news.append(News("quest_sealed", message, {"quest_id": quest.quest_id}))
+        crash_point("books.sealed")
         self._tell_all(news, now)
         for quest_id in quest_ids:
             self.unsealed_since.pop(quest_id, None)
@@ -318,22 +352,6 @@ class TrainerEvents:
                 self._saga.append_all(news[first : first + TOLD_TOGETHER], now=now)
         except RealmError as error:
             logger.warning("%d events are not in the saga: %s", len(news), error, extra={"event": "saga_failed"})
-
-    def _free_rolling_slot(self, now: datetime) -> None:
-        """Delete older checkpoints that are no milestones, in the order of DESIGN section 3: disk, ledger, unlink."""
-        head = self._store.head()
-        for record in self._ledger.list_all():
-            name = record.canonical_name
-            if record.milestone or name == head or not record.ordinal:
-                continue
-            try:
-                self._store.trash(name)
-                try:
-                    self._ledger.forget(name, "a newer checkpoint took the rolling slot", now=now)
-                finally:  # on a full disk this makes room for the ledger, which sees by itself what is gone
-                    self._store.empty_trash()
-            except (OSError, RealmError) as error:
-                logger.warning("%s was not deleted: %s", name, error, extra={"event": "delete_failed"})
 
     def _drop(self, quest_id: str) -> None:
         if quest_id in self.in_trainer:

@@ -10,71 +10,122 @@ import shutil
 import signal
 import sys
 import tempfile
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import IO
 
 import msgspec
 
 from arena.protocol import PROTOCOL_VERSION, SOCKET_VARIABLE, Begin, Command, Event, Hello, decode_event, encode
-from arena.supervision.exit_record import read_exit_record
+from arena.supervision.child_guard import ChildGuard
+from arena.supervision.exit_record import EXIT_RECORD, read_exit_record
+from arena.supervision.heartbeat_watch import HeartbeatWatch
+from arena.supervision.memory_kills import MemoryKills
 from arena.supervision.position_file import Position, read_position
+from core.files import read_json
 from core.paths import CHECKOUT, RealmPaths
 
 logger = logging.getLogger(__name__)
 
 LINE_LIMIT = 64 << 20
 """Bytes of one protocol line at most; a Begin with many open quests is the longest."""
+LONGEST_TEMPORARY = 80
+"""Bytes of a folder for temporary files that leave room for the name of a socket."""
 LAST_LINES = 5
+HUNG_SECONDS = 120.0
+"""Of silence, for whoever has no settings at hand; `trainer.hung_seconds` is the daemon's."""
 
 
 @dataclass(frozen=True)
 class Death:
     """How a trainer child ended."""
 
-    pid: int
+    pid: int | None
+    """None when it could not even be started."""
     clean: bool
     """It saved everything and meant to go."""
     cause: str
     """One or two sentences for people."""
     position: Position | None
     """Where it stood; None when it left no trace."""
+    out_of_memory: bool = False
+    """The machine, or the accelerator, had no more memory for it."""
+    interrupted: bool = False
+    """It did not go in time when it was told to, so that we killed it: nothing has failed, nobody is to blame."""
 
 
 class TrainerProcess:
     """Starts `python -m arena.trainer` in its own process group; single use."""
 
-    def __init__(self, paths: RealmPaths, *, log_megabytes: int = 64) -> None:
+    def __init__(
+        self,
+        paths: RealmPaths,
+        *,
+        log_megabytes: int = 64,
+        watch: HeartbeatWatch | None = None,
+        module: str = "arena.trainer",
+    ) -> None:
+        """`watch` tells when the child hangs; one that is kept learns from each child how slow things are here.
+
+        `module` is what the child runs.
+        """
         self._paths = paths
+        self._module = module
+        self._heartbeats = watch or HeartbeatWatch(HUNG_SECONDS)
         self._log_megabytes = log_megabytes
         self._events: asyncio.Queue[Event | None] = asyncio.Queue()
         self._writer: asyncio.StreamWriter | None = None
         self._server: asyncio.Server | None = None
         self._process: asyncio.subprocess.Process | None = None
-        self._oom_kills_before = _oom_kills()
+        self._guard: ChildGuard | None = None
+        self._guarding: asyncio.Task[None] | None = None
+        self._misfit: str | None = None
+        """Why the two of us cannot speak with each other."""
+        self._death: Death | None = None
+        self._told_to_end = False
+        self._given_up: str | None = None
+        """Why we killed it, when it did not hang."""
         self._output = paths.logs / "trainer-output.log"
+        self._position_file = paths.current_model / ".position"
+        # What an earlier child left, which may have had the same pid.
+        self._before = (read_json(paths.current_model / EXIT_RECORD), read_position(self._position_file))
 
     @property
     def pid(self) -> int | None:
         return self._process.pid if self._process else None
 
-    async def start(self, begin: Begin) -> None:
-        """Spawn the child and answer its hello with `begin`; events then flow into `events()`."""
-        # A folder of its own under /tmp: a Unix socket path is limited to 107 bytes, base directories are not.
-        self._socket_dir = tempfile.mkdtemp(prefix="realm-")
+    async def start(self, begin: Begin, *, environment: Mapping[str, str] | None = None) -> None:
+        """Spawn the child and answer its hello with `begin`; events then flow into `events()`.
+
+        `environment` is added to what it inherits.
+        """
+        self._socket_dir = _short_folder()
         socket_path = os.path.join(self._socket_dir, "trainer.sock")
         self._begin = begin
-        self._server = await asyncio.start_unix_server(self._serve, socket_path, limit=LINE_LIMIT)
-        env = os.environ | {SOCKET_VARIABLE: socket_path, "PYTHONUNBUFFERED": "1"}
-        with self._open_output() as output:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "arena.trainer", "--base-dir", str(self._paths.base),
-                "--log-megabytes", str(self._log_megabytes),
-                cwd=CHECKOUT, env=env, stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output,
-                start_new_session=True,
+        try:
+            self._server = await asyncio.start_unix_server(self._serve, socket_path, limit=LINE_LIMIT)
+            env = os.environ | {SOCKET_VARIABLE: socket_path, "PYTHONUNBUFFERED": "1"} | dict(environment or {})
+            with self._open_output() as output:
+                self._process = await asyncio.create_subprocess_exec(
+                    sys.executable, "-m", self._module, "--base-dir", str(self._paths.base),
+                    "--log-megabytes", str(self._log_megabytes),
+                    cwd=CHECKOUT, env=env, stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output,
+                    start_new_session=True,
+                )  # fmt: skip
+            pid = self._process.pid
+            self._kills = MemoryKills(pid)
+            self._guard = ChildGuard(
+                pid, position=self._position_file, output=self._output, watch=self._heartbeats, kills=self._kills,
+                tell=self._events.put_nowait,
             )  # fmt: skip
+        except OSError:  # no memory for another process, no file handles, a full disk
+            if self._process is not None and self._process.returncode is None:
+                self._process.kill()
+            self._close()
+            raise
+        self._guarding = asyncio.create_task(self._guard.run(), name="trainer-guard")
         self._watch = asyncio.create_task(self._end_events_at_exit(), name="trainer-exit")
-        logger.info("started the trainer", extra={"event": "trainer_started", "trainer_pid": self.pid})
+        logger.info("started the trainer", extra={"event": "trainer_started", "trainer_pid": pid})
 
     async def send(self, command: Command) -> None:
         """Send a command; a child that is gone is noticed by `wait`, not here."""
@@ -90,36 +141,50 @@ class TrainerProcess:
 
     async def wait(self) -> Death:
         """Wait for the end of the process and explain it."""
-        if self._process is None:
+        if self._process is None or self._guard is None:
             raise RuntimeError("the trainer was never started")
         code = await self._process.wait()
-        self._close()
-        return self._explain(self._process.pid, code)
+        if self._death is None:
+            self._death = await asyncio.to_thread(self._explain, self._guard, code)
+            self._close()
+        return self._death
 
     async def end(self, *, grace_seconds: float) -> None:
         """SIGTERM to the child, SIGKILL to its process group when it is still there after `grace_seconds`."""
-        if self._process is None or self._process.returncode is not None:
+        if self._process is None or self._guard is None or self._process.returncode is not None:
             return
-        self._process.terminate()
+        self._told_to_end = True
+        self._guard.send(signal.SIGTERM)
+        # One that somebody has stopped hears of nothing else.
+        self._guard.send(signal.SIGCONT)
         try:
             await asyncio.wait_for(self._process.wait(), grace_seconds)
         except TimeoutError:
             logger.error("the trainer did not end in %s s", grace_seconds, extra={"event": "trainer_killed"})
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+            self._given_up = f"it was told to end, did not within {grace_seconds:g} s, and was killed"
+            self._guard.kill_group()
             await self._process.wait()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             hello = decode_event(await reader.readline())
-            if not isinstance(hello, Hello) or hello.version != PROTOCOL_VERSION or hello.pid != self.pid:
+            if not isinstance(hello, Hello) or hello.pid != self.pid:
                 logger.error("something else spoke on the trainer's socket", extra={"event": "trainer_bad_hello"})
                 return
+            if hello.version != PROTOCOL_VERSION:
+                spoken = f"version {hello.version} of the protocol, this process version {PROTOCOL_VERSION}"
+                self._misfit = f"The trainer speaks {spoken}: the code was changed meanwhile. Start the realm again."
+                return
             self._writer = writer
+            # Nobody else is to connect. Killed from here on, this process leaves nothing behind in /tmp.
+            shutil.rmtree(self._socket_dir, ignore_errors=True)
             await self.send(self._begin)
             while line := await reader.readline():
                 self._events.put_nowait(decode_event(line))
-        except (ConnectionError, ValueError, msgspec.DecodeError) as error:
+        except (ValueError, msgspec.DecodeError) as error:
+            self._misfit = f"The trainer said what this process does not understand: {error}"
+            logger.error("%s", self._misfit, extra={"event": "trainer_bad_message"})
+        except ConnectionError as error:
             logger.warning("the trainer's socket broke: %s", error, extra={"event": "trainer_link_broke"})
         finally:
             writer.close()
@@ -140,30 +205,52 @@ class TrainerProcess:
             self._writer.close()
         if self._server is not None:
             self._server.close()
+        if self._guarding is not None:
+            self._guarding.cancel()
+        if self._guard is not None:
+            self._guard.close()
         shutil.rmtree(self._socket_dir, ignore_errors=True)
 
     def _open_output(self) -> IO[bytes]:
         self._output.parent.mkdir(parents=True, exist_ok=True)
         return self._output.open("ab")
 
-    def _explain(self, pid: int, code: int) -> Death:
-        record = read_exit_record(self._paths.current_model, pid)
-        position = read_position(self._paths.current_model / ".position")
-        if position is not None and position.pid != pid:
+    def _explain(self, guard: ChildGuard, code: int) -> Death:
+        record_before, position_before = self._before
+        record = read_exit_record(self._paths.current_model, guard.pid)
+        if record is not None and asdict(record) == record_before:
+            record = None
+        position = read_position(self._position_file)
+        if position is not None and (position.pid != guard.pid or position == position_before):
             position = None
+        death = Death(pid=guard.pid, clean=False, cause="", position=position)
+        if self._misfit is not None:
+            return replace(death, cause=self._misfit)
+        if record is not None and record.clean:
+            if code:  # a library that breaks while the interpreter is taken down has nothing left to harm
+                logger.warning("the trainer saved, and ended with code %d", code, extra={"event": "trainer_exit_code"})
+            obeyed = guard.asked is not None and record.reason.startswith("signal SIGTERM")
+            cause = f"{guard.asked}; asked to end, it saved and did" if obeyed else record.reason
+            return replace(death, clean=True, cause=cause)
+        if guard.verdict is not None:
+            return replace(death, cause=guard.verdict)
         if record is not None:
-            return Death(pid=pid, clean=record.clean and code == 0, cause=record.reason, position=position)
-        if code < 0:
-            name = signal.Signals(-code).name
-            cause = f"The trainer was ended by signal {name}"
-            if name == "SIGKILL":
-                killed_for_memory = _oom_kills() > self._oom_kills_before
-                cause += ": the system ran out of memory." if killed_for_memory else " (kill -9, or out of memory)."
-            else:
-                cause += f". {self._last_lines()}"
-        else:
-            cause = f"The trainer ended with exit code {code}. {self._last_lines()}"
-        return Death(pid=pid, clean=False, cause=cause.strip(), position=position)
+            return replace(death, cause=record.reason, out_of_memory=record.out_of_memory)
+        if self._given_up is not None or (self._told_to_end and code == -signal.SIGTERM):
+            return replace(death, cause=self._given_up or "it was told to end before it had begun", interrupted=True)
+        if code == -signal.SIGKILL:
+            return self._explain_kill(death)
+        how = f"was ended by signal {_name_of(-code)}" if code < 0 else f"ended with exit code {code}"
+        return replace(death, cause=f"The trainer {how}. {self._last_lines()}".strip())
+
+    def _explain_kill(self, death: Death) -> Death:
+        cause = "The trainer was ended by signal SIGKILL"
+        if self._kills.happened():
+            return replace(death, cause=f"{cause}: the kernel had no memory left for it.", out_of_memory=True)
+        if not self._kills.counted:
+            return replace(death, cause=f"{cause} (kill -9, or out of memory).")
+        # earlyoom and systemd-oomd are such guards; the kernel does not count what they kill.
+        return replace(death, cause=f"{cause} (kill -9, or a guard of the memory; the kernel itself had some left).")
 
     def _last_lines(self) -> str:
         try:
@@ -175,12 +262,15 @@ class TrainerProcess:
         return "Its last lines: " + " | ".join(lines) if lines else ""
 
 
-def _oom_kills() -> int:
-    """Kills by the kernel's out-of-memory killer so far, in this control group or on this machine."""
-    for file, key in ((Path("/sys/fs/cgroup/memory.events"), "oom_kill"), (Path("/proc/vmstat"), "oom_kill")):
-        with contextlib.suppress(OSError, ValueError):
-            for line in file.read_text().splitlines():
-                name, _, value = line.partition(" ")
-                if name == key:
-                    return int(value)
-    return 0
+def _name_of(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal
+        return str(number)
+
+
+def _short_folder() -> str:
+    """A folder of its own for the socket, whose path is limited to 107 bytes; base directories and TMPDIR are not."""
+    if len(os.fsencode(tempfile.gettempdir())) <= LONGEST_TEMPORARY:
+        return tempfile.mkdtemp(prefix="realm-")
+    return tempfile.mkdtemp(prefix="realm-", dir="/tmp")

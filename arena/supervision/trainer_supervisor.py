@@ -8,7 +8,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from arena.protocol import Begin, Command, Event, Ready, Stop
+from arena.supervision.heartbeat_watch import HeartbeatWatch
 from arena.supervision.trainer_process import Death, TrainerProcess
+from core.errors import RealmError
 from core.paths import RealmPaths
 from core.tasks import beat, rest
 
@@ -31,6 +33,7 @@ class TrainerSupervisor:
         on_death: Callable[[Death], Awaitable[None]],
         backoff_seconds: float,
         log_megabytes: int,
+        hung_seconds: float,
     ) -> None:
         self._paths = paths
         self._begin = begin
@@ -38,6 +41,7 @@ class TrainerSupervisor:
         self._on_death = on_death
         self._first_backoff = backoff_seconds
         self._log_megabytes = log_megabytes
+        self._watch = HeartbeatWatch(hung_seconds)
         self._wanted = asyncio.Event()
         self._wanted.set()
         self._process: TrainerProcess | None = None
@@ -90,26 +94,16 @@ class TrainerSupervisor:
             await self._wanted.wait()
             death = await self._one_life()
             rest()
-            if not death.clean:
+            if not death.clean and not death.interrupted:
                 await self._rest(death)
 
     async def _one_life(self) -> Death:
         beat(HUNG_SECONDS)
         self._gone.clear()
-        process = TrainerProcess(self._paths, log_megabytes=self._log_megabytes)
+        process = TrainerProcess(self._paths, log_megabytes=self._log_megabytes, watch=self._watch)
         self._process = process
         try:
-            await process.start(await self._begin())
-            if self._dismissed:
-                await process.end(grace_seconds=5.0)
-            while (event := await self._next_event(process)) is not None:
-                if isinstance(event, Ready):
-                    self.ready = True
-                    if not self._wanted.is_set():
-                        # The wish to stop came before the child listened.
-                        await process.send(Stop(reason="stopped while it was loading"))
-                await self._on_event(event)
-            death = await process.wait()
+            death = await self._start_and_hear(process)
             if self._dismissed:
                 death = replace(death, clean=True, cause="it was sent away while it was still loading")
         except BaseException:  # cancelled, or a bug in a handler: a child without a listener must not live on
@@ -121,6 +115,23 @@ class TrainerSupervisor:
             self._gone.set()
         await self._on_death(death)
         return death
+
+    async def _start_and_hear(self, process: TrainerProcess) -> Death:
+        """Start the child, and act on what it says until it is gone."""
+        try:
+            await process.start(await self._begin())
+        except (OSError, RealmError) as error:
+            return Death(pid=None, clean=False, cause=f"The trainer cannot be started: {error}", position=None)
+        if self._dismissed:
+            await process.end(grace_seconds=5.0)
+        while (event := await self._next_event(process)) is not None:
+            if isinstance(event, Ready):
+                self.ready = True
+                if not self._wanted.is_set():
+                    # The wish to stop came before the child listened.
+                    await process.send(Stop(reason="stopped while it was loading"))
+            await self._on_event(event)
+        return await process.wait()
 
     async def _next_event(self, process: TrainerProcess) -> Event | None:
         # A trainer may be silent for hours: it is paused, idle, or making tokens of a large quest.

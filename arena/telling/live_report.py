@@ -62,6 +62,8 @@ class LiveReport:
     quest: QuestInBattle | None = None
     last_outcome: str | None = None
     """How the last quest ended; shown while nothing is fought."""
+    disk: dict[str, Any] = field(default_factory=dict)
+    """What `arena.disk.governor.DiskGovernor.view` tells; empty before its first look."""
     quests_completed: int = 0
     steps_made: int = 0
     rows_made: int = 0
@@ -162,6 +164,7 @@ class LiveReport:
             "eta_seconds": self.seconds_left,
             "train_loss_history": [[point.step, point.loss] for point in self.recent],
             "checkpoint": self.checkpoint,
+            "disk": self.disk or None,
         }
 
     @property

@@ -110,6 +110,18 @@ def store_readings(
     ]  # fmt: skip
 
 
+def disk_readings(report: LiveReport) -> list[Reading]:
+    """How the disk of `current_model/` stands, as the governor saw it last."""
+    return [
+        Reading("realm_disk_state", "What the disk allows: 1 for the present state (plenty, low, full, missing …).",
+                lambda: {report.disk["state"]: 1} if report.disk else None, label="state"),
+        Reading("realm_disk_reserved_bytes", "What giving up the reserve frees; 0 while it is given up.",
+                lambda: report.disk.get("reserved_bytes")),
+        Reading("realm_next_checkpoint_bytes", "Size of the newest checkpoint that training can go on from.",
+                lambda: report.disk.get("next_save_bytes")),
+    ]  # fmt: skip
+
+
 def intake_readings(inbox: Callable[[], Mapping[str, Any]], scribe: Scribe) -> list[Reading]:
     """What comes in; `inbox` gives what `Intake.report` says."""
     return [

@@ -7,7 +7,7 @@ daemon is gone; then it saves and exits with 0. Whatever happens, it leaves an e
 from __future__ import annotations
 
 import argparse
-import functools
+import faulthandler
 import logging
 import os
 import signal
@@ -17,10 +17,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from arena.protocol import PROTOCOL_VERSION, SOCKET_VARIABLE, Begin, Exiting, Hello, Loading
+from arena.supervision.child_guard import DUMP_SIGNAL
 from arena.supervision.exit_record import forget_exit_record, write_exit_record
 from arena.supervision.position_file import Phase, PositionFile
 from arena.trainer.link import DaemonLink
+from core.crash_points import crash_point
 from core.errors import RealmError
+from core.files import DISK_TROUBLE
 from core.instance import InstanceLock
 from core.lasting_imports import lasting_imports
 from core.logs import configure_logging
@@ -30,6 +33,16 @@ logger = logging.getLogger("arena.trainer")
 
 LOCK_WAIT_SECONDS = 300.0
 HELLO_ANSWER_SECONDS = 60.0
+TOLD_TO_END = (signal.SIGTERM, signal.SIGHUP)
+"""Each makes it finish its step and save. A Ctrl-C in a terminal is for the daemon, which then asks for a stop."""
+
+
+class SentAway(BaseException):
+    """It was told to end before there was anything to save. No library that is being loaded may take it for its own."""
+
+
+_told_early: list[str] = []
+"""What `_go_at_once` has raised: an exception out of a signal is lost where it falls into a finalizer."""
 
 
 def main() -> int:
@@ -39,11 +52,10 @@ def main() -> int:
     parser.add_argument("--log-megabytes", type=int, default=64)
     options = parser.parse_args()
     paths = RealmPaths(options.base_dir)
+    _prepare_for_signals()
     configure_logging(paths.logs, "trainer", max_bytes_total=options.log_megabytes << 20)
     link = DaemonLink.connect(os.environ[SOCKET_VARIABLE])
     link.send(Hello(version=PROTOCOL_VERSION, pid=os.getpid()))
-    # Ctrl-C in a terminal is for the daemon, which then asks for a stop.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     lock = InstanceLock(paths.current_model / ".lock")
     try:
         lock.acquire(
@@ -53,13 +65,42 @@ def main() -> int:
         )
         forget_exit_record(paths.current_model, os.getpid())
         reason = _fight(paths, link)
+    except SentAway as told:
+        reason = f"{told} while it was loading"
     except Exception as error:  # every failure must reach the exit record
         logger.exception("the trainer failed", extra={"event": "trainer_failed"})
-        _leave(paths, link, clean=False, reason=_one_line(error), trace=traceback.format_exc())
+        _leave(paths, link, clean=False, reason=_one_line(error), error=error)
         return 1
     _leave(paths, link, clean=True, reason=reason)
     lock.release()
     return 0
+
+
+def _ran_out_of_memory(error: Exception) -> bool:
+    if "torch" not in sys.modules:
+        return isinstance(error, MemoryError)
+    from arena.trainer.healing.out_of_memory import is_out_of_memory
+
+    return is_out_of_memory(error)
+
+
+def _prepare_for_signals() -> None:
+    # What breaks or hangs inside a library leaves its stack in the log; the parent asks for those of a hung child.
+    faulthandler.enable()
+    faulthandler.register(DUMP_SIGNAL, all_threads=True, chain=False)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in TOLD_TO_END:
+        signal.signal(number, _go_at_once)
+
+
+def _go_at_once(number: int, frame: object) -> None:
+    """Nothing is learned yet that could be lost."""
+    _told_early.append(_told(number))
+    raise SentAway(_told(number))
+
+
+def _told(number: int) -> str:
+    return f"signal {signal.Signals(number).name}"
 
 
 def _pid_of(holder: dict[str, object] | None) -> object:
@@ -70,14 +111,20 @@ def _one_line(error: Exception) -> str:
     return str(error) if isinstance(error, RealmError) else f"{type(error).__name__}: {error}"
 
 
-def _leave(paths: RealmPaths, link: DaemonLink, *, clean: bool, reason: str, trace: str | None = None) -> None:
+def _leave(paths: RealmPaths, link: DaemonLink, *, clean: bool, reason: str, error: Exception | None = None) -> None:
+    for number in TOLD_TO_END:
+        signal.signal(number, signal.SIG_IGN)  # it is going
     link.send(Exiting(reason=reason))
+    crash_point("exit.saved")
     try:
         write_exit_record(
-            paths.current_model, pid=os.getpid(), now=datetime.now(UTC), clean=clean, reason=reason, traceback=trace
-        )
+            paths.current_model, pid=os.getpid(), now=datetime.now(UTC), clean=clean, reason=reason,
+            traceback="".join(traceback.format_exception(error)) if error is not None else None,
+            out_of_memory=error is not None and _ran_out_of_memory(error),
+        )  # fmt: skip
     except OSError:
         logger.exception("no exit record could be written", extra={"event": "exit_record_failed"})
+    crash_point("exit.recorded")
     link.close()
 
 
@@ -93,8 +140,17 @@ def _fight(paths: RealmPaths, link: DaemonLink) -> str:
     with lasting_imports():
         from arena.trainer.summoning import summon
     battle, trainer = summon(paths, link, begin, position)
-    signal.signal(signal.SIGTERM, functools.partial(_on_sigterm, battle.situation.orders.stop))
-    trainer.train(resume_from_checkpoint=battle.resume_from)
+    stop = battle.situation.orders.stop
+    for told in TOLD_TO_END:
+        signal.signal(told, lambda number, frame: stop(_told(number)))
+    for early in _told_early:
+        stop(early)
+    try:
+        trainer.train(resume_from_checkpoint=battle.resume_from)
+    except OSError as error:
+        if error.errno in DISK_TROUBLE:
+            battle.situation.note(Phase.WAITING)  # no quest is to blame for its disk (A28)
+        raise
     if battle.unsaved:
         raise RealmError(
             "The last checkpoint could not be saved; what was learned since the one before is replayed next time.",
@@ -102,11 +158,6 @@ def _fight(paths: RealmPaths, link: DaemonLink) -> str:
         )
     battle.situation.note(Phase.EXITED)
     return battle.situation.orders.stop_reason or "the battle ended"
-
-
-def _on_sigterm(stop: object, signum: int, frame: object) -> None:
-    if callable(stop):
-        stop(f"signal {signal.Signals(signum).name}")
 
 
 if __name__ == "__main__":

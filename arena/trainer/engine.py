@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, IterableDataset
@@ -24,25 +25,16 @@ from transformers import (
     TrainingArguments,
 )
 
-from arena.cursor import Cursor
-from arena.journal import ClaimEntry
-from arena.trainer.batching import make_micro_batches
-from arena.trainer.battle import Battle, StepPlan
-from arena.trainer.counter_random import mixed
+from arena.trainer.battle import Battle
+from arena.trainer.healing.out_of_memory import OutOfMemory, release_memory, unless_out_of_memory
+from arena.trainer.saving.snapshot import EngineState, Spares, take_engine_state
+from arena.trainer.stream.batching import make_micro_batches
+from arena.trainer.stream.counter_random import mixed
+from arena.trainer.stream.step_plan import StepPlan
 from arena.trainer.target_loss import summed_loss_of
-from core.checkpoint_ledger import CheckpointRecord
 
-KEPT_LOG_ENTRIES = 100
 ENDLESS = 10**12
 """Steps of the one `train()` call; the stream ends it, not this number."""
-
-
-class SaveFunction(Protocol):
-    """Writes a checkpoint of the trainer's present state; see `checkpointing.save_checkpoint`."""
-
-    def __call__(
-        self, trainer: BattleTrainer, *, cursor: Cursor, claim: ClaimEntry | None, milestone: bool
-    ) -> CheckpointRecord: ...
 
 
 Evaluation = Callable[["BattleTrainer"], tuple[float, int] | None]
@@ -94,7 +86,6 @@ class BattleTrainer(Trainer):
         args: TrainingArguments,
         fp_precision: str,
         battle: Battle,
-        save: SaveFunction,
         evaluation: Evaluation,
     ) -> None:
         super().__init__(model=model, args=args, processing_class=tokenizer)
@@ -106,9 +97,9 @@ class BattleTrainer(Trainer):
         self.summed_loss = summed_loss_of(model)
         self._autocast_dtype = torch.bfloat16 if fp_precision == "bf16" else None
         self._battle = battle
-        self._save_function = save
         self._evaluation = evaluation
         self._plan: StepPlan | None = None
+        self._spares = Spares()
         battle.situation.arms = self
 
     # --- what the battle asks for (situation.Arms) ----------------------------------------------------------------
@@ -118,8 +109,13 @@ class BattleTrainer(Trainer):
         step: int = self.state.global_step
         return step
 
-    def save(self, cursor: Cursor, training_file: ClaimEntry | None, *, milestone: bool) -> CheckpointRecord:
-        return self._save_function(self, cursor=cursor, claim=training_file, milestone=milestone)
+    def snapshot(self, *, in_place: bool) -> EngineState:
+        if self.optimizer is None:
+            raise RuntimeError("a save before the optimizer was made")
+        return take_engine_state(
+            network=self.network, tokenizer=self.tokenizer, optimizer=self.optimizer, scheduler=self.lr_scheduler,
+            trainer_state=self.state, in_place=in_place, spares=self._spares,
+        )  # fmt: skip
 
     def validation_loss(self) -> tuple[float, int] | None:
         return self._evaluation(self)
@@ -140,24 +136,40 @@ class BattleTrainer(Trainer):
     ) -> torch.Tensor:
         """Gradients of the mean cross-entropy over all targets of the step; returns that mean, detached."""
         model.train()
-        # Dropout must not depend on what ran before: a replay leaves out what was withdrawn or dropped (law 3).
-        torch.manual_seed(mixed(inputs.settings.seed, inputs.ordinal, inputs.quest_step))
         self._plan = inputs
         self._apply_rates(inputs)
-        device = self.args.device
-        total = torch.zeros((), device=device)
-        if inputs.learn:
-            micro_batches = make_micro_batches(
-                inputs.rows, token_budget=inputs.settings.micro_batch_tokens, pad_id=self.pad_id(), device=device
-            )
-            targets = sum(row.targets for row in inputs.rows)
-            for micro_batch in micro_batches:
-                with self.arithmetic():
-                    loss = self.summed_loss(micro_batch) / targets
-                self.accelerator.backward(loss)
-                total += loss.detach()
-        inputs.loss = total if inputs.learn else None
+        nothing = torch.zeros((), device=self.args.device)
+        if not inputs.learn:
+            return nothing
+        attempt = partial(self._gradients, inputs)
+        while isinstance(outcome := unless_out_of_memory(attempt), OutOfMemory):
+            model.zero_grad(set_to_none=True)
+            release_memory()
+            if not self._battle.healer.halve(inputs, outcome.message):
+                return nothing
+        inputs.loss = outcome
+        return outcome
+
+    def _gradients(self, plan: StepPlan) -> torch.Tensor:
+        """Forward and backward of the whole step, from its first micro-batch on."""
+        # Dropout must not depend on what ran before: a replay leaves out what was withdrawn or dropped (law 3).
+        torch.manual_seed(mixed(plan.settings.seed, plan.ordinal, plan.quest_step))
+        total = torch.zeros((), device=self.args.device)
+        targets = sum(row.targets for row in plan.rows)
+        micro_batches = make_micro_batches(
+            plan.rows, token_budget=plan.token_budget, pad_id=self.pad_id(), device=self.args.device
+        )
+        for micro_batch in micro_batches:
+            self.beat()
+            with self.arithmetic():
+                loss = self.summed_loss(micro_batch) / targets
+            self.accelerator.backward(loss)
+            total += loss.detach()
         return total
+
+    def beat(self) -> None:
+        """A sign of life in the midst of a step or an evaluation (ADR 0013)."""
+        self._battle.situation.position.beat()
 
     def _apply_rates(self, plan: StepPlan) -> None:
         """The quest's own rates beat whatever a checkpoint or the scheduler put there (A19)."""
@@ -174,14 +186,12 @@ class BattleTrainer(Trainer):
         return torch.autocast(self.args.device.type, dtype=self._autocast_dtype)
 
     def _clip_grad_norm(self, model: torch.nn.Module) -> torch.Tensor:
-        """Clip to the quest's norm; gradients that are not finite are dropped, and so is the optimizer's step."""
+        """Clip to the quest's norm; gradients that must not teach are dropped, and so is the optimizer's step."""
         plan = self._plan
         if plan is None:
             raise RuntimeError("clipping without a step")
         norm: torch.Tensor = self.accelerator.clip_grad_norm_(model.parameters(), plan.settings.max_grad_norm)
-        finite = bool(torch.isfinite(norm)) and (plan.loss is None or bool(torch.isfinite(plan.loss)))
-        plan.dropped = not finite or not plan.learn
-        plan.grad_norm = norm.item() if finite else None
+        self._battle.healer.judge(plan, norm.item())
         if plan.dropped:
             # Without gradients AdamW leaves weights and moments alone.
             model.zero_grad(set_to_none=True)
@@ -195,15 +205,6 @@ class BattleTrainer(Trainer):
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: torch.nn.Module | None = None) -> None:
         """The model was loaded from this checkpoint already."""
-
-    def write_state(self, folder: Path) -> None:
-        """Weights, tokenizer, optimizer, scheduler, RNG and trainer state into `folder`, in HuggingFace's formats."""
-        self.network.save_pretrained(folder)
-        self.tokenizer.save_pretrained(folder)
-        self._save_optimizer_and_scheduler(str(folder))
-        self._save_rng_state(str(folder))
-        self.state.log_history = self.state.log_history[-KEPT_LOG_ENTRIES:]
-        self.state.save_to_json(str(folder / "trainer_state.json"))
 
     def pad_id(self) -> int:
         """The token that fills up shorter rows."""

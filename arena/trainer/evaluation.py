@@ -6,6 +6,8 @@ Runs at step boundaries inside `fork_rng`, so that the weights of a run with and
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -15,9 +17,15 @@ from arena.gatekeepers.gate import inspect_file
 from arena.gatekeepers.row_reader import read_rows
 from arena.protocol import QuestSettings
 from arena.rendering import Renderer
-from arena.trainer.batching import TokenRow, make_micro_batches
 from arena.trainer.engine import BattleTrainer
-from arena.trainer.quest_data import tokenize
+from arena.trainer.healing.out_of_memory import (
+    OutOfMemory,
+    release_memory,
+    smaller_budget,
+    unless_out_of_memory,
+)
+from arena.trainer.stream.batching import TokenRow, make_micro_batches
+from arena.trainer.stream.quest_data import tokenize
 from core.errors import InvalidInput, RealmError
 
 logger = logging.getLogger(__name__)
@@ -52,14 +60,26 @@ def _rows_of(file: Path, renderer: Renderer, settings: QuestSettings, limit: int
 class ValidationSet:
     """Held-out rows, measured on demand."""
 
-    def __init__(self, rows: list[TokenRow], settings: QuestSettings) -> None:
+    def __init__(self, rows: list[TokenRow], settings: QuestSettings, *, tell: Callable[[str, str], None]) -> None:
         self.rows = rows
-        self._settings = settings
+        self._token_budget = settings.micro_batch_tokens
+        self._tell = tell
+        """Takes the kind of an event and a sentence."""
 
     def loss(self, trainer: BattleTrainer) -> tuple[float, int] | None:
-        """Mean cross-entropy per target token (nats) and the number of rows; None without rows."""
+        """Mean cross-entropy per target token (nats) and the number of rows; None without rows or memory (D7)."""
         if not self.rows:
             return None
+        while isinstance(outcome := unless_out_of_memory(partial(self._summed, trainer)), OutOfMemory):
+            release_memory()
+            smaller = smaller_budget([len(row.token_ids) for row in self.rows], self._token_budget)
+            if smaller is None:
+                self._tell("evaluation_left_out", f"The held-out rows do not fit into memory: {outcome.message}.")
+                return None
+            self._token_budget = smaller
+        return outcome / sum(row.targets for row in self.rows), len(self.rows)
+
+    def _summed(self, trainer: BattleTrainer) -> float:
         model, device = trainer.network, trainer.args.device
         cuda_devices = [device] if device.type == "cuda" else []
         was_training = model.training
@@ -69,11 +89,12 @@ class ValidationSet:
             with torch.random.fork_rng(devices=cuda_devices), torch.no_grad(), trainer.arithmetic():
                 for batch in make_micro_batches(
                     self.rows,
-                    token_budget=self._settings.micro_batch_tokens,
+                    token_budget=self._token_budget,
                     pad_id=trainer.pad_id(),
                     device=device,
                 ):
+                    trainer.beat()
                     total += trainer.summed_loss(batch)
         finally:
             model.train(was_training)
-        return total.item() / sum(row.targets for row in self.rows), len(self.rows)
+        return total.item()

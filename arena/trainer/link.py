@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import queue
 import socket
 import threading
@@ -26,7 +27,7 @@ KEPT_POINTS = 5_000
 
 
 class DaemonLink:
-    """Events up, commands down. `closed` turns true when the daemon is gone."""
+    """Events up, commands down."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
@@ -34,7 +35,8 @@ class DaemonLink:
         self._outbox: deque[Event] = deque()
         self._changed = threading.Condition()
         self._ending = False
-        self.closed = False
+        self._parent = os.getppid()
+        self._hung_up = False
         self._writer = threading.Thread(target=self._write, name="link-writer", daemon=True)
         self._writer.start()
         threading.Thread(target=self._read, name="link-reader", daemon=True).start()
@@ -44,6 +46,14 @@ class DaemonLink:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         connection.connect(socket_path)
         return cls(connection)
+
+    @property
+    def closed(self) -> bool:
+        """True when the daemon is gone.
+
+        The socket alone may not tell: a process that the daemon has forked may keep its end of it open.
+        """
+        return self._hung_up or os.getppid() != self._parent
 
     def send(self, event: Event) -> None:
         """Queue an event; never blocks."""
@@ -86,7 +96,7 @@ class DaemonLink:
         except (OSError, ValueError, msgspec.DecodeError) as error:
             if not self._ending:
                 logger.warning("lost the daemon: %s", error, extra={"event": "link_lost"})
-        self.closed = True
+        self._hung_up = True
         self._commands.put(None)
 
     def _write(self) -> None:

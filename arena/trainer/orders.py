@@ -14,7 +14,7 @@ class Orders:
         self.pause_reason = pause_reason
         self.stop_reason: str | None = None
         self.skip: Skip | None = None
-        self.save_reason: str | None = None
+        self.save: Save | None = None
         self.claim: Claim | None = None
 
     def look(self) -> None:
@@ -42,8 +42,9 @@ class Orders:
                     self.stop(reason)
                 case Skip():
                     self.skip = command
-                case Save(reason=reason):
-                    self.save_reason = reason
+                case Save(urgent=urgent, anew=anew):
+                    # Neither an urgent one nor one anew is lost behind what was asked for before.
+                    self.save = command if urgent or anew or self.save is None else self.save
                 case Claim():
                     self.claim = command
                 case Begin():

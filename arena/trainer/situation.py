@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
 
 from arena.cursor import Cursor
-from arena.journal import ClaimEntry, Entry, Journal
+from arena.journal import Entry, Journal
 from arena.protocol import Begin, State, Trouble
 from arena.supervision.position_file import Phase, PositionFile
 from arena.trainer.link import DaemonLink
 from arena.trainer.orders import Orders
-from core.checkpoint_ledger import CheckpointRecord
+from arena.trainer.saving.snapshot import EngineState
 
 LOOK_SECONDS = 0.5
 """How long a wait for commands lasts before the world is looked at again."""
@@ -24,7 +25,7 @@ class Arms(Protocol):
     @property
     def global_step(self) -> int: ...
 
-    def save(self, cursor: Cursor, training_file: ClaimEntry | None, *, milestone: bool) -> CheckpointRecord: ...
+    def snapshot(self, *, in_place: bool) -> EngineState: ...
 
     def validation_loss(self) -> tuple[float, int] | None: ...
 
@@ -42,7 +43,10 @@ class Situation:
     arms: Arms = field(init=False)
     quest_id: str | None = None
     """The quest whose rows are in memory."""
-    _told_state: str = "loading"
+    worth_saving: bool = True
+    """False when the present weights are not what the journal tells."""
+    _told_state: tuple[str, str | None] = ("loading", None)
+    """State and reason."""
 
     def __post_init__(self) -> None:
         self._furthest_before = self.position.furthest
@@ -65,13 +69,20 @@ class Situation:
 
     def note(self, phase: Phase) -> None:
         """Write the position down for the daemon."""
-        self.position.write(phase, *self.here)
+        # A disk that refuses this one costs a wrong blame at most; training waits where something of weight is refused.
+        with suppress(OSError):
+            self.position.write(phase, *self.here)
 
     def tell(self, state: str, quest_id: str | None = None, reason: str | None = None) -> None:
-        """Report a change of state."""
-        if state != self._told_state:
-            self._told_state = state
+        """Report a change of state, or of the reason for it."""
+        if (state, reason) != self._told_state:
+            self._told_state = (state, reason)
             self.link.send(State(state=state, quest_id=quest_id or self.quest_id, reason=reason))
+
+    def end_unsaved(self, reason: str) -> None:
+        """End at the next boundary without a checkpoint, as the present state must not be one."""
+        self.worth_saving = False
+        self.orders.stop(reason)
 
     def write_down(self, entry: Entry) -> bool:
         """Append to the journal; a full disk is waited out, warm. False when a stop came before there was room."""
@@ -85,6 +96,7 @@ class Situation:
                     message = f"The journal cannot be written, so training waits: {error}"
                     self.link.send(Trouble(what="journal_failed", message=message, quest_id=self.quest_id))
                     told = True
+                self.tell("paused", reason=f"disk: the journal cannot be written: {error}")
             # Nobody is to blame for a full disk, should the trainer die meanwhile.
             self.note(Phase.WAITING)
             self.orders.wait(LOOK_SECONDS)

@@ -10,23 +10,29 @@ import psutil
 import torch
 from transformers.utils import logging as transformers_logging
 
-from arena.annals.ancestry import is_ancestor
-from arena.cursor import Cursor, read_cursor
-from arena.journal import JOURNAL_NAME, End, Genesis, Journal, is_same_history, read_history
+from arena.cursor import Cursor
+from arena.journal import JOURNAL_NAME, End, Genesis, Journal
 from arena.protocol import Begin, Loading, QuestEnded, Ready, Trouble
 from arena.rendering import Renderer
 from arena.supervision.position_file import PositionFile
 from arena.trainer.battle import Battle
-from arena.trainer.checkpointing import save_checkpoint
 from arena.trainer.engine import BattleTrainer, training_arguments
 from arena.trainer.evaluation import ValidationSet, load_validation_rows
+from arena.trainer.healing.going_back import finish_going_back
+from arena.trainer.healing.healer import Healer
 from arena.trainer.link import DaemonLink
-from arena.trainer.model_loading import LoadedModel, load_model_and_tokenizer
+from arena.trainer.loading.model_loading import LoadedModel, load_model_and_tokenizer
+from arena.trainer.loading.resuming import find_resume_point
+from arena.trainer.measuring import Measuring
 from arena.trainer.orders import Orders
-from arena.trainer.quest_taking import ClaimClock, QuestTaker, ended
-from arena.trainer.saving import Saver
+from arena.trainer.saving.save_room import SaveRoom
+from arena.trainer.saving.saver import Saver
+from arena.trainer.saving.writing import CheckpointWriter
 from arena.trainer.situation import Situation, utc_now
+from arena.trainer.stream.quest_taking import ClaimClock, QuestTaker, ended
+from core.checkpoint_records import read_sidecar
 from core.errors import Conflict
+from core.files import DISK, Files
 from core.paths import RealmPaths
 from guild.profiles import get_profile
 from vault.checkpoints import CheckpointStore
@@ -35,56 +41,66 @@ from vault.weights import weights_digest
 logger = logging.getLogger(__name__)
 
 
-def summon(paths: RealmPaths, link: DaemonLink, begin: Begin, position: PositionFile) -> tuple[Battle, BattleTrainer]:
+def summon(
+    paths: RealmPaths, link: DaemonLink, begin: Begin, position: PositionFile, *, files: Files = DISK
+) -> tuple[Battle, BattleTrainer]:
     """Load everything; the caller runs `trainer.train(resume_from_checkpoint=battle.resume_from)`."""
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     # Its warnings are about runs that end with their data; they would alarm whoever reads trainer-output.log.
     transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     device = _choose_device(begin.device)
     torch.set_num_threads(begin.threads or psutil.cpu_count(logical=False) or 1)
-    store = CheckpointStore(paths.current_model)
+    store = CheckpointStore(paths.current_model, files)
     store.sweep()
-    checkpoint = _newest_valid(store, link, paths.current_model / JOURNAL_NAME)
-    link.send(Loading(what=f"loading {checkpoint.name if checkpoint else begin.base_model}"))
-    loaded = load_model_and_tokenizer(
-        begin.base_model, models_dir=paths.models, recipe=begin.recipe, seed=begin.seed,
-        device=device, dtype=torch.float32, checkpoint=checkpoint,
-    )  # fmt: skip
+    load = partial(_load, paths, link, begin, device)
+    link.send(Loading(what="looking for the checkpoint to go on from"))
+    point = find_resume_point(store, paths.current_model / JOURNAL_NAME, load, partial(_tell, link))
+    checkpoint, loaded, cursor = point.checkpoint, point.loaded, point.cursor
     template = get_profile(begin.defaults.profile).chat_template
     if template is not None:
         # The checkpoint must carry the template that its weights were trained with.
         loaded.tokenizer.chat_template = template
-    cursor = read_cursor(checkpoint) if checkpoint else Cursor()
     journal = _open_journal(paths, begin, loaded, checkpoint, position)
     covered = _covered(journal, begin, cursor)
     _withdraw(journal, begin, cursor)
     clock = ClaimClock()
     renderer_for = lru_cache(partial(_load_renderer, loaded.source_dir, clock))
-    validation = ValidationSet(
-        load_validation_rows(
-            paths.validation,
-            renderer=renderer_for(begin.defaults.profile),
-            settings=begin.defaults,
-            limit=begin.eval_rows,
-        ),
-        begin.defaults,
-    )
+    validation = _validation_set(paths, begin, renderer_for(begin.defaults.profile), link)
     situation = Situation(
         link=link, journal=journal, position=position, begin=begin, cursor=cursor,
         orders=Orders(link, pause_reason=begin.pause_reason),
     )  # fmt: skip
+    finish_going_back(situation, store, checkpoint)
+    ready = _ready(begin, loaded, checkpoint, journal, cursor, covered, device)
+    last = read_sidecar(checkpoint) if checkpoint else None
+    saver = Saver(
+        situation,
+        CheckpointWriter(
+            store, journal=journal.path, hero=begin.hero, base_model=begin.base_model, seed=begin.seed,
+            on_done=link.wake, files=files,
+        ),
+        SaveRoom(
+            paths.current_model, parameters=ready.parameters, reserve_bytes=begin.disk_reserve_bytes,
+            last_size=last.size_bytes if last and last.has_optimizer else None, files=files,
+        ),
+        Measuring(situation, has_rows=bool(validation.rows)),
+    )  # fmt: skip
+    taker = QuestTaker(situation, renderer_for, clock)
     battle = Battle(
-        situation, QuestTaker(situation, renderer_for, clock), Saver(situation, measures=bool(validation.rows)),
-        ready=_ready(begin, loaded, checkpoint, journal, cursor, covered, device),
-        resume_from=str(checkpoint) if checkpoint else None,
+        situation, taker, saver, Healer(situation, taker, saver, store, paths, files), ready=ready,
+        resume_from=str(point.reading) if point.reading else None,
     )  # fmt: skip
     arguments = training_arguments(paths.current_model, device=device, seed=begin.seed)
     trainer = BattleTrainer(
         model=loaded.model, tokenizer=loaded.tokenizer, args=arguments, fp_precision=begin.fp_precision, battle=battle,
-        save=partial(save_checkpoint, store=store, journal=journal.path, hero=begin.hero, base_model=begin.base_model),
         evaluation=validation.loss,
     )  # fmt: skip
     return battle, trainer
+
+
+def _validation_set(paths: RealmPaths, begin: Begin, renderer: Renderer, link: DaemonLink) -> ValidationSet:
+    rows = load_validation_rows(paths.validation, renderer=renderer, settings=begin.defaults, limit=begin.eval_rows)
+    return ValidationSet(rows, begin.defaults, tell=partial(_tell, link))
 
 
 def _choose_device(wanted: str) -> str:
@@ -95,21 +111,17 @@ def _choose_device(wanted: str) -> str:
     return wanted
 
 
-def _newest_valid(store: CheckpointStore, link: DaemonLink, journal: Path) -> Path | None:
-    """HEAD, else its newest whole ancestor; what a rewind left behind is passed over, whatever its step."""
-    history = read_history(journal)
+def _load(paths: RealmPaths, link: DaemonLink, begin: Begin, device: str, folder: Path | None) -> LoadedModel:
+    link.send(Loading(what=f"loading {folder.name if folder else begin.base_model}"))
+    return load_model_and_tokenizer(
+        begin.base_model, models_dir=paths.models, recipe=begin.recipe, seed=begin.seed,
+        device=device, dtype=torch.float32, checkpoint=folder,
+    )  # fmt: skip
 
-    def may_go_on(folder: Path) -> bool:
-        copy = folder / JOURNAL_NAME
-        # One of quite another journal is not passed over but complained of, see `_check_same_history`.
-        return not copy.exists() or not is_same_history(copy, journal) or is_ancestor(folder, history)
 
-    found, quarantined = store.newest_valid(is_ancestor=may_go_on)
-    for torn in quarantined:
-        message = f"Checkpoint {torn.name} was set aside: {'; '.join(torn.reasons)}."
-        logger.error(message, extra={"event": "checkpoint_quarantined"})
-        link.send(Trouble(what="checkpoint_quarantined", message=message))
-    return found.path if found else None
+def _tell(link: DaemonLink, what: str, message: str) -> None:
+    logger.error(message, extra={"event": what})
+    link.send(Trouble(what=what, message=message))
 
 
 def _open_journal(
@@ -120,8 +132,6 @@ def _open_journal(
     Raises `Conflict` when the model that training would start from is not the one that the journal tells of.
     """
     file = paths.current_model / JOURNAL_NAME
-    if checkpoint is not None:
-        _check_same_history(checkpoint, file)
     journal = Journal(file)
     genesis = journal.history.genesis
     if genesis is not None and checkpoint is not None:
@@ -142,20 +152,6 @@ def _open_journal(
             hint=f"Put the old ones back, or begin a new model with `realm hero use {begin.hero} --fresh`.",
         )
     return journal
-
-
-def _check_same_history(checkpoint: Path, journal: Path) -> None:
-    """A checkpoint continues only the journal it was trained from: which rows it holds is unknown otherwise."""
-    copy = checkpoint / JOURNAL_NAME
-    if not journal.exists():
-        raise Conflict(
-            f"{journal} is missing, but {checkpoint.name} was trained from it.", hint=f"Copy it back from {copy}."
-        )
-    if copy.exists() and not is_same_history(copy, journal):
-        raise Conflict(
-            f"{journal} does not go on from what {checkpoint.name} was trained with.",
-            hint=f"Compare it with {copy}; the two must begin alike.",
-        )
 
 
 def _covered(journal: Journal, begin: Begin, cursor: Cursor) -> list[QuestEnded]:

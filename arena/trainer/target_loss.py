@@ -14,7 +14,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 
-from arena.trainer.batching import MicroBatch
+from arena.trainer.stream.batching import MicroBatch
 
 CHUNK_LOGITS = 1 << 25
 """Logits held at once at most (elements); 128 MiB in fp32."""

@@ -7,17 +7,16 @@ from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from core.errors import Conflict, InvalidInput, NotFound, RealmError, Unavailable
-from core.http.tokens import bearer, client_token
+from core.api_client import ask_realm
+from core.errors import Conflict, InvalidInput, NotFound, Unavailable
 from core.instance import InstanceLock, living_realm
 from core.paths import RealmPaths
-from core.services import service_url
 
 if TYPE_CHECKING:
     from arena.quest_board import QuestBoard
 
 BOARD_ACTIONS = ("retry", "remove", "move")
-TIMEOUT_SECONDS = 30.0
+BOARD_API = "/api/training/quests"
 
 
 def board_action(paths: RealmPaths, action: str, target: str, priority: str | None = None) -> dict[str, Any]:
@@ -30,7 +29,7 @@ def board_action(paths: RealmPaths, action: str, target: str, priority: str | No
     if living_realm(paths.lock) is None:
         return {"success": True, "action": action, "quest": _act_directly(paths, action, target, priority)}
     body = {"quest": target} if priority is None else {"quest": target, "priority": priority}
-    return _ask_realm(paths, action, body)
+    return ask_realm(paths, f"{BOARD_API}/{action}", body)
 
 
 def remove_all(paths: RealmPaths, quest_ids: Iterable[str]) -> list[str]:
@@ -43,7 +42,7 @@ def remove_all(paths: RealmPaths, quest_ids: Iterable[str]) -> list[str]:
                 if board is not None:
                     removed.append(board.remove(quest_id).name)
                 else:
-                    removed.append(str(_ask_realm(paths, "remove", {"quest": quest_id})["quest"]))
+                    removed.append(str(ask_realm(paths, f"{BOARD_API}/remove", {"quest": quest_id})["quest"]))
     return removed
 
 
@@ -73,35 +72,3 @@ def _own_board(paths: RealmPaths, doing: str) -> Iterator[QuestBoard]:
         raise Unavailable(f"The disk refused: {error}.", hint="What was asked for is not done.") from error
     finally:
         lock.release()
-
-
-def _ask_realm(paths: RealmPaths, action: str, body: dict[str, Any]) -> dict[str, Any]:
-    url = service_url(paths, "vault")
-    if url is None:
-        raise Unavailable("The realm runs but does not serve its API.", hint="Try again in a moment.")
-    return _ask(f"{url}/api/training/quests/{action}", body, bearer(client_token(paths.token_file)))
-
-
-def _ask(url: str, body: dict[str, Any], headers: dict[str, str]) -> dict[str, Any]:
-    # Loaded on use: httpx takes a tenth of a second that no other verb should pay.
-    import httpx
-
-    try:
-        # A proxy named in the environment is not the way to this machine, and none of the token's business.
-        answer = httpx.post(url, json=body, headers=headers, timeout=TIMEOUT_SECONDS, trust_env=False)
-        told = answer.json()
-    except httpx.HTTPError as error:
-        raise Unavailable(f"The realm at {url} does not answer: {error}.", hint="Try again in a moment.") from error
-    except ValueError as error:
-        raise Unavailable(f"{url} answered with status {answer.status_code} and no JSON.") from error
-    if answer.is_success and isinstance(told, dict):
-        return told
-    raise _error_from(told if isinstance(told, dict) else {}, answer.status_code)
-
-
-def _error_from(told: dict[str, Any], status: int) -> RealmError:
-    kinds = {kind.code: kind for kind in (InvalidInput, NotFound, Conflict, Unavailable)}
-    kind = kinds.get(str(told.get("error")), Unavailable if status >= 500 else RealmError)
-    details = told.get("details")
-    message = str(told.get("message") or f"The realm answered with status {status}.")
-    return kind(message, **(details if isinstance(details, dict) else {}))

@@ -21,8 +21,6 @@ from typing import Any, TypeVar
 import httpx
 import psutil
 import yaml
-from blake3 import blake3
-from safetensors import safe_open
 
 from arena.journal import JOURNAL_NAME, ClaimEntry, History, read_history
 from arena.quests import Quest, read_sidecar
@@ -32,6 +30,7 @@ from core.paths import CHECKOUT, LANES, RealmPaths
 from core.services import read_services
 from core.status_files import read_status
 from tests.acceptance.quest_files import write_quest
+from tests.replaying import tensor_hashes
 from tests.waiting import wait_until
 
 T = TypeVar("T")
@@ -212,7 +211,7 @@ class LivingRealm:
             if value:
                 found.append(value)
             elif self._process is not None and self._process.poll() is not None:
-                raise AssertionError(f"the realm ended with {self._process.returncode}, before {what}")
+                self._on_end(self._process.returncode, what)
             return bool(value)
 
         try:
@@ -221,6 +220,10 @@ class LivingRealm:
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.story()}") from None
         return found[0]
+
+    def _on_end(self, code: int, awaited: str) -> None:
+        """The control process has ended while something was waited for."""
+        raise AssertionError(f"the realm ended with {code}, before {awaited}")
 
     def wait_until_done(self, quests: int, timeout: float = 90.0) -> None:
         """Wait until so many quests are learned and sealed, and nothing is left to do."""
@@ -362,9 +365,7 @@ class LivingRealm:
     def weights(self) -> tuple[int, dict[str, str]]:
         """Step of the newest checkpoint and the hash of each of its tensors."""
         newest = self.checkpoints()[-1]
-        with safe_open(newest / "model.safetensors", framework="np") as tensors:
-            hashes = {name: blake3(tensors.get_tensor(name).tobytes()).hexdigest() for name in tensors.keys()}  # noqa: SIM118 - not a dict
-        return int(newest.name.split("-")[1]), hashes
+        return int(newest.name.split("-")[1]), tensor_hashes(newest)
 
     # --- what a user does --------------------------------------------------------------------------------------
 

@@ -23,15 +23,25 @@ class Killed(BaseException):
 
 
 class MortalFiles(Files):
-    """A disk whose process dies right before the n-th call that changes something; it does not really sync."""
+    """A disk whose process dies right before the n-th call that changes something; it does not really sync.
+
+    With an `error`, the disk refuses that call instead, and with `for_good` all that follow.
+    """
 
     def __init__(self) -> None:
         self.calls_left = -1
+        self.error: int | None = None
+        self.for_good = False
 
     def _tick(self) -> None:
-        if self.calls_left == 0:
+        if self.calls_left == 0 and self.error is None:
             raise Killed
-        self.calls_left -= 1
+        refused = self.calls_left == 0
+        if not (refused and self.for_good):
+            self.calls_left -= 1
+        if refused:
+            assert self.error is not None
+            raise OSError(self.error, os.strerror(self.error))
 
     def replace(self, source: Path, target: Path) -> None:
         self._tick()

@@ -100,6 +100,19 @@ def test_a_stale_resume_does_not_undo_a_later_pause(control: BattleControl) -> N
     assert names(control) == [".pause"]
 
 
+def test_a_clock_that_was_set_back_does_not_make_a_resume_older_than_the_pause_it_is_for(
+    control: BattleControl,
+) -> None:
+    """B11: the resume was used up, and the pause of yesterday's tomorrow stayed."""
+    control.write("pause", "lunch", now=NOW)
+    assert control.read().pause is not None
+    control.write("resume", "", now=NOW - timedelta(days=1))
+    os.utime(control.folder / ".resume", (1_000, 1_000))
+    assert control.read().resume
+    assert control.apply_resume()
+    assert names(control) == []
+
+
 def test_two_wishes_within_one_tick_of_the_clock_are_told_apart_by_their_text(control: BattleControl) -> None:
     """B12."""
     control.write("resume", "", now=NOW)

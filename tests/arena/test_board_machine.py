@@ -1,13 +1,15 @@
-"""Law 1 under fire: whatever is done, killed or moved by hand, each quest's bytes lie in exactly one place."""
+"""Law 1 under fire: whatever is done, refused, killed or moved by hand, each quest's bytes lie in exactly one place."""
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,20 @@ from tests.arena.quest_makers import NOW, Killed, MortalCopies, MortalFiles, adm
 
 OUTCOMES = st.sampled_from(["learned", "skipped", "withdrawn"])
 CALLS = st.integers(min_value=0, max_value=14)
+
+
+@dataclass(frozen=True)
+class Mishap:
+    """What happens before the n-th call to the disk: a power cut, or an error, once or from then on."""
+
+    calls: int
+    error: int | None
+    for_good: bool
+
+
+MISHAPS = st.none() | st.builds(
+    Mishap, CALLS, st.none() | st.sampled_from([errno.ENOSPC, errno.EIO, errno.EACCES]), st.booleans()
+)
 
 
 class BoardMachine(RuleBasedStateMachine):
@@ -48,61 +64,66 @@ class BoardMachine(RuleBasedStateMachine):
 
     # --- what the daemon does -------------------------------------------------------------------------------
 
-    @rule(priority=st.sampled_from(PRIORITIES), name=st.sampled_from(["a", "b"]), twin=st.booleans())
-    def take_in(self, priority: str, name: str, twin: bool) -> None:
+    @rule(priority=st.sampled_from(PRIORITIES), name=st.sampled_from(["a", "b"]), twin=st.booleans(), mishap=MISHAPS)
+    def take_in(self, priority: str, name: str, twin: bool, mishap: Mishap | None) -> None:
         content = "the same\n" if twin else f"{self.serial}\n"
         self.serial += 1
         source = drop(self.paths, f"{self.serial}/{name}.jsonl", content, generator_id="machine")
         self.bytes_alive[content] += 1
-        self._do(lambda: admit(self.board, source, priority))
+        self._do(lambda: admit(self.board, source, priority), mishap)
 
-    @rule(priority=st.sampled_from(PRIORITIES), calls=CALLS)
-    def die_while_taking_in(self, priority: str, calls: int) -> None:
-        content = f"{self.serial}\n"
-        self.serial += 1
-        source = drop(self.paths, f"{self.serial}/a.jsonl", content)
-        self.bytes_alive[content] += 1
-        self._die_during(lambda: admit(self.board, source, priority), calls)
-
-    @rule(calls=st.none() | CALLS)
-    def claim(self, calls: int | None) -> None:
+    @rule(mishap=MISHAPS)
+    def claim(self, mishap: Mishap | None) -> None:
         quest = self.board.next_waiting()
         if quest is not None:
-            self._do(lambda: self.board.claim(quest), calls)
+            self._do(lambda: self.board.claim(quest), mishap)
 
-    @rule(outcome=OUTCOMES, calls=st.none() | CALLS)
-    def end(self, outcome: str, calls: int | None) -> None:
+    @rule(outcome=OUTCOMES, mishap=MISHAPS)
+    def end(self, outcome: str, mishap: Mishap | None) -> None:
         quest = self.board.processing()
         if quest is not None:
             ended: dict[str, Any] = {"outcome": outcome, "rows_learned": 1, "first_step": 1, "last_step": 2}
-            self._do(lambda: self.board.await_seal(quest.quest_id, now=self.now, **ended), calls)
+            self._do(lambda: self.board.await_seal(quest.quest_id, now=self.now, **ended), mishap)
 
-    @rule(calls=st.none() | CALLS)
-    def seal(self, calls: int | None) -> None:
+    @rule(mishap=MISHAPS)
+    def seal(self, mishap: Mishap | None) -> None:
         ids = [quest.quest_id for quest in self.board.quests("awaiting_seal")]
-        self._do(lambda: self.board.seal(ids, now=self.now), calls)
+        self._do(lambda: self.board.seal(ids, now=self.now), mishap)
 
-    @rule(data=st.data(), calls=st.none() | CALLS)
-    def fail(self, data: st.DataObject, calls: int | None) -> None:
+    @rule(data=st.data(), mishap=MISHAPS)
+    def fail(self, data: st.DataObject, mishap: Mishap | None) -> None:
         quest = self._draw(data, (*PRIORITIES, "processing"))
         if quest is not None:
-            self._do(lambda: self.board.fail(quest.quest_id, outcome="refused", reason="bad", now=self.now), calls)
+            self._do(lambda: self.board.fail(quest.quest_id, outcome="refused", reason="bad", now=self.now), mishap)
 
-    @rule(data=st.data(), calls=st.none() | CALLS)
-    def retry(self, data: st.DataObject, calls: int | None) -> None:
+    @rule(data=st.data(), mishap=MISHAPS)
+    def retry(self, data: st.DataObject, mishap: Mishap | None) -> None:
         quest = self._draw(data, ("failed",))
         if quest is not None:
-            self._do(lambda: self.board.retry(quest.quest_id, now=self.now), calls)
+            self._do(lambda: self.board.retry(quest.quest_id, now=self.now), mishap)
 
-    @rule(data=st.data(), priority=st.sampled_from(PRIORITIES), calls=st.none() | CALLS)
-    def change_priority(self, data: st.DataObject, priority: str, calls: int | None) -> None:
+    @rule(data=st.data(), priority=st.sampled_from(PRIORITIES), mishap=MISHAPS)
+    def change_priority(self, data: st.DataObject, priority: str, mishap: Mishap | None) -> None:
         quest = self._draw(data, PRIORITIES)
         if quest is not None:
-            self._do(lambda: self.board.move(quest.quest_id, priority), calls)
+            self._do(lambda: self.board.move(quest.quest_id, priority), mishap)
 
-    @rule(calls=CALLS)
-    def die_while_sweeping(self, calls: int) -> None:
-        self._die_during(lambda: self.board.sweep(now=self.now), calls)
+    @rule(data=st.data(), mishap=MISHAPS)
+    def remove(self, data: st.DataObject, mishap: Mishap | None) -> None:
+        quest = self._draw(data, (*PRIORITIES, "failed"))
+        if quest is None:
+            return
+        content = quest.path.read_text()
+        self._do(lambda: self.board.remove(quest.quest_id), mishap)
+        left = Counter(path.read_text() for path in self._data_files())[content]
+        # Cut off or refused, it has happened or it has not.
+        assert left in (self.bytes_alive[content], self.bytes_alive[content] - 1)
+        assert mishap is not None or left < self.bytes_alive[content]
+        self.bytes_alive[content] = left
+
+    @rule(mishap=MISHAPS)
+    def sweep(self, mishap: Mishap | None) -> None:
+        self._do(lambda: self.board.sweep(now=self.now), mishap)
 
     @rule()
     def pass_the_gates_again(self) -> None:
@@ -152,7 +173,7 @@ class BoardMachine(RuleBasedStateMachine):
     @invariant()
     def every_quest_lies_in_exactly_one_place(self) -> None:
         if hasattr(self, "base"):
-            assert Counter(path.read_text() for path in self._data_files()) == self.bytes_alive
+            assert Counter(path.read_text() for path in self._data_files()) == +self.bytes_alive
 
     @rule()
     def sweep_until_nothing_is_left_to_do(self) -> None:
@@ -170,19 +191,23 @@ class BoardMachine(RuleBasedStateMachine):
         quests = [quest for lane in lanes for quest in self.board.quests(lane)]
         return data.draw(st.sampled_from(quests)) if quests else None
 
-    def _do(self, work: Any, calls: int | None = None) -> None:
-        if calls is not None:
-            self._die_during(work, calls)
+    def _do(self, work: Any, mishap: Mishap | None) -> None:
+        if mishap is not None:
+            self._do_badly(work, mishap)
             return
         # Files moved by hand may be somewhere else by now; refusing is right, losing is not.
         with suppress(RealmError):
             work()
 
-    def _die_during(self, work: Any, calls: int) -> None:
-        """Run `work`, cut the power before its n-th call, start again and sweep."""
-        self.files.calls_left = calls
-        with suppress(Killed, RealmError):
+    def _do_badly(self, work: Any, mishap: Mishap) -> None:
+        """Run `work` until the mishap; after a power cut start again, and sweep."""
+        self.files.calls_left, self.files.error, self.files.for_good = mishap.calls, mishap.error, mishap.for_good
+        with suppress(Killed, RealmError, OSError):
             work()
+        self.files.calls_left = -1
+        if mishap.error is not None:
+            self.board.sweep(now=self.now)
+            return
         self.files = self.disk()
         self.board = QuestBoard(self.paths, self.files)
         self.board.sweep(now=self.now)

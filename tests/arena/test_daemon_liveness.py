@@ -93,7 +93,7 @@ async def test_what_the_disk_does_not_let_read_is_told_and_ends_a_start_with_a_s
     """A28: neither tracebacks with every beat of the status, nor a bug report where the disk is to blame."""
     paths.lane("high").rmdir()
     paths.lane("high").touch()
-    await daemon.write_status()
+    await daemon.crier.write()
     assert [event.kind for event in saga.latest_events(5)] == ["status_blocked"]
     paths.lane("high").unlink()
     (paths.current_model / JOURNAL_NAME).mkdir()

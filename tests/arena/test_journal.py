@@ -19,6 +19,8 @@ from arena.journal import (
     Genesis,
     History,
     Journal,
+    MicroBatchSize,
+    Quarantine,
     Rewind,
     is_same_history,
     read_history,
@@ -84,7 +86,7 @@ def test_what_is_appended_is_read_back(path: Path) -> None:
     assert [history.ordinal_of(quest) for quest in ("q1", "q3", "q4")] == [1, 3, None]
     # 10 rows, 4 a step: 3 steps per epoch.
     assert [history.steps_of(ordinal) for ordinal in (1, 2, 3)] == [3, 4, 0]
-    assert [history.rows_learned(ordinal) for ordinal in (1, 2, 3)] == [10, 14, 0]
+    assert [history.rows_learned(ordinal) for ordinal in (1, 2, 3)] == [6, 14, 0]
     assert [history.outcome_of(ordinal) for ordinal in (1, 2, 3)] == ["learned", "skipped", "lost"]
 
 
@@ -273,3 +275,15 @@ def test_a_checkpoint_of_a_history_that_ended_a_quest_elsewhere_is_no_ancestor(p
     assert not history.agrees_with(other, 3, 0)
     assert history.agrees_with(other, 2, 4)
     assert not history.agrees_with(other, 2, 5)
+
+
+def test_a_checkpoint_that_tells_of_other_sizes_or_left_out_steps_is_no_ancestor(path: Path) -> None:
+    """Law 3: both decide what the weights are, of the steps before the cursor and of no others."""
+    for entry in (
+        MicroBatchSize(seq=8, at=AT, ordinal=2, quest_step=1, tokens=99),
+        Quarantine(seq=8, at=AT, ordinal=2, first_step=1, last_step=2, lines=[1], reason="broken"),
+    ):
+        history, other = read_history(path), read_history(path)
+        history.add(entry)
+        assert history.agrees_with(other, 2, 1)
+        assert not history.agrees_with(other, 2, 2)

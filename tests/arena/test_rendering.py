@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arena.trainer.seedling import make_seedling
+from arena.trainer.loading.seedling import make_seedling
 from core.errors import InvalidInput
 from tests.arena.qwen_like import make_qwen_like
 from tests.arena.renderings import (

@@ -196,15 +196,123 @@ def test_a_damaged_page_is_found_at_open_and_the_wal_goes_along(path: Path) -> N
     with database.write() as connection:
         connection.execute(sa.insert(events), [{**ROW, "message": "x" * 500}] * 200)
     database.close()
-    content = bytearray(path.read_bytes())
-    for page in range(6, len(content) // 4096):
-        content[page * 4096 : page * 4096 + 200] = b"\xaa" * 200
-    path.write_bytes(bytes(content))
+    damage(path)
+    content = path.read_bytes()
     path.with_name("saga.db-wal").write_bytes(b"left by a crash")
     aside = open_and_close(path)
     assert aside is not None
-    assert aside.read_bytes() == bytes(content)
+    assert aside.read_bytes() == content
     assert sorted(file.name for file in path.parent.iterdir() if "corrupt" not in file.name) == ["saga.db"]
+
+
+def damage(path: Path, pages: range | None = None) -> None:
+    """Overwrite the beginning of some pages, all but the first few by default, as a dying disk does."""
+    with path.open("r+b") as file:
+        for page in pages or range(6, path.stat().st_size // 4096):
+            file.seek(page * 4096)
+            file.write(b"\xaa" * 200)
+
+
+def fill(db: Database, rows: int = 2000) -> None:
+    with db.write() as connection:
+        connection.execute(sa.insert(events), [{**ROW, "message": f"{number} " + "x" * 100} for number in range(rows)])
+    with closing(sqlite3.connect(db.path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def test_what_can_be_read_on_both_sides_of_the_damage_is_kept(path: Path) -> None:
+    database = Database(path, MIGRATIONS)
+    fill(database)
+    database.close()
+    middle = path.stat().st_size // 4096 // 2
+    damage(path, range(middle, middle + 1))
+    database = Database(path, MIGRATIONS)
+    assert database.was_corrupt is not None
+    kept = count(database)
+    assert 1800 < kept == database.salvaged["events"] < 2000
+    with database.read() as connection:
+        ids = connection.execute(sa.select(events.c.id).order_by(events.c.id)).scalars().all()
+    assert (ids[0], ids[-1]) == (1, 2000)
+    insert(database)
+    with database.read() as connection:
+        assert connection.execute(sa.select(sa.func.max(events.c.id))).scalar_one() == 2001, "no id comes back"
+    database.close()
+
+
+def test_damage_that_is_met_in_use_is_set_aside_and_the_next_statement_finds_a_sound_database(path: Path) -> None:
+    """DESIGN section 3: every event and every chart failed until somebody restarted the realm."""
+    database = Database(path, MIGRATIONS)
+    met: list[Path | None] = []
+    database.on_damage = lambda: met.append(database.was_corrupt)
+    fill(database)
+    database._reader.dispose()  # what is in a cache is still good
+    damage(path)
+    with pytest.raises(Unavailable, match="malformed"), database.read() as connection:
+        connection.execute(sa.select(events)).all()
+    insert(database)
+    assert 0 < count(database) < 2000
+    (aside,) = met
+    assert aside is not None
+    assert aside.name.startswith("saga.db.corrupt.2")
+    assert [file.name for file in path.parent.glob(".saga*")] == []
+    database.close()
+    assert open_and_close(path) is None
+
+
+def test_a_disk_that_has_no_room_for_a_new_database_delays_it(path: Path) -> None:
+    class FullDisk(Files):
+        full = True
+
+        def link(self, source: Path, target: Path) -> None:
+            if self.full and path.exists():
+                raise OSError(errno.ENOSPC, "no space")
+            super().link(source, target)
+
+    disk = FullDisk()
+    database = Database(path, MIGRATIONS, files=disk)
+    fill(database)
+    database._reader.dispose()
+    damage(path)
+    for _ in range(2):
+        with pytest.raises(Unavailable, match="malformed"), database.read() as connection:
+            connection.execute(sa.select(events)).all()
+    disk.full = False
+    with pytest.raises(Unavailable, match="malformed"), database.read() as connection:
+        connection.execute(sa.select(events)).all()
+    insert(database)
+    database.close()
+
+
+@pytest.mark.parametrize("torn", ["cut", "zeros", "garbage", "other"])
+def test_a_torn_wal_costs_the_last_transactions_at_most(path: Path, torn: str) -> None:
+    """Killed while the WAL was written, or a power cut before it was synced."""
+    database = Database(path, MIGRATIONS)
+    fill(database, 50)
+    insert(database)
+    wal = path.with_name("saga.db-wal")
+    content = wal.read_bytes()
+    copy = path.with_name("copy") / "saga.db"
+    copy.parent.mkdir()
+    copy.write_bytes(path.read_bytes())
+    cut = {"cut": content[:-100], "zeros": content[:-100] + bytes(100), "garbage": b"\xaa" * len(content), "other": b""}
+    copy.with_name("saga.db-wal").write_bytes(cut[torn])
+    database.close()
+    again = Database(copy, MIGRATIONS)
+    assert (again.was_corrupt, count(again)) == (None, 50)
+    insert(again)
+    again.close()
+
+
+def test_a_database_that_became_read_only_is_told_in_words_and_still_read(path: Path, db: Database) -> None:
+    insert(db)
+
+    @sa.event.listens_for(db._writer, "begin")
+    def forbid(connection: sa.Connection) -> None:
+        connection.exec_driver_sql("PRAGMA query_only = ON")
+
+    with pytest.raises(Unavailable, match="readonly"):
+        insert(db)
+    assert (count(db), db.was_corrupt) == (1, None)
 
 
 def test_a_folder_in_the_place_of_the_database_is_told_in_words(path: Path) -> None:

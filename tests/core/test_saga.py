@@ -317,6 +317,28 @@ def test_a_damaged_database_that_was_set_aside_is_the_first_event_of_the_new_one
     assert told.data == {"moved_to": str(aside)}
 
 
+def test_damage_that_is_met_while_it_is_told_and_read_costs_what_cannot_be_read_and_is_told(paths: RealmPaths) -> None:
+    """DESIGN section 3: until somebody restarted the realm, every event and every point of a chart failed."""
+    with open_named(paths) as saga:
+        saga.append_all([News("tick", f"{number} " + "x" * 100) for number in range(2000)], now=NOW)
+        saga.put_points("train_loss", [(step, 1.0) for step in range(5000)], now=NOW)
+        saga.db.close()
+    with open_named(paths) as saga:
+        pages = paths.saga_db.stat().st_size // 4096
+        with paths.saga_db.open("r+b") as file:
+            file.seek(pages // 4 * 4096)
+            file.write(b"\xaa" * 200)
+        with pytest.raises(Unavailable, match="malformed"):
+            saga.events_after(0, 10_000)
+        events = saga.events_after(0, 10_000)
+        assert [event.kind for event in events if event.kind != "tick"] == ["database_corrupt"]
+        assert events[-1].kind == "database_corrupt"
+        assert 1000 < len(events) < 2001
+        assert f"{len(events) - 1} events and 5000 points of charts could be read" in events[-1].message
+        assert len(saga.points("train_loss", limit=10_000)) == 5000
+        assert saga.append("tick", "on it goes", now=NOW).id == events[-1].id + 1
+
+
 def test_who_only_reads_leaves_a_damaged_database_where_it_is(paths: RealmPaths) -> None:
     """`realm events` renamed it away under the running daemon, which went on writing into the file set aside."""
     damaged = b"this is no database " * 500

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -11,6 +12,7 @@ import psutil
 import pytest
 
 from core.paths import CHECKOUT, RealmPaths
+from core.processes import start_mark
 from core.services import (
     describe_port_holder,
     name_listener,
@@ -37,7 +39,8 @@ def dead_pid() -> int:
 def test_what_was_written_is_read(paths: RealmPaths) -> None:
     entries = {"tavern": entry(8888, os.getpid()), "vault": entry(8767, os.getpid())}
     write_services(paths, entries)
-    assert read_services(paths) == entries
+    marked = {name: {**each, "started": start_mark(os.getpid())} for name, each in entries.items()}
+    assert read_services(paths) == marked
     assert service_url(paths, "vault") == "http://127.0.0.1:8767"
     assert service_url(paths, "oracle") is None
 
@@ -47,6 +50,16 @@ def test_the_address_of_a_dead_process_is_not_given_out(paths: RealmPaths) -> No
     write_services(paths, {"vault": entry(8767, dead_pid())})
     assert "vault" in read_services(paths)
     assert service_url(paths, "vault") is None
+
+
+def test_the_address_of_a_process_whose_pid_was_given_out_again_is_not_given_out(paths: RealmPaths) -> None:
+    """B2: after a power cut a stranger has the pid, and perhaps the port."""
+    write_services(paths, {"vault": entry(8767, os.getpid())})
+    written = read_services(paths)["vault"]
+    paths.services.write_text(json.dumps({"vault": {**written, "started": written["started"] - 1}}))
+    assert service_url(paths, "vault") is None
+    write_services(paths, {"tavern": entry(8888, os.getpid())})
+    assert sorted(read_services(paths)) == ["tavern"]
 
 
 def test_writing_keeps_living_neighbours_and_drops_dead_ones(paths: RealmPaths) -> None:

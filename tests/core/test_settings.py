@@ -89,7 +89,9 @@ def test_each_error_is_told_of_the_place_that_it_comes_from(config: Path) -> Non
         assert f"{place}:\n  {key}" in caught.value.message
 
 
-@pytest.mark.parametrize("name", ["REALM_BASE_DIR", "REALM_TOKEN", "REALM_CRASH_AT", "REALM_TRAINER_SOCKET"])
+@pytest.mark.parametrize(
+    "name", ["REALM_BASE_DIR", "REALM_TOKEN", "REALM_CRASH_AT", "REALM_CRASH_LIST", "REALM_TRAINER_SOCKET"]
+)
 def test_variables_that_are_not_settings_are_left_alone(config: Path, name: str) -> None:
     assert load_settings(config, {name: "anything"}) == Settings()
 
@@ -250,6 +252,9 @@ USERS: dict[str, Callable[[Any], object]] = {
     "trainer.seed": numpy.random.RandomState,
     "budgets.completed_days": before_now,
     "budgets.failed_days": before_now,
+    "retention.branch_days": before_now,
+    "retention.archive_days": before_now,
+    "retention.min_age_hours": lambda value: before_now(value / 24),
     "budgets.events": in_sqlite,
     "budgets.log_megabytes": lambda value: in_sqlite(value << 20),
     "inbox.scan_seconds": lambda value: asyncio.run(asleep(value)),
@@ -272,7 +277,30 @@ def test_every_number_has_a_limit() -> None:
     unlimited = {"hyperparams.max_grad_norm"}  # the larger, the less is scaled down
     texts = {"hero", "model_name", "profile.name", "profile.system_prompt", "hyperparams.fp_precision", "gates.level"}
     texts |= {"trainer.device", "services.host", "services.allowed_hosts", "services.ports"}
+    texts |= {"retention.enabled", "retention.keep", "retention.snapshot_time"}
     assert {name for name in setting_names() if limit_of(name) is None} == unlimited | texts
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"), [("02:00", "02:00"), ("'02:00'", "02:00"), ("2:00", "02:00"), ("12:30", "12:30")]
+)
+def test_a_time_of_day_means_the_same_with_and_without_quotes(config: Path, written: str, meant: str) -> None:
+    """YAML 1.1 reads 12:30 as the number 750, and 02:00 as a text."""
+    config.write_text(f"retention: {{snapshot_time: {written}}}")
+    assert load_settings(config, {}).retention.snapshot_time == meant
+
+
+@pytest.mark.parametrize("written", ["24:00", "'2:00'", "12:60", "noon", "1441", "true", "-5", "'02:00:00'"])
+def test_what_is_no_time_of_day_is_refused(config: Path, written: str) -> None:
+    config.write_text(f"retention: {{snapshot_time: {written}}}")
+    with pytest.raises(InvalidInput, match="it must be a time of day from 00:00 to 23:59"):
+        load_settings(config, {})
+
+
+def test_checkpoints_to_keep_are_named_by_name_or_by_number(config: Path) -> None:
+    config.write_text("retention: {keep: [1000, checkpoint-2000-20261121-0930, dio-20261121T093000Z]}")
+    assert load_settings(config, {}).retention.keep == ("1000", "checkpoint-2000-20261121-0930", "dio-20261121T093000Z")
+    assert load_settings(config, {"REALM_RETENTION__KEEP": "1000, 2000"}).retention.keep == ("1000", "2000")
 
 
 def test_settings_nested_beyond_all_reason_are_refused_like_any_that_are_not_yaml(config: Path) -> None:

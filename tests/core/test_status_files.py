@@ -52,6 +52,23 @@ def test_the_numbers_of_a_stale_status_do_not_drop_to_zero(path: Path) -> None:
     assert (read["current_step"], read["loss"]) == (1234, 0.5)
 
 
+@pytest.mark.parametrize("days", [1, -1])
+def test_a_clock_that_jumps_a_day_makes_the_status_unknown_until_it_is_written_again(path: Path, days: int) -> None:
+    """F3: set back, the clock made a status hold for a day, whatever became of its writer."""
+    write_status(path, BODY, now=NOW, valid_for=10)
+    after = NOW + timedelta(days=days)
+    read = read_status(path, now=after)
+    assert (read["status"], read["stale"], read["last_status"]) == ("unknown", True, "training")
+    assert ("yet to come" in read["reason"]) is (days < 0)
+    write_status(path, BODY, now=after, valid_for=10)
+    assert read_status(path, now=after)["status"] == "training"
+
+
+def test_clocks_that_differ_a_little_do_not_matter(path: Path) -> None:
+    write_status(path, BODY, now=NOW, valid_for=10)
+    assert read_status(path, now=NOW - timedelta(seconds=9))["stale"] is False
+
+
 def dead_pid() -> int:
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait(30)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,19 @@ def fill(folder: Path, content: str = "weights") -> None:
     (folder / "tokenizer" / "tokenizer.json").write_text(json.dumps({"of": content}))
 
 
-def publish(store: CheckpointStore, name: str, content: str = "weights", **numbers: Any) -> Path:
-    """Save a checkpoint as the trainer does: stage, fill, sidecar with the final path, publish."""
+def publish(
+    store: CheckpointStore,
+    name: str,
+    content: str = "weights",
+    *,
+    more: Mapping[str, str] | None = None,
+    **numbers: Any,
+) -> Path:
+    """Save a checkpoint as the trainer does: stage, fill (and `more` files), sidecar with the final path, publish."""
     staging = store.stage()
     fill(staging, content)
+    for file, text in (more or {}).items():
+        (staging / file).write_text(text)
     step = int(name.split("-")[1])
     values: dict[str, Any] = {"timestamp": "2026-11-21T09:30:00+00:00", "size_bytes": 1000, **numbers}
     record = CheckpointRecord(step=step, path=str(store.root / name), canonical_name=name, **values)

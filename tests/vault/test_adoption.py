@@ -139,6 +139,16 @@ def test_a_pipe_in_place_of_a_file_does_not_hang(store: CheckpointStore, source:
         check_source(source, store)
 
 
+def test_of_a_checkpoint_only_what_was_saved_with_it_comes_along(source: Path, tmp_path: Path) -> None:
+    """A11: a file that was dropped beside the weights is not a part of them."""
+    write_manifest(source)
+    (source / "added_tokens.json").write_text("{}")
+    (tmp_path / "staging").mkdir()
+    copy_model(source, tmp_path / "staging")
+    assert (tmp_path / "staging" / "model.safetensors").is_file()
+    assert not (tmp_path / "staging" / "added_tokens.json").exists()
+
+
 def test_weights_that_are_here_are_found_whatever_their_directory_is_called(
     store: CheckpointStore, source: Path
 ) -> None:

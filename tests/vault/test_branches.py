@@ -18,6 +18,7 @@ NEW = "checkpoint-2000-20261121-0930"
 @pytest.fixture
 def store(tmp_path: Path) -> CheckpointStore:
     store = CheckpointStore(tmp_path / "current_model")
+    store.root.mkdir()
     publish(store, OLD)
     publish(store, NEW)
     store.set_head(OLD)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from core.errors import Conflict, InvalidInput, NotFound, Unavailable
 from core.files import Files
 from tests.vault.making import fill, killed_at, publish
-from vault.checkpoints import CheckpointStore, checkpoint_name
+from vault.checkpoints import CheckpointStore, Quarantined, checkpoint_name
 from vault.manifest import MANIFEST, check_manifest
 
 OLD = "checkpoint-1000-20261121-0900"
@@ -28,6 +28,12 @@ from pathlib import Path
 from tests.vault.making import publish
 from vault.checkpoints import CheckpointStore
 publish(CheckpointStore(Path(sys.argv[1])), sys.argv[2], "new")
+"""
+CHOOSE = """
+import sys
+from pathlib import Path
+from vault.checkpoints import CheckpointStore
+CheckpointStore(Path(sys.argv[1])).newest_valid()
 """
 DELETE = """
 import sys
@@ -41,6 +47,7 @@ store.empty_trash()
 
 @pytest.fixture
 def store(tmp_path: Path) -> CheckpointStore:
+    (tmp_path / "current_model").mkdir()
     return CheckpointStore(tmp_path / "current_model")
 
 
@@ -332,6 +339,30 @@ def test_checkpoints_that_cannot_be_read_are_not_set_aside(
     with pytest.raises(Unavailable, match="Permission denied"):
         store.newest_valid()
     assert names(store) == [OLD]
+
+
+@pytest.mark.parametrize(("point", "stands"), [("quarantine.noted", True), ("quarantine.renamed", False)])
+def test_killed_while_it_is_set_aside_a_torn_checkpoint_is_still_never_chosen(
+    store: CheckpointStore, point: str, stands: bool
+) -> None:
+    publish(store, OLD)
+    publish(store, NEW)
+    damage(store, NEW)
+    killed_at(point, CHOOSE, str(store.root))
+    assert names(store) == ([OLD, NEW] if stands else [OLD])
+    found, _ = store.newest_valid()
+    assert found is not None
+    assert (found.name, names(store)) == (OLD, [OLD])
+    (aside,) = store.set_aside()
+    assert (aside.name, len(aside.reasons)) == (f".quarantine-{NEW}", 1)
+
+
+def test_a_note_that_is_gone_or_damaged_leaves_the_reason_open(store: CheckpointStore) -> None:
+    publish(store, OLD)
+    store.quarantine(OLD, ["torn"])
+    assert store.set_aside() == [Quarantined(f".quarantine-{OLD}", ["torn"])]
+    (store.root / f".quarantine-{OLD}" / "QUARANTINE.json").write_text('{"reason": 3}')
+    assert store.set_aside() == [Quarantined(f".quarantine-{OLD}", [])]
 
 
 # --- deleting -------------------------------------------------------------------------------------------------

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +23,7 @@ from core.paths import CHECKOUT, RealmPaths
 from tests.vault.making import publish
 from vault.checkpoints import CheckpointStore
 from vault.cli import ledger_app
+from vault.scrub_record import ScrubRecord, write_scrub_record
 
 OLD = "checkpoint-1000-20261121-0900"
 NEW = "checkpoint-20000-20261121-0930"
@@ -91,22 +97,92 @@ def test_the_summary_counts(paths: RealmPaths, store: CheckpointStore) -> None:
     assert "[b]bin" in ask(paths, "summary").stdout
 
 
+WELL = {"ok": True, "deep": True, "checked": [OLD, NEW], "problems": {}, "strays": {}, "set_aside": {}}
+
+
 def test_verify_is_content_when_all_is_well(paths: RealmPaths, store: CheckpointStore) -> None:
-    result = ask(paths, "verify", "--deep")
+    result = ask(paths, "verify")
     assert (result.exit_code, "agree" in result.stdout) == (0, True)
-    assert ask_json(paths, "verify") == {"ok": True, "deep": False, "problems": {}}
+    assert ask_json(paths, "verify") == WELL
+    assert ask_json(paths, "verify", "--quick") == WELL | {"deep": False}
 
 
-def test_verify_deep_finds_what_a_look_at_sizes_does_not(paths: RealmPaths, store: CheckpointStore) -> None:
+def test_verify_reads_every_file_unless_it_is_to_be_quick(paths: RealmPaths, store: CheckpointStore) -> None:
     """A30: verifying means hashing, and problems end with exit code 1."""
     (store.root / OLD / "model.safetensors").write_text("WEIGHTS" * 100)
-    assert ask(paths, "verify").exit_code == 0
-    result = ask(paths, "verify", "--deep")
+    assert ask(paths, "verify", "--quick").exit_code == 0
+    result = ask(paths, "verify")
     assert result.exit_code == 1
     assert f"{OLD}: model.safetensors was altered" in result.stdout
-    result = ask(paths, "verify", "--deep", as_json=True)
+    result = ask(paths, "verify", as_json=True)
     assert result.exit_code == 1
     assert json.loads(result.stdout)["problems"] == {OLD: ["model.safetensors was altered"]}
+    assert store.resolve(OLD) is not None
+
+
+def test_verify_looks_at_one_when_one_is_named(paths: RealmPaths, store: CheckpointStore) -> None:
+    (store.root / OLD / "model.safetensors").write_text("WEIGHTS" * 100)
+    for reference in ("20000", NEW, "latest"):
+        assert ask_json(paths, "verify", reference)["checked"] == [NEW]
+    assert ask(paths, "verify", "checkpoint_1000").exit_code == 1
+    assert isinstance(ask(paths, "verify", "200").exception, NotFound)
+
+
+def test_verify_looks_at_branches_and_snapshots_on_demand(paths: RealmPaths, store: CheckpointStore) -> None:
+    store.move_to_branch(OLD, "rewound-7")
+    CheckpointLedger.of(paths).reconcile()
+    snapshot = paths.snapshots / "2026-11-21" / NEW
+    shutil.copytree(store.root / NEW, snapshot)
+    branch = f"branches/rewound-7/{OLD}"
+    everything = [NEW, branch, f"2026-11-21/{NEW}"]
+    assert ask_json(paths, "verify")["checked"] == [NEW]
+    assert ask_json(paths, "verify", "--all")["checked"] == everything
+    assert ask_json(paths, "verify", "1000")["checked"] == [branch]
+    (snapshot / "model.safetensors").unlink()
+    (store.branches()[0].path / "MANIFEST.json").write_text("{")
+    result = ask(paths, "verify", "--all", as_json=True)
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["problems"] == {
+        branch: ["MANIFEST.json is damaged"], f"2026-11-21/{NEW}": ["model.safetensors is missing"],
+    }  # fmt: skip
+
+
+def test_verify_tells_what_was_set_aside_and_what_lies_in_a_checkpoint_by_mistake(
+    paths: RealmPaths, store: CheckpointStore
+) -> None:
+    store.quarantine(OLD, ["model.safetensors was altered"])
+    CheckpointLedger.of(paths).reconcile()
+    (store.root / NEW / "pytorch_model.bin").write_text("")
+    told = ask_json(paths, "verify")
+    assert told["ok"] is True
+    assert told["set_aside"] == {f".quarantine-{OLD}": ["model.safetensors was altered"]}
+    assert told["strays"] == {NEW: ["pytorch_model.bin"]}
+    text = ask(paths, "verify").stdout
+    assert f".quarantine-{OLD} was set aside: model.safetensors was altered" in text
+    assert "never loaded: pytorch_model.bin" in text
+
+
+def test_verify_tells_of_files_that_it_may_not_read_instead_of_failing(
+    paths: RealmPaths, store: CheckpointStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real_open = Path.open
+
+    def no_right(self: Path, *args: object, **kwargs: object) -> object:
+        if self.name == "model.safetensors":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self))
+        return real_open(self, *args, **kwargs)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(Path, "open", no_right)
+    result = ask(paths, "verify", OLD)
+    assert result.exit_code == 1
+    assert "Permission denied" in result.stdout
+
+
+def test_show_tells_when_a_checkpoint_was_last_read_again(paths: RealmPaths, store: CheckpointStore) -> None:
+    assert ask_json(paths, "show", OLD)["verified_at"] is None
+    record = ScrubRecord(verified_at={OLD: "2026-11-22T03:00:00+00:00"})
+    write_scrub_record(paths.scrub_record, record, now=datetime(2026, 11, 22, 3, tzinfo=UTC))
+    assert ask_json(paths, "show", OLD)["verified_at"] == "2026-11-22T03:00:00+00:00"
 
 
 def test_help_loads_nothing_that_the_verbs_need() -> None:

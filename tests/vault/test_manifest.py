@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from blake3 import blake3
 from core.errors import InvalidInput, Unavailable
 from core.files import Files
 from tests.vault.making import fill
-from vault.manifest import MANIFEST, check_manifest, write_manifest
+from vault.manifest import MANIFEST, check_manifest, unlisted_files, write_manifest
 
 
 @pytest.fixture
@@ -141,6 +142,74 @@ def test_a_damaged_manifest_is_a_problem_and_no_error(folder: Path, text: str, p
     problems = check_manifest(folder)
     assert len(problems) == 1
     assert problems[0].endswith(problem)
+
+
+def altered(folder: Path, **changes: object) -> None:
+    body = json.loads((folder / MANIFEST).read_text()) | changes
+    text = json.dumps({key: value for key, value in body.items() if value is not None}, indent=2)
+    (folder / MANIFEST).write_text(f"{text}\n")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"created_at": "2026-11-21T09:30:01+00:00"},
+        {"total_bytes": 1},
+        {"digest": "0" * 64},
+        {"digest": 3},
+        {"digest": float("nan")},
+        {"remark": "none"},
+        {"digest": None, "digesT": "0" * 64},
+        {"digest": None, "total_bytes": 1},
+    ],
+    ids=str,
+)
+def test_a_manifest_is_covered_by_its_own_digest(folder: Path, change: dict[str, object]) -> None:
+    """A30: also what no file can be compared with, such as its time, may not change unnoticed."""
+    altered(folder, **change)
+    assert check_manifest(folder) == [f"{MANIFEST} was altered"]
+
+
+def test_a_manifest_that_only_looks_the_same_is_not(folder: Path) -> None:
+    text = (folder / MANIFEST).read_text()
+    for other in (text.rstrip("\n"), text.replace("  ", "\t"), text.replace('"version": 1', '"version":  1')):
+        (folder / MANIFEST).write_text(other)
+        assert check_manifest(folder) == [f"{MANIFEST} was altered"]
+
+
+def test_a_manifest_from_before_there_was_a_digest_stays_readable(folder: Path) -> None:
+    altered(folder, digest=None)
+    assert check_manifest(folder) == []
+    (folder / "model.safetensors").write_text("WEIGHTS" * 100)
+    assert check_manifest(folder) == ["model.safetensors was altered"]
+
+
+@pytest.mark.parametrize("kind", ["folder", "link", "pipe"])
+def test_something_else_in_the_place_of_the_manifest_is_a_problem(folder: Path, kind: str) -> None:
+    """Neither waited for, like a pipe, nor taken for a lack of rights, like a folder."""
+    shutil.move(folder / MANIFEST, folder.parent / "elsewhere")
+    make = {
+        "folder": Path.mkdir,
+        "link": lambda place: place.symlink_to(folder.parent / "elsewhere"),
+        "pipe": os.mkfifo,
+    }
+    make[kind](folder / MANIFEST)
+    assert check_manifest(folder) == [f"{MANIFEST} is not a regular file"]
+
+
+def test_a_folder_turned_into_a_link_is_a_problem(folder: Path) -> None:
+    shutil.move(folder / "tokenizer", folder.parent / "elsewhere")
+    (folder / "tokenizer").symlink_to(folder.parent / "elsewhere")
+    assert check_manifest(folder) == ["tokenizer/tokenizer.json lies behind tokenizer, which is a link"]
+
+
+def test_files_that_were_not_saved_with_a_checkpoint_are_named(folder: Path) -> None:
+    for name in ("QUARANTINE.json", ".ledger.json", "pytorch_model.bin", "tokenizer/vocab.json"):
+        (folder / name).write_text("{}")
+    (folder / "adapter").symlink_to(folder.parent)
+    (folder / "empty").mkdir()
+    assert unlisted_files(folder) == ["adapter", "pytorch_model.bin", "tokenizer/vocab.json"]
+    assert check_manifest(folder) == []
 
 
 def test_files_that_cannot_be_opened_are_not_called_damaged(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,8 @@ from arena.gatekeepers.measures.token_warden import TokenWarden
 from arena.gatekeepers.measures.yardstick import Yardstick
 from arena.gatekeepers.row_identity import row_key
 from arena.gatekeepers.row_reader import read_rows
-from core.errors import RealmError
+from core.errors import RealmError, Unavailable
+from core.files import DISK_TROUBLE
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +45,8 @@ def make_ready(tokenizer: str, profile: str) -> None:
 def prove_file(path: str, schema_id: str, rows: int, yardstick: dict[str, Any]) -> dict[str, Any]:
     """Measure a quest file of `rows` rows with a `Yardstick`, given as a dict. Never raises for what is in the file.
 
-    Raises `InvalidInput` when the yardstick's tokenizer or profile cannot be used: no quest is to blame for that.
+    Raises `InvalidInput` when the yardstick's tokenizer or profile cannot be used, and `Unavailable` when the disk does
+    not let the file be read: no quest is to blame for that.
     The verdict has the keys `accepted`, `rows`, `schema_id`, `errors`, `warnings`, their totals and `validators` as in
     `arena.gatekeepers.gate.inspect_file`, and `tokens` (`TokenCensus.to_json` with `looked_at` in words; None when no
     row could be looked at), `content` (the statistics of `DeepWarden`; None without DEEP) and `tokenizer` (the
@@ -63,6 +65,8 @@ def prove_file(path: str, schema_id: str, rows: int, yardstick: dict[str, Any]) 
             tokens = _look_through(Path(path), schema_id, rows, warden, deep, held_out, findings)
             content = deep.finish() if deep is not None else None
     except (OSError, RealmError) as error:
+        if isinstance(error, OSError) and error.errno in DISK_TROUBLE:
+            raise Unavailable(f"{path} cannot be read: {error.strerror}.") from error
         line = error.details.get("line") if isinstance(error, RealmError) else None
         findings.error(line, None, f"the file cannot be measured: {error}")
     except Exception as error:  # fails closed: a bug in a gate must not let a file in (C8)

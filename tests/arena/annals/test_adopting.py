@@ -14,7 +14,7 @@ from arena.hall.adoption import adopt_for_hero
 from arena.hall.model_look import differences, differences_from_recipe, look_at_model
 from arena.hall.standing import finish_what_was_begun, standing_still
 from arena.journal import read_history
-from arena.trainer.seedling import make_seedling
+from arena.trainer.loading.seedling import make_seedling
 from core.checkpoint_ledger import CheckpointLedger, read_sidecar
 from core.errors import Conflict
 from core.paths import CHECKOUT, RealmPaths

@@ -250,7 +250,7 @@ def test_charts_end_where_the_hero_stands_and_the_saga_tells_of_it(past: Past, p
 
 def test_a_disk_that_refuses_the_journal_line_leaves_everything_as_it_was(past: Past, paths: RealmPaths) -> None:
     class FullDisk(Files):
-        def append_line(self, path: Path, line: bytes, *, durable: bool) -> None:
+        def append_line(self, path: Path, line: bytes, *, durable: bool, create: bool = True) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     before = snapshot(paths)

@@ -71,6 +71,7 @@ async def test_something_urgent_dropped_amid_a_burst_does_not_wait_for_its_end(
     paths: RealmPaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("arena.doorstep.intake.ROUND_SECONDS", 0.0)
+    monkeypatch.setattr("arena.doorstep.intake.SCAN_SHARE", 1.0)
     monkeypatch.setattr("arena.doorstep.intake.PORTION_FILES", 2)
     for number in range(40):
         write_quest(paths.inbox / f"{number:03}.jsonl", 1, number)

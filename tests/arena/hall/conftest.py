@@ -2,5 +2,5 @@
 
 from __future__ import annotations
 
-from tests.arena.trainer.test_model_loading import hub as hub
-from tests.arena.trainer.test_model_loading import model_dir as model_dir
+from tests.arena.trainer.loading.test_model_loading import hub as hub
+from tests.arena.trainer.loading.test_model_loading import model_dir as model_dir

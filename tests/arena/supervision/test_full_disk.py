@@ -24,9 +24,9 @@ from core.db import Database
 from core.files import Files
 from core.paths import RealmPaths
 from core.saga import MIGRATIONS, Saga
-from core.settings import BudgetSettings
+from core.settings import BudgetSettings, RetentionSettings
 from tests.arena.quest_makers import NOW, take
-from vault.checkpoints import CheckpointStore
+from vault.treasury import Treasury
 
 
 class FullDisk(Files):
@@ -56,8 +56,8 @@ class Desk:
         self.ledger = CheckpointLedger(paths.ledger_index, paths.ledger_history, paths.current_model, self.files)
         self.report = LiveReport(hero="seedling", hero_title="Seedling", model_name="x", context_window=64, since=NOW)
         self.events = TrainerEvents(
-            board=self.board, ledger=self.ledger, store=CheckpointStore(paths.current_model), saga=self.saga,
-            report=self.report, policy=SavePolicy(budget=0.05, minutes=30),
+            board=self.board, ledger=self.ledger, treasury=Treasury(paths, self.ledger, RetentionSettings),
+            saga=self.saga, report=self.report, policy=SavePolicy(budget=0.05, minutes=30),
         )  # fmt: skip
 
     def fill(self, full: bool) -> None:
@@ -106,7 +106,9 @@ def saved(paths: RealmPaths, quest: Quest, **fields: Any) -> CheckpointSaved:
     folder.mkdir()
     (folder / "model.safetensors").write_bytes(b"weights")
     (paths.current_model / "HEAD").write_text(f"{name}\n")
-    record = CheckpointRecord(step=4, timestamp=NOW.isoformat(), path=str(folder), canonical_name=name, ordinal=2)
+    record = CheckpointRecord(
+        step=4, timestamp=NOW.isoformat(), path=str(folder), canonical_name=name, ordinal=2, has_optimizer=True
+    )  # fmt: skip
     return CheckpointSaved(
         name=name, step=4, covers=[quest.quest_id], milestone=False, seconds=0.1, record=record.to_json() | fields
     )

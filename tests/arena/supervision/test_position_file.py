@@ -29,7 +29,7 @@ def test_only_stepping_moves_the_furthest_position(tmp_path: Path) -> None:
     file.write(Phase.STEPPING, 2, 3)
     assert position_of(path)[:5] == (Phase.STEPPING, 2, 3, 2, 7)
     file.close()
-    assert path.stat().st_size == 48
+    assert path.stat().st_size == 56
 
 
 def test_the_furthest_position_outlives_the_child_and_tells_a_replay(tmp_path: Path) -> None:
@@ -59,6 +59,33 @@ def test_a_file_that_is_no_position_is_unknown(tmp_path: Path, content: bytes) -
     file.write(Phase.WAITING, 1, 2)
     file.close()
     assert position_of(path).quest_step == 2
+
+
+def test_a_beat_is_seen_and_moves_nothing(tmp_path: Path) -> None:
+    path = tmp_path / ".position"
+    file = PositionFile(path)
+    file.write(Phase.STEPPING, 2, 7)
+    before = position_of(path)
+    file.beat()
+    assert position_of(path) == before._replace(beats=before.beats + 1)
+    file.close()
+    file.beat()  # a disk that takes nothing is no reason to break off the step
+    successor = PositionFile(path)
+    successor.write(Phase.STEPPING, 2, 7)
+    successor.close()
+    assert position_of(path).beats > before.beats + 1, "no two records are the same"
+
+
+def test_records_of_older_and_newer_versions_are_read(tmp_path: Path) -> None:
+    path = tmp_path / ".position"
+    file = PositionFile(path)
+    file.write(Phase.STEPPING, 2, 7)
+    file.close()
+    here, raw = position_of(path), path.read_bytes()
+    path.write_bytes(raw[:48])
+    assert position_of(path) == here._replace(beats=0)
+    path.write_bytes(raw + b"something of tomorrow")
+    assert position_of(path) == here
 
 
 def test_no_position_is_unknown(tmp_path: Path) -> None:

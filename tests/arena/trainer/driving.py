@@ -24,7 +24,6 @@ from arena.protocol import (
     Progress,
     QuestEnded,
     QuestSettings,
-    Ready,
     Stop,
     Withdrawal,
 )
@@ -32,6 +31,7 @@ from arena.protocol import OpenQuest as OpenQuest
 from arena.supervision.trainer_process import Death, TrainerProcess
 from core.paths import RealmPaths
 from tests.arena.trainer.tiny_hero import chat, hash_of, settings, write_rows
+from tests.replaying import replay as replay_journal
 from vault.checkpoints import CheckpointStore
 
 PATIENCE = 90.0
@@ -167,19 +167,9 @@ class Child:
 
 
 async def replay(base: Path, model: Path, fought: Field) -> Path:
-    """The oracle of law 3: an undisturbed child, from the base model, fed the journal of `fought`; its checkpoint."""
-    oracle = Field(base, model, dict(fought.foes))
-    oracle.journal.write_bytes(fought.journal.read_bytes())
-    open_ids = set(oracle.history.claims)
-    async with oracle.child() as child:
-        ready = await child.until(Ready)
-        assert ready.checkpoint is None
-        assert len(ready.replay) == len(open_ids)
-        for quest_id in ready.replay:
-            await child.until(QuestEnded, lambda ended, quest_id=quest_id: ended.quest_id == quest_id)  # type: ignore[misc]
-        assert (await child.stop()).clean
-    assert oracle.journal.read_bytes() == fought.journal.read_bytes()
-    return oracle.head
+    """The oracle of law 3 for `fought`: see `tests.replaying.replay`."""
+    begin = Field(base, model, dict(fought.foes)).begin()
+    return await replay_journal(base, fought.journal.read_bytes(), begin)
 
 
 def assert_equal_weights(first: Path, second: Path) -> None:

@@ -14,10 +14,10 @@ from torch.utils.data import Dataset
 from transformers import AutoModelForCausalLM, PreTrainedModel, Trainer, TrainerCallback, TrainingArguments
 
 from arena.supervision.position_file import PositionFile
-from arena.trainer.batching import TokenRow, make_micro_batches
 from arena.trainer.battle import StepPlan
 from arena.trainer.engine import BattleTrainer
 from arena.trainer.link import DaemonLink
+from arena.trainer.stream.batching import TokenRow, make_micro_batches
 from arena.trainer.summoning import summon
 from tests.arena.trainer.driving import Field
 from tests.arena.trainer.tiny_hero import chat, settings, token_rows, write_rows

@@ -17,7 +17,7 @@ from transformers import (
     PreTrainedModel,
 )
 
-from arena.trainer.batching import MicroBatch, make_micro_batches
+from arena.trainer.stream.batching import MicroBatch, make_micro_batches
 from arena.trainer.target_loss import summed_loss_of
 from tests.arena.trainer.tiny_hero import chat, token_rows
 

@@ -12,9 +12,9 @@ from blake3 import blake3
 
 from arena.protocol import QuestSettings
 from arena.rendering import Renderer
-from arena.trainer.batching import TokenRow
-from arena.trainer.quest_data import prepare_quest
-from arena.trainer.seedling import make_seedling
+from arena.trainer.loading.seedling import make_seedling
+from arena.trainer.stream.batching import TokenRow
+from arena.trainer.stream.quest_data import prepare_quest
 from guild.profiles import get_profile
 
 TINY_RECIPE = {

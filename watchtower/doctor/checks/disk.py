@@ -8,8 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from arena.disk.headroom import Headroom
+from arena.disk.places import Places
 from core.checkpoint_ledger import CheckpointLedger
 from core.checkpoint_records import BYTES_PER_GB
+from core.status_files import read_status
 from watchtower.doctor.checkup import Finding, Patient, Verdict
 
 RESERVE_BYTES = 1 << 30
@@ -20,8 +23,14 @@ FEW_INODES = 10_000
 
 
 def check(patient: Patient, usage: Callable[[Path], Any] = shutil.disk_usage) -> Finding:
+    hindered = _hindered(patient)
+    if hindered is not None:
+        return Finding(
+            "failure", f"Training waits for the disk: {hindered}.", "It goes on by itself once that is mended."
+        )
     place = _existing(patient.paths.current_model)
-    free = usage(place).free
+    # What the realm keeps back is there for it when it needs it.
+    free = usage(place).free + Headroom(patient.paths.current_model, 0).held_bytes
     latest = CheckpointLedger.of(patient.paths).get_latest()
     largest = latest.size_bytes if latest and latest.size_bytes else 0
     # The next checkpoint is whole before an older one is deleted.
@@ -41,6 +50,16 @@ def check(patient: Patient, usage: Callable[[Path], Any] = shutil.disk_usage) ->
         hint = "Many small files fill the disk's table of files; remove some."
         return Finding("warning", f"Only {inodes.f_favail} more files can be made on {place}.", hint, details)
     return Finding("ok", text, details=details)
+
+
+def _hindered(patient: Patient) -> str | None:
+    """Why a realm that is up waits for its disk, or one that is down would."""
+    told = read_status(patient.paths.training_status, now=patient.now)
+    disk = None if told["stale"] else told.get("disk")
+    if disk and disk["state"] not in ("plenty", "low"):
+        return str(disk["message"])
+    missing = Places(patient.paths).missing()
+    return missing.message if missing is not None else None
 
 
 def _existing(path: Path) -> Path:

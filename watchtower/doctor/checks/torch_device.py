@@ -10,7 +10,7 @@ from typing import Any
 from core.paths import CHECKOUT
 from watchtower.doctor.checkup import Finding, Patient
 
-PROBE = "arena.trainer.device_probe"
+PROBE = "arena.trainer.loading.device_probe"
 SECONDS = 120.0
 
 

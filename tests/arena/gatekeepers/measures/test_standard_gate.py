@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from arena.gatekeepers.measures.standard_gate import VALIDATORS, prove_file
 from arena.rendering import Renderer
-from arena.trainer.quest_data import QuestRefused, prepare_quest
+from arena.trainer.stream.quest_data import QuestRefused, prepare_quest
 from core.errors import InvalidInput
 from guild.profiles import get_profile
 from tests.arena.gatekeepers.proving import FRAME, MAX_LENGTH, messages_of, prove, yardstick

@@ -1,0 +1,69 @@
+"""Answers what the web asks of training and carries out its wishes (`arena.routes.TrainingService`)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from arena.battle_control import BattleControl
+from arena.granting import NOTHING_TO_SKIP, effect_of
+from arena.quest_board import QuestBoard
+from arena.quests import Quest
+from arena.supervision.trainer_events import TrainerEvents
+from arena.telling.live_report import LiveReport
+from core.errors import Conflict
+from core.paths import RealmPaths
+from core.status_files import read_status
+
+
+class FrontDesk:
+    """One per daemon."""
+
+    def __init__(
+        self,
+        paths: RealmPaths,
+        *,
+        board: QuestBoard,
+        control_files: BattleControl,
+        report: LiveReport,
+        events: TrainerEvents,
+        on_news: Callable[[], None],
+    ) -> None:
+        """`on_news` hears that the board has changed."""
+        self._paths = paths
+        self._board = board
+        self._control_files = control_files
+        self._report = report
+        self._events = events
+        self._on_news = on_news
+
+    async def status(self) -> dict[str, Any]:
+        return await asyncio.to_thread(read_status, self._paths.training_status, now=datetime.now(UTC))
+
+    async def queue(self) -> dict[str, Any]:
+        return await asyncio.to_thread(self._board.queue_view)
+
+    async def control(self, action: str, reason: str | None) -> dict[str, Any]:
+        if action == "skip" and await asyncio.to_thread(self._board.processing) is None:
+            raise Conflict(NOTHING_TO_SKIP)
+        now = datetime.now(UTC)
+        before = await asyncio.to_thread(self._control_files.read)
+        effect = effect_of(action, self._report.state, held=before.held)
+        await asyncio.to_thread(self._control_files.write, action, reason or "asked for over HTTP", now=now)
+        return {"success": True, "action": action, "message": f"{action}: {effect}"}
+
+    async def quest_action(self, action: str, quest: str, priority: str | None) -> dict[str, Any]:
+        now = datetime.now(UTC)
+        work: dict[str, Callable[[], Quest | Path | None]] = {
+            "retry": lambda: self._board.retry(quest, now=now),
+            "remove": lambda: self._board.remove(quest),
+            "move": lambda: self._board.move(quest, priority or "normal"),
+        }
+        done = await asyncio.to_thread(work[action])
+        self._on_news()
+        name = done.name if done is not None else quest
+        await self._events.tell(f"quest_{action}", f"{name}: {action}", now)
+        return {"success": True, "action": action, "quest": name}

@@ -1,0 +1,194 @@
+"""How a checkpoint gets to the disk: staged, hashed and renamed by a thread of its own, while training goes on.
+
+HuggingFace's file formats plus cursor, journal and ledger record. A checkpoint directory loads with
+`AutoModelForCausalLM.from_pretrained`; optimizer, scheduler, random states and cursor beside the weights make it a
+resume point. What is written is durable, and HEAD, before anybody hears of it (ADR 0010).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from torch.serialization import set_crc32_options
+from transformers import PreTrainedTokenizerBase
+
+from arena.cursor import CURSOR_NAME
+from arena.journal import JOURNAL_NAME
+from arena.trainer.saving.snapshot import EngineState, SaveFacts
+from core.checkpoint_ledger import CheckpointRecord, write_sidecar
+from core.checkpoint_records import SIDECAR
+from core.checkpoint_survey import OPTIMIZER_FILE, folder_size
+from core.crash_points import crash_point
+from core.files import DISK, Files
+from vault.checkpoints import CheckpointStore
+
+SCHEDULER_FILE = "scheduler.pt"
+RANDOM_FILE = "rng_state.pth"
+STATE_FILE = "trainer_state.json"
+
+NICENESS = 10
+"""Of the writing thread: it takes a tenth of what a training thread gets of a core that both want. Not more, as it
+holds Python's lock now and then, and on a busy machine training then waits until it has its turn."""
+
+
+@dataclass(frozen=True)
+class SaveOutcome:
+    """How a save went; exactly one of `record` and `error` is there."""
+
+    record: CheckpointRecord | None
+    error: BaseException | None
+    seconds: float
+    """From the snapshot until it was durable, or had failed."""
+    cpu_seconds: float
+    """Of the writing thread: what training had to share."""
+
+
+class CheckpointWriter:
+    """Writes one checkpoint at a time; what belongs to the realm and not to the moment is given once."""
+
+    def __init__(
+        self,
+        store: CheckpointStore,
+        *,
+        journal: Path,
+        hero: str,
+        base_model: str,
+        seed: int,
+        on_done: Callable[[], None],
+        files: Files = DISK,
+    ) -> None:
+        self._store = store
+        self._journal = journal
+        self._hero = hero
+        self._base_model = base_model
+        self._seed = seed
+        self._on_done = on_done
+        """Called by the writing thread at its end, to wake whoever waits for commands."""
+        self._files = files
+        # The manifest's BLAKE3 tells damage, better than the archive's CRC, which takes a fifth of all the time.
+        set_crc32_options(compute_crc32=False)
+        self._tokenizer_files: dict[str, bytes] = {}
+        """Rendered once: they never change, and those of a large vocabulary take a second of Python's lock."""
+        self._thread: threading.Thread | None = None
+        self._outcome: SaveOutcome | None = None
+
+    @property
+    def busy(self) -> bool:
+        """True from `begin` until `take` has given the outcome."""
+        return self._thread is not None
+
+    def begin(self, state: EngineState, facts: SaveFacts) -> None:
+        """Start to write; a state that is in place must not change before `wait` is over."""
+        if self._thread is not None:
+            raise RuntimeError("a second save while one is written")
+        # Not a daemon thread: should training end with an error, the interpreter still waits for this checkpoint.
+        self._thread = threading.Thread(target=self._work, args=(state, facts), name="checkpoint-writer")
+        self._thread.start()
+
+    def wait(self) -> None:
+        """Let the save that is written, if there is one, come to its end."""
+        if self._thread is not None:
+            self._thread.join()
+
+    def take(self) -> SaveOutcome | None:
+        """The outcome of the save that is over, given once; None while it is written and when there is none."""
+        if self._thread is None or self._outcome is None:
+            return None
+        # It has nothing left to do but to let go of the state.
+        self._thread.join()
+        outcome, self._outcome, self._thread = self._outcome, None, None
+        return outcome
+
+    def _work(self, state: EngineState, facts: SaveFacts) -> None:
+        record, error = None, None
+        began = time.monotonic()
+        if sys.platform == "linux":  # elsewhere this is of the whole process
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+        try:
+            record = self._write(state, facts)
+        except BaseException as caught:  # noqa: BLE001 - the trainer's own thread tells it, and may end the trainer
+            error = caught
+        self._outcome = SaveOutcome(record, error, time.monotonic() - began, time.thread_time())
+        self._on_done()
+
+    def _write(self, state: EngineState, facts: SaveFacts) -> CheckpointRecord:
+        """Fill a staging directory and publish it; on any error nothing of it stays and HEAD is as it was."""
+        staging = self._store.stage()
+        try:
+            self._write_battle(staging, facts)
+            self._write_engine(staging, state, resumable=facts.resumable)
+            record = self._record(staging, facts)
+            write_sidecar(staging, record, files=self._files)
+            crash_point(f"save.file.{SIDECAR}")
+            self._store.publish(staging, facts.name, head=facts.resumable)
+        except BaseException:  # whatever stops the save, what it staged must not fill the disk
+            shutil.rmtree(staging, ignore_errors=True)
+            raise
+        return record
+
+    def _write_battle(self, staging: Path, facts: SaveFacts) -> None:
+        with self._journal.open("rb") as stream:
+            journal = stream.read(facts.journal_bytes)
+        if len(journal) != facts.journal_bytes:
+            raise OSError(f"{self._journal} has become shorter while a checkpoint was written")
+        (staging / JOURNAL_NAME).write_bytes(journal)
+        crash_point(f"save.file.{JOURNAL_NAME}")
+        cursor = asdict(facts.cursor) | {"checkpoint": facts.name, "announced": facts.cursor.ordinal}
+        self._files.write_json(staging / CURSOR_NAME, cursor, durable=True)
+        crash_point(f"save.file.{CURSOR_NAME}")
+
+    def _write_engine(self, staging: Path, state: EngineState, *, resumable: bool) -> None:
+        try:
+            # A dict of its own: what is written is taken out of it.
+            state.network.save_pretrained(staging, state_dict=dict(state.weights))
+            crash_point("save.file.model.safetensors")
+            self._write_tokenizer(staging, state.tokenizer)
+            crash_point("save.file.tokenizer.json")
+            to_resume = {OPTIMIZER_FILE: state.optimizer, SCHEDULER_FILE: state.scheduler, RANDOM_FILE: state.random}
+            for name, content in to_resume.items() if resumable else ():
+                torch.save(content, staging / name)
+                crash_point(f"save.file.{name}")
+            state.trainer_state.save_to_json(str(staging / STATE_FILE))
+            crash_point(f"save.file.{STATE_FILE}")
+        except (SafetensorError, RuntimeError) as error:
+            # Both libraries report a full disk with these, torch without the reason.
+            raise OSError(f"model or optimizer could not be written: {str(error).splitlines()[0]}") from error
+
+    def _write_tokenizer(self, staging: Path, tokenizer: PreTrainedTokenizerBase) -> None:
+        for name, content in self._tokenizer_files.items():
+            (staging / name).write_bytes(content)
+        if not self._tokenizer_files:
+            written = [Path(name) for name in tokenizer.save_pretrained(staging)]
+            self._tokenizer_files = {path.name: path.read_bytes() for path in written if path.exists()}
+
+    def _record(self, staging: Path, facts: SaveFacts) -> CheckpointRecord:
+        cursor, claim = facts.cursor, facts.claim
+        return CheckpointRecord(
+            step=facts.step,
+            timestamp=facts.taken_at.isoformat(),
+            path=str(self._store.root / facts.name),
+            canonical_name=facts.name,
+            train_loss=cursor.train_loss,
+            val_loss=cursor.val_loss,
+            learning_rate=cursor.learning_rate,
+            training_file=claim.name if claim else None,
+            quest_id=claim.quest_id if claim else None,
+            ordinal=claim.ordinal if claim else None,
+            total_examples_trained=cursor.rows_total,
+            size_bytes=folder_size(staging),
+            has_optimizer=facts.resumable,
+            hero=self._hero,
+            base_model=self._base_model,
+            milestone=facts.milestone,
+            seed=self._seed,
+            steps_left_out=cursor.steps_left_out,
+        )

@@ -1,0 +1,47 @@
+"""A trainer in the test's own process, with the test in the daemon's place: no child to start, no torch to import."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from arena.protocol import Command, Event, decode_event, encode
+from arena.supervision.position_file import PositionFile
+from arena.trainer.link import DaemonLink
+from arena.trainer.summoning import summon
+from tests.arena.trainer.driving import Field
+
+Answer = Callable[[Event], Command | None]
+
+
+def fight(field: Field, *first: Command, answer: Answer = lambda event: None, **begin: Any) -> list[Event]:
+    """Train until `stop_at_step` of `begin`, or a `Stop` that `answer` gives to an event.
+
+    Returns everything that was told, or raises what ended the trainer.
+    """
+    ours, theirs = socket.socketpair(socket.AF_UNIX)
+    events: list[Event] = []
+
+    def listen() -> None:
+        with theirs, theirs.makefile("rb") as told:
+            for line in told:
+                events.append(decode_event(line))
+                if (command := answer(events[-1])) is not None:
+                    theirs.sendall(encode(command) + b"\n")
+
+    for command in first:
+        theirs.sendall(encode(command) + b"\n")
+    listener = threading.Thread(target=listen)
+    listener.start()
+    link = DaemonLink(ours)
+    position = PositionFile(field.paths.current_model / ".position")
+    try:
+        battle, trainer = summon(field.paths, link, field.begin(**begin), position)
+        trainer.train(resume_from_checkpoint=battle.resume_from)
+    finally:
+        position.close()
+        link.close()
+        listener.join(timeout=10)
+    return events

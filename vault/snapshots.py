@@ -1,0 +1,217 @@
+"""Daily snapshots: `snapshots/YYYY-MM-DD/` holds the present checkpoint of that day and the settings (spec 1.19).
+
+    snapshots/2026-11-21/checkpoint-190000-20261121-0152/   every file that its manifest names, and the manifest
+    snapshots/2026-11-21/realm.yaml
+    snapshots/2026-11-21/SNAPSHOT.json
+
+The files are hard links where the disk has them, which costs no room while the checkpoint is there too: nothing writes
+into a published checkpoint. A snapshot is whole or absent: it is filled in `.staging-*`, checked, and renamed.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import shutil
+import uuid
+from contextlib import suppress
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
+from typing import Any
+
+from core.checkpoint_records import is_checkpoint_name
+from core.crash_points import crash_point
+from core.errors import Conflict, RealmError, Unavailable
+from core.file_lock import locked_directory
+from core.files import DISK, NO_HARD_LINKS, Files, read_json
+from core.paths import RealmPaths
+from vault.checkpoints import STAGING, CheckpointDir, CheckpointStore
+from vault.manifest import MANIFEST, check_manifest, listed_files
+from vault.trash import discard, hidden_folders, to_trash
+from vault.weights import weight_files
+
+logger = logging.getLogger(__name__)
+
+NOTE = "SNAPSHOT.json"
+VERSION = 1
+TRIES = 3
+"""A checkpoint in the rolling slot may be replaced by a newer one while its files are linked."""
+
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+
+def due_day(now: datetime, at: str) -> date:
+    """The day whose snapshot is the latest that should be there: that of the last `at` (HH:MM, local time).
+
+    A day on which no realm ran is made up for, under its own date, until the next one is due.
+    """
+    local = now.astimezone()
+    passed = local.time().replace(tzinfo=None) >= time.fromisoformat(at)
+    return local.date() if passed else local.date() - timedelta(days=1)
+
+
+def snapshot_days(paths: RealmPaths) -> list[date]:
+    """The days of which there is a snapshot, oldest first."""
+    try:
+        names = [path.name for path in paths.snapshots.iterdir() if path.is_dir() and not path.is_symlink()]
+    except FileNotFoundError:
+        return []
+    return sorted(day for name in names if (day := _day(name)) is not None)
+
+
+def check_snapshot(folder: Path, *, deep: bool) -> list[str]:
+    """What is wrong with a snapshot, in words; an empty list means that its model can be loaded.
+
+    It must hold a whole model, not the adapter of one (A11). With `deep` all its files are hashed.
+    """
+    note = read_json(folder / NOTE)
+    name = note.get("checkpoint") if isinstance(note, dict) else None
+    if not isinstance(name, str) or not is_checkpoint_name(name):
+        return [f"{NOTE} is missing or damaged"]
+    return _check_model(folder / name, deep=deep)
+
+
+def take_snapshot(paths: RealmPaths, day: date, *, now: datetime, files: Files = DISK) -> dict[str, Any] | None:
+    """Take the snapshot of `day`, unless a whole one is there; returns what its note says, None when nothing was done.
+
+    Nothing is done either before the first checkpoint. A damaged snapshot is taken anew. Hashes all files of a new
+    one: a job for the scribe. Raises `Conflict` when the present checkpoint is not whole, `Unavailable` without room.
+    """
+    paths.snapshots.mkdir(exist_ok=True)
+    with locked_directory(paths.snapshots):
+        for leftover in hidden_folders(paths.snapshots, STAGING):
+            discard(leftover, files)
+        target = paths.snapshots / day.isoformat()
+        if target.is_dir():
+            problems = check_snapshot(target, deep=False)
+            if not problems:
+                return None
+            logger.warning("%s is taken anew: %s", target, "; ".join(problems), extra={"event": "snapshot_damaged"})
+        staging = paths.snapshots / f"{STAGING}{uuid.uuid4().hex}"
+        try:
+            note = _fill(paths, staging, day, now, files)
+            if note is not None:
+                _put_in_place(staging, target, files)
+        finally:
+            # Gone by then, unless something failed.
+            if staging.exists():
+                discard(staging, files)
+    return note
+
+
+def take_daily(base: str, day: str, now: str) -> dict[str, Any] | None:
+    """`take_snapshot` as a job of the scribe."""
+    paths = RealmPaths(Path(base))
+    return take_snapshot(paths, date.fromisoformat(day), now=datetime.fromisoformat(now))
+
+
+def _day(name: str) -> date | None:
+    try:
+        return date.fromisoformat(name) if _DAY.fullmatch(name) else None
+    except ValueError:
+        return None
+
+
+def _check_model(folder: Path, *, deep: bool) -> list[str]:
+    problems = check_manifest(folder, deep=deep)
+    if not isinstance(read_json(folder / "config.json"), dict):
+        problems.append("config.json is missing or damaged")
+    try:
+        empty = [file.name for file in weight_files(folder) if not file.stat().st_size]
+        problems += [f"{name} is empty" for name in empty]
+    except RealmError as error:
+        problems.append(str(error))
+    return problems
+
+
+def _fill(paths: RealmPaths, staging: Path, day: date, now: datetime, files: Files) -> dict[str, Any] | None:
+    brought = _bring_present(CheckpointStore(paths.current_model, files), staging, files)
+    if brought is None:
+        return None
+    present, linked = brought
+    _refuse(present, _check_model(staging / present.name, deep=True))
+    with suppress(FileNotFoundError):
+        # A copy: settings are edited in place.
+        files.copy(paths.config_file, staging / "realm.yaml")
+    note = {
+        "version": VERSION,
+        "day": day.isoformat(),
+        "taken_at": now.isoformat(),
+        "checkpoint": present.name,
+        "step": present.step,
+        "hard_links": linked,
+    }
+    files.write_json(staging / NOTE, note, durable=True)
+    for parent, _, _ in os.walk(staging, topdown=False):
+        files.fsync_dir(Path(parent))
+    crash_point("snapshot.staged")
+    return note
+
+
+def _bring_present(store: CheckpointStore, staging: Path, files: Files) -> tuple[CheckpointDir, bool] | None:
+    """Fill `staging` with the present checkpoint, by HEAD, else by number (A10); None before the first one."""
+    tries = 0
+    while (present := store.resolve("latest")) is not None:
+        tries += 1
+        try:
+            return present, _bring_checkpoint(present, staging, files)
+        except (FileNotFoundError, RealmError):
+            if present.path.is_dir() or tries == TRIES:
+                raise
+            if staging.exists():
+                discard(staging, files)
+    return None
+
+
+def _bring_checkpoint(source: CheckpointDir, staging: Path, files: Files) -> bool:
+    """Every file that the manifest names, and the manifest; returns whether all of them are hard links."""
+    # Also, no name in it leads out of the checkpoint then.
+    _refuse(source, check_manifest(source.path, deep=False))
+    entries = listed_files(source.path)
+    total = sum(int(entry["size"]) for entry in entries.values())
+    linked = True
+    for name in (*entries, MANIFEST):
+        target = staging / source.name / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if linked and not _link(source.path / name, target, files):
+            linked = False
+            _check_room(staging, total)
+        if not linked:
+            files.copy(source.path / name, target)
+    return linked
+
+
+def _refuse(checkpoint: CheckpointDir, problems: list[str]) -> None:
+    if problems:
+        told = "; ".join(problems)
+        raise Conflict(f"{checkpoint.name} is not whole: {told}.", hint="`realm ledger verify` tells more.")
+
+
+def _link(source: Path, target: Path, files: Files) -> bool:
+    try:
+        files.link(source, target)
+    except OSError as error:
+        if error.errno not in NO_HARD_LINKS:
+            raise
+        return False
+    return True
+
+
+def _check_room(folder: Path, needed_bytes: int) -> None:
+    """A copy must not take the room that the next checkpoint needs."""
+    free = shutil.disk_usage(folder).free
+    if free < 2 * needed_bytes:
+        raise Unavailable(
+            f"There is no room for a snapshot: it takes {needed_bytes:,} bytes, and {free:,} are free.",
+            hint="Make room, or put snapshots/ and current_model/ on one file system, where it takes none.",
+        )
+
+
+def _put_in_place(staging: Path, target: Path, files: Files) -> None:
+    replaced = to_trash(target, files) if target.exists() else None
+    crash_point("snapshot.replaced")
+    files.rename_dir(staging, target)
+    files.fsync_dir(target.parent)
+    if replaced is not None:
+        discard(replaced, files)

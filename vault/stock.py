@@ -1,0 +1,144 @@
+"""Taking stock: what lies in the vault, as the disk tells it and nothing else (A1, A9).
+
+Checkpoints are looked for where the trainer writes them, in `current_model/` itself.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from core.checkpoint_ledger import CheckpointLedger, CheckpointRecord
+from core.checkpoint_records import checkpoint_order
+from core.checkpoint_survey import OPTIMIZER_FILE, saved_at
+from core.paths import RealmPaths
+from vault.checkpoints import CheckpointStore
+from vault.retention import Holding, Inode
+from vault.snapshots import snapshot_days
+
+_BRANCH_NUMBER = re.compile(r".*-(?P<number>[0-9]{1,18})")
+_ARCHIVE_NAME = re.compile(r"(?P<hero>.+)-(?P<time>[0-9]{8}T[0-9]{6})Z(?:-(?P<number>[0-9]{1,9}))?")
+
+
+def take_stock(paths: RealmPaths, ledger: CheckpointLedger, store: CheckpointStore) -> list[Holding]:
+    """Everything that has a limit. What vanishes meanwhile is left out."""
+    found = (*_checkpoints(ledger, store), *_branches(store), *_archives(paths), *_snapshots(paths))
+    return [each for each in found if each.path.is_dir()]
+
+
+def _checkpoints(ledger: CheckpointLedger, store: CheckpointStore) -> Iterator[Holding]:
+    records = {record.canonical_name: record for record in ledger.list_all()}
+    for found in store.list():
+        whole = (found.path / OPTIMIZER_FILE).is_file()
+        yield Holding(
+            kind="resumable" if whole else "weights_only",
+            name=found.name,
+            path=found.path,
+            order=_numbers_in(found.name),
+            since=_time_of(records.get(found.name)) or _asked(saved_at, found.path),
+            files=files_of(found.path),
+            step=found.step,
+        )
+
+
+def _branches(store: CheckpointStore) -> Iterator[Holding]:
+    for found in store.branches():
+        branch = _BRANCH_NUMBER.fullmatch(found.path.parent.name)
+        yield Holding(
+            kind="branch",
+            name=f"{found.path.parent.name}/{found.name}",
+            path=found.path,
+            order=(int(branch["number"]) if branch else 0, *_numbers_in(found.name)),
+            since=_asked(_renamed_at, found.path),
+            files=files_of(found.path),
+            step=found.step,
+        )
+
+
+def _archives(paths: RealmPaths) -> Iterator[Holding]:
+    for folder in _folders(paths.archive):
+        named = _ARCHIVE_NAME.fullmatch(folder.name)
+        at = _time_in(named["time"]) if named else None
+        yield Holding(
+            kind="archive",
+            name=folder.name,
+            path=folder,
+            order=(int(at.timestamp()), int(named["number"] or 1)) if named and at else (0, 0),
+            since=at or _asked(_renamed_at, folder),
+            files=files_of(folder),
+            hero=named["hero"] if named and at else None,
+        )
+
+
+def _snapshots(paths: RealmPaths) -> Iterator[Holding]:
+    for day in snapshot_days(paths):
+        folder = paths.snapshots / day.isoformat()
+        yield Holding(
+            kind="snapshot", name=day.isoformat(), path=folder, order=(day.toordinal(),), since=_begin_of(day),
+            files=files_of(folder),
+        )  # fmt: skip
+
+
+def files_of(folder: Path) -> dict[Inode, int]:
+    """Bytes of each regular file below `folder`, by device and inode; links are not followed."""
+    found: dict[Inode, int] = {}
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            try:
+                status = os.lstat(os.path.join(parent, name))
+            except FileNotFoundError:
+                continue
+            if stat.S_ISREG(status.st_mode):
+                found[status.st_dev, status.st_ino] = status.st_size
+    return found
+
+
+def _folders(parent: Path) -> list[Path]:
+    try:
+        return [path for path in parent.iterdir() if not path.name.startswith(".") and _is_folder(path)]
+    except FileNotFoundError:
+        return []
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
+
+
+def _numbers_in(name: str) -> tuple[int, int, int]:
+    step, day, time, _ = checkpoint_order(name)
+    return step, int(day or 0), int(time or 0)
+
+
+def _time_of(record: CheckpointRecord | None) -> datetime | None:
+    try:
+        at = datetime.fromisoformat(record.timestamp) if record else None
+    except ValueError:
+        return None
+    return at if at is None or at.tzinfo is not None else at.replace(tzinfo=UTC)
+
+
+def _time_in(text: str) -> datetime | None:
+    try:
+        return datetime.strptime(text, "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def _renamed_at(folder: Path) -> datetime:
+    """Moving a directory is the last change of its inode; later ones only let it stay longer."""
+    return datetime.fromtimestamp(folder.stat().st_ctime, UTC)
+
+
+def _asked(clock: Callable[[Path], datetime], folder: Path) -> datetime:
+    try:
+        return clock(folder)
+    except FileNotFoundError:  # gone, and left out in the end
+        return datetime.fromtimestamp(0, UTC)
+
+
+def _begin_of(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day).astimezone()

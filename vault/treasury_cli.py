@@ -1,0 +1,130 @@
+"""`realm vault stats` and `realm vault prune`: how full the vault is, what goes and what stays, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from core.cli import aligned, listed
+
+if TYPE_CHECKING:
+    from core.paths import RealmPaths
+    from core.saga import News
+    from vault.retention import Pin
+    from vault.treasury import Tell, Treasury
+
+PRUNE_SECONDS = 600.0
+"""For the realm to answer: hundreds of gigabytes are unlinked in that time."""
+
+PinsOf = Callable[["RealmPaths"], "Mapping[Path, Pin]"]
+"""What other rooms refer to (`vault.treasury.Pins`), of the realm at these paths."""
+
+
+def vault_app(pins_of: PinsOf) -> typer.Typer:
+    """The verbs below `realm vault`; the modules they need are imported when one of them runs."""
+    app = typer.Typer(no_args_is_help=True, help="Checkpoints, branches, archived models and snapshots: what is kept.")
+
+    @app.command()
+    def stats(ctx: typer.Context) -> None:
+        """Show the room on the disk and what the vault takes of it."""
+        told = _treasury(ctx.obj.paths, pins_of).status()
+        ctx.obj.tell(told, aligned(dict(_stats_lines(told))))
+
+    @app.command()
+    def prune(
+        ctx: typer.Context,
+        dry_run: Annotated[
+            bool, typer.Option("--dry-run", help="Delete nothing; say what goes, what stays, and why.")
+        ] = False,
+    ) -> None:
+        """Delete what is beyond the limits of the settings under `retention`; a running realm does it by itself."""
+        told = _dry_run(ctx.obj.paths, pins_of) if dry_run else _prune(ctx.obj.paths, pins_of)
+        ctx.obj.tell(told, "\n".join(_prune_lines(told)))
+
+    return app
+
+
+def _treasury(paths: RealmPaths, pins_of: PinsOf, tell: Tell | None = None) -> Treasury:
+    from core.checkpoint_ledger import CheckpointLedger
+    from core.settings import load_settings
+    from vault.treasury import Treasury, unheard
+
+    retention = load_settings(paths.config_file).retention
+    ledger = CheckpointLedger.of(paths)
+    return Treasury(paths, ledger, lambda: retention, pins=lambda: pins_of(paths), tell=tell or unheard)
+
+
+def _dry_run(paths: RealmPaths, pins_of: PinsOf) -> dict[str, Any]:
+    from vault.pruning import prune_report
+
+    return prune_report(_treasury(paths, pins_of), dry_run=True, now=datetime.now(UTC))
+
+
+def _prune(paths: RealmPaths, pins_of: PinsOf) -> dict[str, Any]:
+    """Through the living realm, else under its lock: a rewind must not lose what it is about to go back to."""
+    from core.api_client import ask_realm
+    from core.instance import living_realm
+    from vault.pruning import prune_report
+
+    if living_realm(paths.lock) is not None:
+        return ask_realm(paths, "/api/treasury/prune", {}, timeout_seconds=PRUNE_SECONDS)
+    with _locked(paths):
+        treasury = _treasury(paths, pins_of, tell=lambda news, now: _tell_saga(paths, news, now))
+        return prune_report(treasury, dry_run=False, now=datetime.now(UTC))
+
+
+def _tell_saga(paths: RealmPaths, news: list[News], now: datetime) -> None:
+    from core.errors import RealmError
+    from core.saga import open_saga
+
+    if paths.saga_db.exists():
+        with suppress(RealmError), open_saga(paths) as saga:  # what is deleted is deleted, and told on the screen
+            saga.tell(news, now=now)
+
+
+@contextmanager
+def _locked(paths: RealmPaths) -> Iterator[None]:
+    from core.instance import InstanceLock
+
+    lock = InstanceLock(paths.lock)
+    lock.acquire({"what": "realm vault prune", "base_dir": str(paths.base)}, wait_seconds=2.0)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _stats_lines(told: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "disk", f"{told['used_gb']:,.1f} of {told['total_gb']:,.1f} GB in use ({told['usage_percent']:.0f} %)"
+    yield "health", told["health"]
+    for name, noun in (("checkpoint", "checkpoints"), ("branch", "on branches"), ("archive", "archived models"),
+                       ("snapshot", "snapshots")):  # fmt: skip
+        yield noun, f"{told[f'{name}_count']} ({told[f'{name}_size_gb']:,.2f} GB)"
+    yield "all together", f"{told['kept_gb']:,.2f} GB; retention.total_gigabytes is {told['limit_gb']}"
+
+
+def _prune_lines(told: Mapping[str, Any]) -> Iterator[str]:
+    deleted, dry_run = told["deleted"], told["dry_run"]
+    if not deleted:
+        yield "Nothing is beyond the limits."
+    else:
+        did = "Would be deleted" if dry_run else "Deleted"
+        yield f"{did}, oldest first; {_size(told['freed_bytes'])} {'come' if dry_run else 'are'} free:"
+        yield from listed([f"{each['name']} ({_size(each['frees_bytes'])}): {each['reason']}" for each in deleted])
+    pinned = [each for each in told["kept"] if each["reason"] is not None]
+    if pinned:
+        yield "Held, whatever the limits say:"
+        yield from listed([f"{each['name']} ({each['protection']}): {each['reason']}" for each in pinned])
+    if loose := len(told["kept"]) - len(pinned):
+        yield f"{loose} more {'is' if loose == 1 else 'are'} within the limits."
+
+
+def _size(count: int) -> str:
+    from rich.filesize import decimal
+
+    return decimal(count)
