@@ -5,8 +5,8 @@ from __future__ import annotations
 from arena.protocol import Save
 
 REST_FACTOR = 10
-"""A checkpoint that took so long to write is followed by a rest of this many times as long: writing in the background
-costs training little, but the disk is for others too, and wears out."""
+"""A checkpoint that took so long to write is followed by a rest of this many times as long: the disk is for others
+too, and wears out."""
 
 
 class SavePolicy:
