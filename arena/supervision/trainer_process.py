@@ -29,8 +29,9 @@ logger = logging.getLogger(__name__)
 
 LINE_LIMIT = 64 << 20
 """Bytes of one protocol line at most; a Begin with many open quests is the longest."""
-LONGEST_TEMPORARY = 80
-"""Bytes of a folder for temporary files that leave room for the name of a socket."""
+SOCKET_NAME = "trainer.sock"
+LONGEST_SOCKET_PATH = 107
+"""Bytes, `sun_path` of Linux less its end."""
 LAST_LINES = 5
 HUNG_SECONDS = 120.0
 """Of silence, for whoever has no settings at hand; `trainer.hung_seconds` is the daemon's."""
@@ -100,7 +101,7 @@ class TrainerProcess:
         `environment` is added to what it inherits.
         """
         self._socket_dir = _short_folder()
-        socket_path = os.path.join(self._socket_dir, "trainer.sock")
+        socket_path = os.path.join(self._socket_dir, SOCKET_NAME)
         self._begin = begin
         try:
             self._server = await asyncio.start_unix_server(self._serve, socket_path, limit=LINE_LIMIT)
@@ -270,7 +271,9 @@ def _name_of(number: int) -> str:
 
 
 def _short_folder() -> str:
-    """A folder of its own for the socket, whose path is limited to 107 bytes; base directories and TMPDIR are not."""
-    if len(os.fsencode(tempfile.gettempdir())) <= LONGEST_TEMPORARY:
-        return tempfile.mkdtemp(prefix="realm-")
+    """A folder of its own for the socket; base directories and TMPDIR may be longer than its path can be."""
+    folder = tempfile.mkdtemp(prefix="realm-")
+    if len(os.fsencode(os.path.join(folder, SOCKET_NAME))) <= LONGEST_SOCKET_PATH:
+        return folder
+    os.rmdir(folder)
     return tempfile.mkdtemp(prefix="realm-", dir="/tmp")

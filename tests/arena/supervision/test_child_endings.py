@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -223,6 +224,21 @@ async def test_the_daemon_is_missed_even_where_somebody_else_holds_its_socket(pa
     assert farewell is not None
     assert (farewell.clean, farewell.reason) == (True, "the daemon is gone")
     assert InstanceLock.holder(paths.current_model / ".lock") is None
+
+
+@pytest.mark.parametrize("length", [79, 80, 200])
+async def test_the_folder_for_temporary_files_may_be_as_long_as_it_likes(
+    paths: RealmPaths, monkeypatch: pytest.MonkeyPatch, length: int
+) -> None:
+    """The path of a socket may not: with 79 bytes it just fits, with 80 it is one too long."""
+    with tempfile.TemporaryDirectory(prefix="t", dir="/tmp") as folder:
+        long = Path(folder, "d" * (length - len(folder) - 1))
+        long.mkdir()
+        monkeypatch.setattr(tempfile, "tempdir", str(long))
+        async with puppet(paths, "fight") as child:
+            await child.in_place()
+            assert child.process._socket_dir is not None
+            assert (Path(child.process._socket_dir).parent == long) is (length == 79)
 
 
 # --- hung and held ---------------------------------------------------------------------------------------------------
