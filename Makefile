@@ -35,7 +35,7 @@ bench: $(DEV) ## Measure gates, a burst of 10 000 files, a file of 3 GB and savi
 	$(BIN)/python -m benchmarks.big_file --gigabytes 3
 	$(BIN)/python -m benchmarks.save
 
-soak: $(DEV) ## Kill a realm 200 times at random while it learns 40 quests, and compare; takes about 40 minutes.
+soak: $(DEV) ## Kill a realm 200 times at random while it learns 40 quests, and compare; watch what grows. Takes about 70 minutes.
 	$(BIN)/python -m benchmarks.soak --quests 40 --kills 200 --minutes 30 --pairs 30
 
 # torch goes first and by its exact version: asked for as somebody's dependency, pip looks for the newest build, which

@@ -17,7 +17,7 @@ import os
 import signal
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -260,7 +260,7 @@ def _add_rooms() -> None:
     # The journal is the arena's, and the vault does not know the arena.
     ledger.command("adopt")(adopt)
     app.add_typer(ledger, name="ledger")
-    app.add_typer(vault_app(_pins_of), name="vault")
+    app.add_typer(vault_app(_pins_of, _standing_still), name="vault")
     for history_verb in (rewind, prove_resume):
         app.command()(history_verb)
     app.add_typer(hero_app(), name="hero")
@@ -275,6 +275,12 @@ def _pins_of(paths: RealmPaths) -> Mapping[Path, Pin]:
     from core.settings import load_settings
 
     return base_pins(paths, load_settings(paths.config_file).model_name)
+
+
+def _standing_still(paths: RealmPaths, doing: str) -> AbstractContextManager[None]:
+    from arena.hall.standing import standing_still
+
+    return standing_still(paths, doing)
 
 
 def _check_all(paths: RealmPaths, overrides: Mapping[str, Any], config_file: Path) -> object:

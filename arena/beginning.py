@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-from pathlib import Path
-
 from arena.heroes import Hero, quest_settings
-from arena.journal import read_history
-from arena.lanes.listing import Stamp
 from arena.lanes.reading import CLAIMED_LANES
 from arena.protocol import Begin, Claim, OpenQuest, RanOut, Withdrawal
 from arena.quest_board import QuestBoard
@@ -29,11 +24,11 @@ def begin_of(
     ran_out: RanOut | None = None,
 ) -> Begin:
     """The first command to a new child."""
+    # In the order in which quests move on, so that one which moves meanwhile is seen once at least.
+    begun = [*board.put_back(), *(quest for lane in (*CLAIMED_LANES, *SEALED_LANES) for quest in board.quests(lane))]
     claimed = {
-        quest.quest_id: OpenQuest(quest_id=quest.quest_id, path=str(quest.path), sealed=lane in SEALED_LANES)
-        # In the order in which quests move on, so that one which moves meanwhile is seen once at least.
-        for lane in (*CLAIMED_LANES, *SEALED_LANES)
-        for quest in board.quests(lane)
+        quest.quest_id: OpenQuest(quest_id=quest.quest_id, path=str(quest.path), sealed=quest.lane in SEALED_LANES)
+        for quest in begun
     }
     return Begin(
         base_model=base_model,
@@ -53,15 +48,6 @@ def begin_of(
         pause_reason=pause_reason,
         ran_out=ran_out,
     )
-
-
-@lru_cache(maxsize=1)
-def has_begun(quest_id: str, journal: Path, stamp: Stamp | None) -> bool:
-    """Whether the journal names the quest; read once for each version of the file, as it may be asked with each claim.
-
-    `stamp` is that of the journal.
-    """
-    return read_history(journal).ordinal_of(quest_id) is not None
 
 
 def claim_of(hero: Hero, settings: Settings, quest: Quest) -> Claim:

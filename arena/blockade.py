@@ -21,6 +21,7 @@ class LateNews:
         self._saga = saga
         self._kept = kept
         self._untold: list[tuple[str, str, dict[str, Any] | None, datetime]] = []
+        self._telling = asyncio.Lock()
 
     async def tell(self, kind: str, message: str, data: dict[str, Any] | None = None) -> None:
         self._untold.append((kind, message, data, datetime.now(UTC)))
@@ -28,14 +29,15 @@ class LateNews:
 
     async def catch_up(self) -> None:
         """Tell what waits, if anything."""
-        if not self._untold:
-            return
-        try:
-            await asyncio.to_thread(self._tell_all)
-        except RealmError as error:
-            kind = self._untold[0][0]
-            logger.warning("event %s is not in the saga yet: %s", kind, error, extra={"event": "saga_failed"})
-            del self._untold[: -self._kept]
+        async with self._telling:  # two at once told an event twice
+            if not self._untold:
+                return
+            try:
+                await asyncio.to_thread(self._tell_all)
+            except RealmError as error:
+                kind = self._untold[0][0]
+                logger.warning("event %s is not in the saga yet: %s", kind, error, extra={"event": "saga_failed"})
+                del self._untold[: -self._kept]
 
     def _tell_all(self) -> None:
         while self._untold:

@@ -88,7 +88,7 @@ class ClaimTable:
                 await self._held.lift("Quests are claimed again")
 
     async def _claim_next(self) -> None:
-        await self._refresh_settings()
+        await self.refresh_settings()
         quest = await asyncio.to_thread(self._board.processing)
         assay = self._assay()
         if quest is None:
@@ -97,6 +97,8 @@ class ClaimTable:
                 return
         elif assay is not None and not await self._may_go_on(quest, assay):
             return
+        if not self._supervisor.ready or self._events.busy:
+            return  # the trainer has died meanwhile, and the next one begins with what its journal holds
         # Noted before it is sent: an answer may come while this coroutine waits for the socket.
         self._events.in_trainer.append(quest.quest_id)
         try:
@@ -135,8 +137,8 @@ class ClaimTable:
             assay.note_claimed(quest)
         return proof is not None
 
-    async def _refresh_settings(self) -> None:
-        """Hyperparameters are read at claim."""
+    async def refresh_settings(self) -> None:
+        """Hyperparameters are read at claim; changed settings that cannot be used are told of."""
         complaint = await asyncio.to_thread(self._settings.refresh, time.monotonic())
         if complaint is not None:
             message = f"The changed settings are not used, those of before stay in force: {complaint}"

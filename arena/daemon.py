@@ -131,7 +131,7 @@ class Daemon:
         )  # fmt: skip
         self._housekeeper = Housekeeper(paths, self.board, saga, self.treasury)
         self._starts_held = Blockade(saga, "trainer")
-        self._recovered = False
+        self._recovered, self._recovering = False, asyncio.Lock()
         self._claims = self._make_claims()
         self.crier = Crier(
             paths, report=self.report, board=self.board, ledger=ledger, saga=saga, control_files=self.control_files,
@@ -159,12 +159,12 @@ class Daemon:
         return Intake(
             Inbox(self.paths.inbox, settings.settle_seconds, settings.incomplete_seconds), self.board, self._scribe,
             self._saga, scan_seconds=settings.scan_seconds, on_admitted=self._on_admitted, in_hurry=self._in_hurry,
-            held=lambda: self._governor.reason, count_verdicts=lineage.count,
+            held=lambda: self._governor.reason, is_swept=lambda: self._recovered, count_verdicts=lineage.count,
         )  # fmt: skip
 
     def _make_treasury(self) -> Treasury:
         return Treasury(
-            self.paths, self.ledger, lambda: self._settings.current.retention,
+            self.paths, self.ledger, lambda: self._settings.newest(time.monotonic()).retention,
             pins=lambda: base_pins(self.paths, self._settings.current.model_name),
             tell=lambda news, now: self._saga.tell(news, now=now),
         )  # fmt: skip
@@ -176,7 +176,7 @@ class Daemon:
         await self._look_at_disk()
         try:
             if not self._governor.bars_trainer:
-                await asyncio.to_thread(self._recover)
+                await self._recover_once()
         except OSError as error:
             raise Unavailable(
                 f"The realm's folders cannot be brought in order: {error}.",
@@ -207,6 +207,11 @@ class Daemon:
         self.report.enter("stopped", datetime.now(UTC), reason)
         await self.crier.write()
 
+    async def _recover_once(self) -> None:
+        async with self._recovering:
+            if not self._recovered:
+                await asyncio.to_thread(self._recover)
+
     def _recover(self) -> None:
         recover(
             self.paths, board=self.board, ledger=self.ledger, saga=self._saga, report=self.report,
@@ -219,14 +224,14 @@ class Daemon:
 
     async def _begin(self) -> Begin:
         self._governor.check_trainer()
-        if not self._recovered:
-            await asyncio.to_thread(self._recover)
-        self._events.forget_trainer()
+        await self._recover_once()
         self.report.enter("starting", datetime.now(UTC), "starting the trainer")
-        return await asyncio.to_thread(
-            begin_of, self.paths, self._settings.current, self.hero, self._base_model, self.board,
-            self._bench.withdrawals, self._wishes.pause_for_begin(), self._bench.ran_out,
-        )  # fmt: skip
+        async with self._events.making_up:
+            self._events.forget_trainer()
+            return await asyncio.to_thread(
+                begin_of, self.paths, self._settings.current, self.hero, self._base_model, self.board,
+                self._bench.withdrawals, self._wishes.pause_for_begin(), self._bench.ran_out,
+            )  # fmt: skip
 
     async def _on_event(self, event: Event) -> None:
         await self._events.handle(event)
@@ -359,6 +364,12 @@ class Daemon:
     async def _keep_house(self) -> None:
         if self._governor.bars_trainer:
             return  # of lanes that are out of reach nothing is to be concluded
+        try:
+            await self._recover_once()
+        except OSError as error:
+            logger.warning("the folders are not in order yet: %s", error, extra={"event": "not_recovered"})
+            return
+        await self._claims.refresh_settings()
         await self._housekeeper.keep(self._settings.current.budgets, now=datetime.now(UTC))
         await self._events.make_up()
         self._claims.note_news()

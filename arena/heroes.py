@@ -112,7 +112,7 @@ def check_hero_id(hero_id: str) -> None:
 def load_hero(paths: RealmPaths, hero_id: str) -> Hero:
     """Read a hero; raises `InvalidInput` for a bad id or file and `NotFound` for an unknown hero."""
     check_hero_id(hero_id)
-    files = _hero_files(paths)
+    files = hero_files(paths)
     if hero_id not in files:
         close = difflib.get_close_matches(hero_id, files, n=1)
         hint = f"Did you mean {close[0]}?" if close else f"The heroes are {', '.join(files)}."
@@ -127,7 +127,7 @@ def survey_heroes(paths: RealmPaths) -> tuple[dict[str, Hero], dict[str, str]]:
     """The heroes by id, and what is wrong with the file of each that is broken: one does not hide the others."""
     heroes: dict[str, Hero] = {}
     broken: dict[str, str] = {}
-    for hero_id in _hero_files(paths):
+    for hero_id in hero_files(paths):
         try:
             heroes[hero_id] = load_hero(paths, hero_id)
         except InvalidInput as error:
@@ -215,7 +215,8 @@ def _model_directory(folder: Path) -> Path:
     return folder
 
 
-def _hero_files(paths: RealmPaths) -> dict[str, Path]:
+def hero_files(paths: RealmPaths) -> dict[str, Path]:
+    """The file of each hero by id; those of the base directory shadow the shipped ones."""
     found: dict[str, Path] = {}
     for configs in (CHECKOUT / "configs", paths.configs):
         found.update((file.stem, file) for file in (configs / "heroes").glob("*.yaml") if HERO_ID.fullmatch(file.stem))

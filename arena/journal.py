@@ -216,6 +216,15 @@ class History:
         self._entries.append(entry)
         self.seq = entry.seq
 
+    def left_from(self, ordinal: int, quest_step: int) -> list[ClaimEntry]:
+        """The claims, in order, of which steps are left to be made from this place on."""
+        here = {ordinal: quest_step}
+        return [
+            claim
+            for number, claim in sorted(self.claims.items())
+            if number >= ordinal and self.steps_of(number) > here.get(number, 0)
+        ]
+
     def as_of(self, seq: int) -> History:
         """The history as it stood after entry `seq`; it cannot be added to."""
         stretches: list[tuple[Rewind | None, list[Entry]]] = []
@@ -334,16 +343,24 @@ class Journal:
         self._files = files
         self.history = read_history(path)
         self._cut_torn_line()
+        self.size = path.stat().st_size if path.exists() else 0
+        """Bytes of the durable lines. What a failed append has left behind them is not part of the journal."""
+        self._may_hold_more = False
+        """Whether an append has failed, and the disk may have refused to take back what was written of it."""
 
     def append(self, entry: Entry) -> None:
-        """Make `entry` durable; its `seq` must be `history.seq + 1`. On `OSError` the file stays as it was."""
+        """Make `entry` durable; its `seq` must be `history.seq + 1`. On `OSError` the journal stays as it was."""
         if entry.seq != self.history.seq + 1:
             raise ValueError(f"journal entry {entry.seq} after {self.history.seq}")
         crash_point("journal.before")
+        line, cut_to = encode_entry(entry), self.size if self._may_hold_more else None
+        self._may_hold_more = True
         # A journal that has vanished with its disk must not be begun again with its last line.
-        self._files.append_line(self.path, encode_entry(entry), durable=True, create=entry.seq == 1)
+        self._files.append_line(self.path, line, durable=True, create=entry.seq == 1, cut_to=cut_to)
         if entry.seq == 1:
             self._files.fsync_dir(self.path.parent)
+        self._may_hold_more = False
+        self.size += len(line) + 1
         crash_point("journal.written")
         self.history.add(entry)
 

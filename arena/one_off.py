@@ -35,9 +35,17 @@ from arena.quest_board import QuestBoard
 from arena.start_check import Setup
 from arena.supervision.heartbeat_watch import HeartbeatWatch
 from arena.supervision.trainer_process import Death, TrainerProcess
-from arena.unfinished_run import WORK_FOLDER, DoesNotFit, begun_quest, check_output, set_aside
+from arena.unfinished_run import (
+    WORK_FOLDER,
+    DoesNotFit,
+    begun_quest,
+    check_output,
+    finish_publishing,
+    publish,
+    set_aside,
+)
 from core.checkpoint_ledger import CheckpointLedger
-from core.errors import InvalidInput, RealmError, Unavailable
+from core.errors import Conflict, InvalidInput, RealmError, Unavailable
 from core.instance import InstanceLock
 from core.paths import RealmPaths
 from core.settings import load_settings
@@ -83,6 +91,9 @@ class OneOff:
         lock = InstanceLock(work.lock)
         lock.acquire({"what": "realm train", "base_dir": str(self._output)})
         try:
+            published = finish_publishing(work)
+            if published is not None:
+                return self._result_of(published, tell)
             return await self._run_in(work, made, setup, tell)
         except DoesNotFit as error:
             tell(f"{error} That work is kept in {set_aside(work)}; this run begins anew.")
@@ -129,9 +140,10 @@ class OneOff:
             hint = f"No model was written. Its logs and checkpoints lie in {work.base}."
             raise RealmError(f"{self._dataset} was not learned, it was {ended.outcome}: {ended.reason}.", hint=hint)
         record = CheckpointLedger.of(work).find(saved.name)
-        self._publish(work, saved.name)
         loss = record.train_loss if record else None
-        return {"output": str(self._output), "rows": ended.rows_learned, "steps": saved.step, "loss": loss}
+        result = {"output": str(self._output), "rows": ended.rows_learned, "steps": saved.step, "loss": loss}
+        self._publish(work, saved.name, result)
+        return result
 
     async def _battle(
         self, process: TrainerProcess, begin: Begin, claim: Claim, tell: Callable[[str], None]
@@ -197,14 +209,27 @@ class OneOff:
         shown = f", loss {loss:.4f}" if loss is not None else ""
         tell(f"step {progress.quest_step} of {progress.quest_steps}{shown}")
 
-    def _publish(self, work: RealmPaths, checkpoint: str) -> None:
-        """Move the checkpoint's files up into the output directory and drop the work folder."""
+    def _publish(self, work: RealmPaths, checkpoint: str, result: dict[str, Any]) -> None:
+        """Let the checkpoint become the output."""
         found = CheckpointStore(work.current_model).resolve(checkpoint)
         if found is None:
             raise RealmError(f"The checkpoint {checkpoint} has vanished from {work.current_model}.")
-        for file in sorted(found.path.iterdir()):
-            file.rename(self._output / file.name)
-        shutil.rmtree(work.base, ignore_errors=True)
+        publish(work, found.path, {"asked": self._asked, "result": result})
+
+    def _result_of(self, published: dict[str, Any], tell: Callable[[str], None]) -> dict[str, Any]:
+        """What the run came to that was killed while its model was put into place."""
+        if published["asked"] != self._asked:
+            raise Conflict(f"{self._output} holds the model of an earlier run.", hint="Name a new directory.")
+        tell("An earlier run had learned it all; its model is in place now.")
+        result: dict[str, Any] = published["result"]
+        return result
+
+    @property
+    def _asked(self) -> dict[str, Any]:
+        return {
+            "dataset": str(self._dataset), "model": self._model, "epochs": self._epochs,
+            "system_prompt": self._system_prompt,
+        }  # fmt: skip
 
 
 def _remove(folders: list[Path]) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -51,7 +51,7 @@ class QuestBoard:
         self._lanes = LaneReader(paths)
         self._mover = LaneMover(paths, files, self._lanes)
         self._covered: set[str] = set()
-        """Ids of sealed quests whose move failed."""
+        """Ids of quests that a checkpoint covers, and that the disk keeps from being moved on."""
         self._sweep = LaneSweep(paths, self._lanes, self._mover)
 
     # --- in ---------------------------------------------------------------------------------------------
@@ -124,6 +124,17 @@ class QuestBoard:
             self._sweep.claimed = claimed.quest_id
             return claimed
 
+    def put_back(self) -> list[Quest]:
+        """Quests that were claimed, and that somebody has moved back among those that wait."""
+        with self._lock:
+            found = [
+                (file.path, self._lanes.record(file.path))
+                for lane in PRIORITIES
+                for file, record in self._lanes.records(lane)
+                if record.attempts and record.outcome is None
+            ]
+            return [Quest(path, record) for path, record in found if record is not None]
+
     def note_proof(self, quest_id: str, proof: dict[str, Any]) -> Quest:
         """Write down what the gate before training found in a quest that was not claimed with it."""
         with self._lock:
@@ -145,39 +156,49 @@ class QuestBoard:
     ) -> Quest:
         """The quest is over, `outcome` learned, skipped or withdrawn; its data stay until a checkpoint covers them.
 
-        Works from any lane, as people move files by hand; said twice (after a replay), the later word counts.
+        Works from any lane, as people move files by hand; said twice (after a replay), the later word counts. One that
+        they moved to `failed/` stays there, and its record tells what the weights hold of it.
         """
         with self._lock:
             quest = self._known(quest_id)
             record = replace(
                 quest.record,
-                outcome=outcome,
-                reason=reason,
                 rows_learned=rows_learned,
                 first_step=first_step,
                 last_step=last_step,
                 loss_first=loss_first,
                 loss_last=loss_last,
-                finished_at=_iso(now),
             )
-            return self._put(quest, "awaiting_seal", record)
+            if quest.lane == "failed":
+                return self._put(quest, "failed", record)
+            ended = replace(record, outcome=outcome, reason=reason, finished_at=_iso(now))
+            return self._put(quest, "awaiting_seal", ended)
 
     def seal(self, quest_ids: Iterable[str], *, now: datetime) -> list[Quest]:
         """A checkpoint covers these: learned ones go to `recently_completed/` with the local time in their name, others
-        to `failed/`. Ids that do not await their seal are ignored; returns the quests that were moved.
+        to `failed/`. Ids of quests that are not open are ignored; returns the quests that were moved.
 
-        One that the disk refused to move stays and is tried again at the next call, also at one with no ids.
+        One that the disk refused to move, now or to `awaiting_seal/` before, is tried again at the next call, also at
+        one with no ids.
         """
         with self._lock:
             wanted = self._covered.union(quest_ids)
             awaiting = {record.quest_id: file.path for file, record in self._lanes.records("awaiting_seal")}
             paths = [path for quest_id, path in awaiting.items() if quest_id in wanted]
             self._covered = wanted & awaiting.keys()
+            if late := wanted - self._covered:
+                before = (*PRIORITIES, "processing")
+                self._covered |= late & {record.quest_id for lane in before for _, record in self._lanes.records(lane)}
         sealed = []
         for first in range(0, len(paths), MOVED_TOGETHER):
             with self._lock:
                 sealed += self._seal_some(paths[first : first + MOVED_TOGETHER], now)
         return sealed
+
+    def uncover(self, quest_ids: Iterable[str]) -> None:
+        """These are learned again: no checkpoint that is left covers them."""
+        with self._lock:
+            self._covered.difference_update(quest_ids)
 
     def _seal_some(self, paths: Sequence[Path], now: datetime) -> list[Quest]:
         # Read anew: others may have been to the board since the last ones.
@@ -315,23 +336,28 @@ class QuestBoard:
         with self._lock:
             strays = self._sweep.strays_to_hash()
         # Hashing gigabytes must not keep others from the board.
-        hashes = {path: _hash_or_none(path) for path in strays}
+        hashes = {path: _hash_if_allowed(path) for path in strays}
         with self._lock:
             return self._sweep.run(hashes, now)
 
-    def forget(self, lane: str, budget: LaneBudget, *, now: datetime) -> tuple[list[str], OSError | None]:
-        """Delete what a lane of ended quests may not keep any more (law 9, A20).
+    def forget(
+        self, lane: str, budget: LaneBudget, *, now: datetime, needed: Callable[[], Container[str]] = frozenset
+    ) -> tuple[list[str], OSError | None]:
+        """Delete what a lane of ended quests may not keep any more (law 9, A20); `needed` tells the ids that stay.
 
         Returns the names, oldest first, and why some others could not be deleted, if so.
         """
         with self._lock:
             files = {file.path: file for file in self._lanes.files(lane)}
-            ended = [
-                Ended(path, _finished(self._lanes.peek(lane, file.name), path), file.size)
-                for path, file in files.items()
-            ]
+            records = {path: self._lanes.peek(lane, file.name) for path, file in files.items()}
+            ended = [Ended(path, _finished(records[path], path), file.size) for path, file in files.items()]
         gone, stuck = [], None
-        for quest in surplus(ended, budget, now=now):
+        going = surplus(ended, budget, now=now)
+        stays: Container[str] = needed() if going else ()
+        for quest in going:
+            record = records[quest.path]
+            if record is not None and record.quest_id in stays:
+                continue
             try:
                 with self._lock:
                     # Retried and failed once more in between, it is another file under the old name.
@@ -421,6 +447,13 @@ def _hash_or_none(path: Path) -> str | None:
     try:
         return content_hash(path)
     except (FileNotFoundError, IsADirectoryError):
+        return None
+
+
+def _hash_if_allowed(stray: Path) -> str | None:
+    try:
+        return _hash_or_none(stray)
+    except PermissionError:  # somebody else's file, which must not keep the realm from starting
         return None
 
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
+from typing import Any
 
 from arena.journal import JOURNAL_NAME, History, read_history
 from arena.protocol import Begin, Claim
 from core.errors import Conflict
+from core.files import DISK, read_json
 from core.instance import InstanceLock
 from core.paths import RealmPaths
 
 WORK_FOLDER = ".realm"
+
+PUBLISHING = "publishing.json"
+"""In the work folder: its checkpoint is finished, and on its way into the output directory."""
 
 
 class DoesNotFit(Conflict):
@@ -24,7 +30,10 @@ def unfinished_work(output: Path) -> Path | None:
 
 
 def check_output(output: Path) -> None:
-    """Raise `Conflict` unless `output` is missing, empty, or holds nothing but what interrupted runs left."""
+    """Raise `Conflict` unless `output` is missing, empty, or holds nothing but what interrupted runs left.
+
+    That may be a part of a finished model: see `finish_publishing`.
+    """
     work = RealmPaths(output / WORK_FOLDER)
     # The trainer of a run that was killed goes on for as long as it takes to save.
     for lock, who in ((work.lock, "Another `realm train`"), (work.current_model / ".lock", "A trainer")):
@@ -34,6 +43,8 @@ def check_output(output: Path) -> None:
                 f"{who} (process {holder.get('pid')}) works on {output}.",
                 hint="Wait for its end, or name a new directory.",
             )
+    if (work.base / PUBLISHING).exists():
+        return
     if output.exists() and not (output.is_dir() and all(_is_ours(entry) for entry in output.iterdir())):
         raise Conflict(f"{output} is not an empty directory.", hint="Name a new directory.")
 
@@ -48,6 +59,28 @@ def begun_quest(work: RealmPaths, begin: Begin, claim: Claim) -> str | None:
     if differences:
         raise DoesNotFit(f"An interrupted run lies here that had begun with {', '.join(differences)}.")
     return history.claims[1].quest_id if history.claims else None
+
+
+def publish(work: RealmPaths, checkpoint: Path, told: dict[str, Any]) -> None:
+    """Move the files of a finished checkpoint up into the output directory, and drop the work folder.
+
+    `told` is what `finish_publishing` shall tell should this be cut off.
+    """
+    DISK.write_json(work.base / PUBLISHING, {**told, "checkpoint": checkpoint.name}, durable=True)
+    finish_publishing(work)
+
+
+def finish_publishing(work: RealmPaths) -> dict[str, Any] | None:
+    """Do what is left to do of a `publish`, and return what it was told; None when none was begun."""
+    told = read_json(work.base / PUBLISHING)
+    if not isinstance(told, dict):
+        return None
+    output, checkpoint = work.base.parent, work.current_model / str(told["checkpoint"])
+    for file in sorted(checkpoint.iterdir()) if checkpoint.is_dir() else []:
+        file.rename(output / file.name)
+    DISK.fsync_dir(output)
+    shutil.rmtree(work.base, ignore_errors=True)
+    return told
 
 
 def set_aside(work: RealmPaths) -> Path:

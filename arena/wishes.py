@@ -138,10 +138,13 @@ class WishKeeper:
     async def _bind_skip(self) -> None:
         """A skip is for the quest that runs now; a later one is never hit by it (B14)."""
         running = await asyncio.to_thread(self._board.processing)
-        if running is None:
-            await asyncio.to_thread(self._control.clear_skip)
-            now = datetime.now(UTC)
-            await self._events.tell("nothing_to_skip", "A skip was asked for while no quest was running", now)
-            return
-        await asyncio.to_thread(self._control.bind_skip, running.quest_id)
-        await self.send_bound_skip()
+        if running is not None:
+            await asyncio.to_thread(self._control.bind_skip, running.quest_id)
+            # Over meanwhile, its end was told before there was a bound skip to clear.
+            after = await asyncio.to_thread(self._board.processing)
+            if after is not None and after.quest_id == running.quest_id:
+                await self.send_bound_skip()
+                return
+        await asyncio.to_thread(self._control.clear_skip)
+        now = datetime.now(UTC)
+        await self._events.tell("nothing_to_skip", "A skip was asked for while no quest was running", now)

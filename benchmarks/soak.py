@@ -1,17 +1,18 @@
 """Kills a realm at random while it learns, and compares what it has learned with an undisturbed run fed its journal.
 
-    python -m benchmarks.soak --quests 40 --kills 200 --minutes 30 --seed 1
-    python -m benchmarks.soak --kills 0 --pairs 30
+    python -m benchmarks.soak --quests 40 --kills 200 --minutes 30 --calm-minutes 0 --seed 1
+    python -m benchmarks.soak --kills 0 --calm-minutes 0 --pairs 30
+    python -m benchmarks.soak --kills 0 --calm-minutes 30
 
 Real SIGKILLs to the control process, the trainer or both; half of them after a few more steps of training, the others
 after any time. Quests are dropped in between. `--pairs` then leads another realm through random pairs of crash points,
-the second of which is met on the way back from the first. The hero is the smallest seedling, on one thread.
+the second of which is met on the way back from the first. The hero is the smallest seedling, on one thread. Whether a
+realm needs more and more is seen in one that is left alone (`benchmarks/calm.py`): here processes live for seconds.
 """
 
 from __future__ import annotations
 
 import random
-import statistics
 import tempfile
 import time
 from collections import Counter, deque
@@ -19,14 +20,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from stat import S_ISREG
 from typing import Annotated
 
 import psutil
 import typer
 
-from arena.disk.headroom import HEADROOM
-from arena.supervision.position_file import Phase, Position
+from arena.supervision.position_file import Phase
+from benchmarks.calm import RSS_BUDGET, calm
+from benchmarks.growth import FOLDERS, size_of
 from tests.acceptance.crash_walk import STATIONS, Station, Walk
 from tests.acceptance.nursery import Nursery
 from tests.acceptance.quest_files import write_quest
@@ -34,8 +35,13 @@ from tests.acceptance.reckoning import Dropped, differences
 from tests.acceptance.undying_realm import UndyingRealm
 from tests.replaying import replay_realm
 
-SPECIAL_PLACES = ("unpack.written", "move.original", "battle.step", "control.", "stop.", "exit.", "start.")
+SPECIAL_PLACES = (
+    "unpack.written", "move.original", "battle.step", "control.", "stop.", "exit.", "start.", "write..", "write.{file}",
+    "write.journal.jsonl",
+)  # fmt: skip
 """Those that only a quest of some kind, a wish, or an end of the realm leads to."""
+AFTER_A_DEATH = ("start.", "exit.saved", "write.journal.jsonl")
+"""Those that no quest leads to, unless a process dies before."""
 VICTIMS = ("trainer", "daemon", "both")
 LOOK_SECONDS = 0.002
 """Between two looks at the position: a step takes three times as long."""
@@ -46,16 +52,9 @@ LONGEST_WAIT_SECONDS = 6.0
 """A kill that does not wait for training comes within so long: in the start of a trainer as often as after it."""
 MOST_STEPS = 100
 PATIENCE_SECONDS = 240.0
-END_SECONDS = 600.0
-FOLDERS = ("current_model", "snapshots", "queue", "status", "logs", "control", "inbox")
+END_SECONDS = 1800.0
 BATCH_SIZE = 1
 """So that a quest is long enough to be killed in: a step takes 4 ms."""
-RSS_BUDGET = 120e6
-"""Of the control process (DESIGN section 10)."""
-FEWEST_SAMPLES = 100
-"""For a word on growth: of a process that lives for seconds, one thread more is a sixth."""
-GROWTH = 0.10
-"""Of RSS, open files and threads, from the first to the last third of the samples."""
 CHECKPOINTS_KEPT = 4
 """In `current_model/` at most, in sizes of one: the present one, one on its way, one in the trash, and some room."""
 
@@ -67,28 +66,16 @@ class Figures:
     kills: Counter[str] = field(default_factory=Counter)
     """By victim, and `in training`."""
     rss: list[float] = field(default_factory=list)
-    open_files: list[float] = field(default_factory=list)
-    threads: list[float] = field(default_factory=list)
+    """Of the control process, in bytes."""
     disk: list[dict[str, int]] = field(default_factory=list)
     """Bytes of each of `FOLDERS`."""
     seconds: float = 0.0
 
     def look_at(self, control: psutil.Process) -> None:
         """One sample of the control process, unless it is only just starting."""
-        try:
-            with control.oneshot():
-                if time.time() - control.create_time() < 3 * SAMPLE_SECONDS:
-                    return
-                sample = control.memory_info().rss, control.num_fds(), control.num_threads()
-        except psutil.NoSuchProcess:
-            return
-        for series, value in zip((self.rss, self.open_files, self.threads), sample, strict=True):
-            series.append(value)
-
-    def growth(self) -> dict[str, float]:
-        """Of each series, how much more the last third is than the first."""
-        series = {"RSS": self.rss, "open files": self.open_files, "threads": self.threads}
-        return {name: _growth(values) for name, values in series.items() if len(values) >= FEWEST_SAMPLES}
+        with suppress(psutil.NoSuchProcess), control.oneshot():
+            if time.time() - control.create_time() >= 3 * SAMPLE_SECONDS:
+                self.rss.append(control.memory_info().rss)
 
 
 class Soak:
@@ -155,8 +142,7 @@ class Soak:
         if not in_training:
             self._wait_for(seconds)
         if victim != "daemon":
-            self._wait(lambda: self.realm.trainer() is not None, "a trainer", PATIENCE_SECONDS)
-            self._spare_a_third_strike()
+            self._wait(self._is_held, "a trainer that may die where it is", PATIENCE_SECONDS)
         if not self.realm.kill(victim):  # the trainer has only just ended by itself
             victim = "daemon"
             self.realm.kill(victim)
@@ -188,24 +174,40 @@ class Soak:
         until = time.monotonic() + seconds
         self._wait(lambda: time.monotonic() >= until, "some time", seconds + PATIENCE_SECONDS)
 
-    def _spare_a_third_strike(self) -> None:
-        """Three deaths in one place withdraw a quest, as they must; here every quest is to be learned."""
+    def _is_held(self) -> bool:
+        """Stop the trainer (SIGSTOP) for its kill, unless that were the third strike in one place.
 
-        def charged(here: Position | None) -> bool:
-            return here is not None and here.phase in (Phase.STEPPING, Phase.PREPARING) and not here.replaying
-
-        def is_third() -> bool:
-            here = self.realm.position()
-            if not charged(here) or here is None or len(self._charged) < 2:
+        Three of them withdraw a quest, as they must; here every quest is to be learned. A trainer that is not stopped
+        goes on between the look at its place and the kill.
+        """
+        trainer = self.realm.trainer()
+        if trainer is None or self._is_third():
+            return False
+        with suppress(psutil.NoSuchProcess):
+            trainer.suspend()
+            while trainer.status() not in (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE):
+                time.sleep(LOOK_SECONDS)
+            if self._is_third():
+                trainer.resume()
                 return False
-            places = [*self._charged, (here.ordinal, here.quest_step)]
-            steps = [step for _, step in places]
-            return len({ordinal for ordinal, _ in places}) == 1 and max(steps) - min(steps) <= 3
+        if (place := self._charged_place()) is not None:
+            self._charged.append(place)
+        return True
 
-        self._wait(lambda: not is_third(), "another place", PATIENCE_SECONDS)
+    def _charged_place(self) -> tuple[int, int] | None:
+        """Where a death is charged to the quest: ordinal and step; None where it is charged to nobody."""
         here = self.realm.position()
-        if here is not None and charged(here):
-            self._charged.append((here.ordinal, here.quest_step))
+        if here is None or here.replaying or here.phase not in (Phase.STEPPING, Phase.PREPARING):
+            return None
+        return here.ordinal, here.quest_step
+
+    def _is_third(self) -> bool:
+        here = self._charged_place()
+        if here is None or len(self._charged) < 2:
+            return False
+        places = [*self._charged, here]
+        steps = [step for _, step in places]
+        return len({ordinal for ordinal, _ in places}) == 1 and max(steps) - min(steps) <= 3
 
     def _furthest(self) -> tuple[int, int]:
         here = self.realm.position()
@@ -231,7 +233,7 @@ class Soak:
         return f"{self.figures.rss[-1] / 1e6:.0f} MB" if self.figures.rss else "not seen for long enough"
 
     def _note_disk(self) -> None:
-        self.figures.disk.append({name: _size(self.realm.paths.base / name) for name in FOLDERS})
+        self.figures.disk.append({name: size_of(self.realm.paths.base / name) for name in FOLDERS})
 
 
 def main(
@@ -240,17 +242,20 @@ def main(
     epochs: Annotated[int, typer.Option(min=1, help="Passes over each of them.")] = 10,
     minutes: Annotated[float, typer.Option(help="No kill after so long.")] = 30.0,
     pairs: Annotated[int, typer.Option(min=0, help="Random pairs of crash points.")] = 0,
+    calm_minutes: Annotated[float, typer.Option(min=0, help="Learning without kills, to see what grows.")] = 30.0,
     seed: Annotated[int, typer.Option(help="Of all that is random.")] = 1,
 ) -> None:
-    """Print what was killed, what it cost and what differs; exit code 1 when anything does."""
+    """Print what was killed, what it cost and what is wrong; exit code 1 when anything is, or too little was done."""
     faults = []
     with tempfile.TemporaryDirectory(prefix="soak-") as folder:
         if kills:
             faults += random_kills(Path(folder), quests=quests, kills=kills, epochs=epochs, minutes=minutes, seed=seed)
         if pairs:
             faults += random_pairs(Path(folder), pairs=pairs, seed=seed)
+        if calm_minutes:
+            faults += calm(Path(folder), minutes=calm_minutes, tell=typer.echo)
     for fault in faults:
-        typer.echo(f"  differs: {fault}")
+        typer.echo(f"  wrong: {fault}")
     if faults:
         raise typer.Exit(1)
 
@@ -278,33 +283,41 @@ def random_kills(
     oracle = replay_realm(realm.paths, folder / "oracle")
     faults = differences(realm.paths, soak.dropped, oracle)
     _tell_figures(soak, steps=int(oracle.name.split("-")[1]), faults=len(faults))
-    return faults + _over_budget(soak.figures, _size(oracle))
+    made = sum(soak.figures.kills[victim] for victim in VICTIMS)
+    if made < kills:
+        faults.append(f"{made} of {kills} kills were made within {minutes:g} minutes")
+    return faults + _over_budget(soak.figures, size_of(oracle))
 
 
 def random_pairs(folder: Path, *, pairs: int, seed: int) -> list[str]:
     """Everything that differs after a walk through random pairs of places; trainers come from a nursery."""
-    dice = random.Random(seed)
     places = folder / "places.txt"
-    walked = [_random_pair(dice) for _ in range(pairs)]
     with Nursery(REALM_CRASH_LIST=str(places)) as nursery:
-        realm = UndyingRealm(folder / "pairs", save_budget=1.0)
-        realm.command = nursery.command("--base-dir", str(realm.paths.base), "up")
-        walk = Walk(realm, places)
-        try:
-            walk.go(walked)
-            realm.stop()
-        finally:
-            realm.close()
+        return walk_through_pairs(folder, nursery, places, pairs=pairs, seed=seed)
+
+
+def walk_through_pairs(folder: Path, nursery: Nursery, places: Path, *, pairs: int, seed: int) -> list[str]:
+    """`random_pairs` with a nursery that is there already; `places` is the list that its children look at."""
+    dice = random.Random(seed)
+    realm = UndyingRealm(folder / "pairs", save_budget=1.0)
+    realm.command = nursery.command("--base-dir", str(realm.paths.base), "up")
+    walk = Walk(realm, places)
+    try:
+        walk.go([_random_pair(dice) for _ in range(pairs)])
+        realm.stop()
+    finally:
+        realm.close()
     faults = differences(realm.paths, walk.dropped, replay_realm(realm.paths, folder / "oracle-of-pairs"))
-    typer.echo(f"pairs of crash points: {pairs}, of {len(realm.events('trainer_died'))} deaths of a trainer")
+    typer.echo(f"pairs of crash points: {pairs}, {len(realm.events('trainer_died'))} deaths of a trainer")
     return faults
 
 
 def _random_pair(dice: random.Random) -> Station:
     """What leads to the first place, and a second one that the way back, or the next plain quest, leads to."""
-    first = dice.choice(STATIONS)
-    seconds = [place for station in STATIONS for place in station.places if not place.startswith(SPECIAL_PLACES)]
-    return replace(first, places=(first.places[0], dice.choice(seconds)))
+    station = dice.choice(STATIONS)
+    firsts = [place for place in station.places if not place.startswith(AFTER_A_DEATH)]
+    seconds = [place for each in STATIONS for place in each.places if not place.startswith(SPECIAL_PLACES)]
+    return replace(station, places=(dice.choice(firsts), dice.choice(seconds)))
 
 
 def _tell_figures(soak: Soak, *, steps: int, faults: int) -> None:
@@ -317,35 +330,18 @@ def _tell_figures(soak: Soak, *, steps: int, faults: int) -> None:
     typer.echo(f"sockets left behind by killed processes: {len(list(soak.tmp.iterdir()))}")
     if figures.rss:
         typer.echo(f"control process: RSS {max(figures.rss) / 1e6:.0f} MB at most, {len(figures.rss)} samples")
-    for name, growth in figures.growth().items():
-        typer.echo(f"growth of {name}: {100 * growth:+.1f} %")
     for name in FOLDERS:
         typer.echo(f"{name}/: " + " → ".join(f"{sample[name] / 1e6:.2f}" for sample in _few(figures.disk)) + " MB")
 
 
 def _over_budget(figures: Figures, checkpoint: int) -> list[str]:
-    """What has grown too much."""
-    over = [f"{name} has grown by {100 * growth:.1f} %" for name, growth in figures.growth().items() if growth > GROWTH]
+    """What takes too much."""
+    over = []
     if figures.rss and max(figures.rss) > RSS_BUDGET:
         over.append(f"the control process has {max(figures.rss) / 1e6:.0f} MB of RSS")
     if figures.disk and figures.disk[-1]["current_model"] > CHECKPOINTS_KEPT * checkpoint:
         over.append(f"current_model/ has {figures.disk[-1]['current_model'] / checkpoint:.1f} sizes of a checkpoint")
     return over
-
-
-def _size(folder: Path) -> int:
-    """Bytes of all files below; what goes away meanwhile counts nothing, nor does the reserve for a full disk."""
-    size = 0
-    for path in folder.rglob("*"):
-        with suppress(FileNotFoundError):
-            status = path.lstat()
-            size += status.st_size if S_ISREG(status.st_mode) and path.name != HEADROOM else 0
-    return size
-
-
-def _growth(values: list[float]) -> float:
-    third = len(values) // 3
-    return statistics.fmean(values[-third:]) / statistics.fmean(values[:third]) - 1
 
 
 def _few(samples: list[dict[str, int]]) -> list[dict[str, int]]:

@@ -19,13 +19,14 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
+from core.crash_points import crash_point
 from core.db_files import (
     companions,
     is_corrupt,
+    keep_aside,
     make_empty,
     newest_revision,
     salvage,
-    set_aside,
     stored_revision,
     tells_damage,
 )
@@ -76,6 +77,9 @@ class Database:
         self._owner = owner
         self._damaged = False
         self._lock = threading.Lock()
+        self._reading = 0
+        self._door = threading.Lock()
+        """Of readers: taken to change their number, and held while the file is replaced."""
         self._writing_thread: int | None = None
         self._closed = False
         self._files = files
@@ -115,10 +119,14 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """A read-only connection on one consistent snapshot."""
+        with self._door:
+            self._reading += 1
         try:
             with self._transaction(self._reader) as connection:
                 yield connection
         finally:
+            with self._door:
+                self._reading -= 1
             if self._writing_thread != threading.get_ident():
                 self._replace_if_damaged()
 
@@ -193,13 +201,18 @@ class Database:
         return draft
 
     def _replace(self, migrations: Path) -> None:
-        """Put a new database in the place of a corrupt one, with whatever can be read of it."""
+        """Put a new database in the place of a corrupt one, with whatever can be read of it.
+
+        Killed in between, the corrupt one still stands there, and all of this is done again.
+        """
         draft = self._draft(migrations)
         self.salvaged = salvage(self.path, draft)
-        self.was_corrupt = set_aside(self.path, datetime.now(UTC), files=self._files)
-        self._files.move_new(draft, self.path)
+        self.was_corrupt = keep_aside(self.path, datetime.now(UTC), files=self._files)
+        crash_point("database.kept")
+        self._files.replace(draft, self.path)
+        self._files.fsync_dir(self.path.parent)
         logger.error(
-            "the database %s is corrupt; it was moved to %s, and a new one holds what could be read of it: %s",
+            "the database %s is corrupt; it is kept as %s, and a new one holds what could be read of it: %s",
             self.path,
             self.was_corrupt.name,
             self.salvaged,
@@ -207,12 +220,16 @@ class Database:
         )
 
     def _replace_if_damaged(self) -> None:
-        """After a statement has met with damage: the next one finds a sound database."""
+        """After a statement has met with damage: the next one finds a sound database.
+
+        While others still read the damaged file, the last of them replaces it: what SQLite keeps beside a database goes
+        by the database's name, and must not be shared by two.
+        """
         if not self._damaged or not self._owner:
             return
         try:
-            with self._lock:
-                if self._closed or not self._damaged:
+            with self._lock, self._door:
+                if self._closed or not self._damaged or self._reading:
                     return
                 self._reader.dispose()
                 self._writer.dispose()

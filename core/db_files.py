@@ -45,12 +45,17 @@ def make_empty(path: Path) -> None:
         connection.execute("PRAGMA journal_mode = WAL")
 
 
-def set_aside(path: Path, now: datetime, *, files: Files = DISK) -> Path:
-    """Rename a corrupt database to `{name}.corrupt.{UTC time}` together with its WAL; returns the new name."""
+def keep_aside(path: Path, now: datetime, *, files: Files = DISK) -> Path:
+    """Have a corrupt database stand as `{name}.corrupt.{UTC time}` too, which is returned; its WAL is moved there.
+
+    The WAL first: it must not be played into whatever takes the place of the file.
+    """
     aside = path.with_name(f"{path.name}.corrupt.{now:%Y%m%dT%H%M%S%fZ}")
-    for source, target in zip((path, *companions(path)), (aside, *companions(aside)), strict=True):
+    for source, target in zip(companions(path), companions(aside), strict=True):
         if source.exists():
             files.move_new(source, target)
+    if path.exists():
+        files.link_new(path, aside)
     return aside
 
 

@@ -25,9 +25,27 @@ def locked_directory(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
+def directory_locked_if_free(folder: Path) -> Iterator[bool]:
+    """Hold the lock of an existing directory unless somebody else does; tells whether it is held."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield _is_taken(fd)
+    finally:
+        os.close(fd)
+
+
+@contextmanager
 def _locked(fd: int) -> Iterator[None]:
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
         yield
     finally:
         os.close(fd)
+
+
+def _is_taken(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

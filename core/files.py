@@ -32,6 +32,13 @@ DISK_TROUBLE = {
 }  # fmt: skip
 """Errors that say nothing about what is in a file: the same file may be read once the disk, or its owner, lets it."""
 
+UNREADABLE = {errno.EIO, errno.EBADMSG, errno.EUCLEAN}
+"""How a disk answers for what has rotted, and also where it only fails for a while. A file is given up for one of these
+by those alone who have asked twice or have something else to go on with; everybody else waits."""
+
+WRONG_PLACE = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG}
+"""Errors that tell of a path: nothing lies there that could be read, however often one asks."""
+
 
 class Files:
     """Calls into the file system, one method each so that a test can replace it."""
@@ -50,6 +57,9 @@ class Files:
 
     def unlink(self, path: Path) -> None:
         path.unlink()
+
+    def truncate(self, fd: int, size: int) -> None:
+        os.ftruncate(fd, size)
 
     def statvfs(self, folder: Path) -> os.statvfs_result:
         return os.statvfs(folder)
@@ -99,14 +109,19 @@ class Files:
         text = json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False)
         self.write_atomic(path, text.encode("utf-8", errors="surrogatepass") + b"\n", durable=durable)
 
-    def append_line(self, path: Path, line: bytes, *, durable: bool, create: bool = True) -> None:
+    def append_line(
+        self, path: Path, line: bytes, *, durable: bool, create: bool = True, cut_to: int | None = None
+    ) -> None:
         """Append `line` and a newline; when that fails, what was written of it is taken back.
 
-        Without `create`, a file that is gone raises `FileNotFoundError` and is not begun anew. Only a kill in
-        mid-write leaves a torn last line; that is for the reader to cut off. One writer per file.
+        Without `create`, a file that is gone raises `FileNotFoundError` and is not begun anew. A torn last line is left
+        by a kill in mid-write, which is for the reader to cut off, and by a disk that refuses to take it back: whoever
+        tries again after a failure gives the length in bytes that was good as `cut_to`. One writer per file.
         """
         fd = os.open(path, os.O_WRONLY | (os.O_CREAT if create else 0) | os.O_APPEND, 0o644)
         try:
+            if cut_to is not None:
+                self.truncate(fd, cut_to)
             whole = os.fstat(fd).st_size
             try:
                 crash_point(f"append.torn.{path.name}", last_act=lambda: self.write(fd, line[: len(line) // 2]))
@@ -115,7 +130,7 @@ class Files:
                     self.fsync(fd)
             except OSError:
                 # Half a line that stays joins the next one into a line that nobody can read.
-                os.ftruncate(fd, whole)
+                self.truncate(fd, whole)
                 raise
         finally:
             os.close(fd)

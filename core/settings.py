@@ -155,7 +155,7 @@ class TrainerSettings(Section):
     """Pause before a dead trainer is started again; doubles with each death without progress, 60 s at most."""
 
     hung_seconds: Annotated[float, Field(ge=5, le=86_400)] = 120.0
-    """Without a sign of life for so long (20 times its longest silence so far, if that is more), a trainer hangs:
+    """Without a sign of life for so long (or 20 times its longest silence so far, an hour at most), a trainer hangs:
     it is asked to end, writes where it stands into `logs/trainer-output.log`, and is killed and started again."""
 
 
@@ -235,7 +235,7 @@ class BudgetSettings(Section):
     """Size of `queue/failed/` in MB; beyond it the oldest files go before their days are over."""
 
     quarantined_checkpoints: Annotated[int, Field(ge=0, le=1000)] = 3
-    """Checkpoints that were found torn and set aside, kept for a look; the oldest go first."""
+    """Checkpoints that were set aside, kept for a look; torn ones go first, then those of the fewest steps."""
 
 
 class DiskSettings(Section):

@@ -8,6 +8,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from core.checkpoint_ledger import CheckpointLedger
 from core.lasting_imports import lasting_imports
@@ -16,6 +17,10 @@ from core.paths import RealmPaths
 # The tests start hundreds of processes of the realm: only the first of them shall have to compile it.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# The same examples in every run and on every machine; a busy one is slow without being wrong.
+settings.register_profile("realm", derandomize=True, deadline=None)
+settings.load_profile("realm")
 
 
 @pytest.hookimpl(wrapper=True)

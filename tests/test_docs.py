@@ -17,7 +17,8 @@ from core.settings import setting_names
 from realm import app
 
 PAGES = [
-    *(CHECKOUT / f"{name}.md" for name in ("README", "ARCHITECTURE", "DEVELOPMENT", "CHANGELOG", "examples/README")),
+    *sorted(CHECKOUT.glob("*.md")),
+    CHECKOUT / "examples" / "README.md",
     *sorted((CHECKOUT / "docs").rglob("*.md")),
 ]
 REFERENCE = CHECKOUT / "docs" / "reference"
@@ -82,6 +83,15 @@ def test_every_path_of_a_realm_is_documented() -> None:
     own = {str(getattr(paths, name).relative_to("/")) for name in names} | {f"queue/{lane}/" for lane in LANES}
     assert len(own) > 20
     assert not {path for path in own if f"`{path}" not in page and f"{path}/" not in page}
+
+
+def test_whatever_can_be_held_up_has_a_row_under_troubleshooting() -> None:
+    """What an event names, people look for by that name."""
+    code = "".join(text_of(file) for file in (CHECKOUT / "arena").rglob("*.py"))
+    kinds = {f"{kind}_blocked" for kind in re.findall(r'Blockade\(\w[\w.]*, "(\w+)"\)', code)}
+    assert len(kinds) > 5
+    page = text_of(CHECKOUT / "TROUBLESHOOTING.md")
+    assert not [kind for kind in kinds if f"`{kind}`" not in page]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(CHECKOUT)))

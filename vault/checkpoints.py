@@ -10,6 +10,7 @@ that starts, as a sweep takes every staging directory for abandoned.
 from __future__ import annotations
 
 import logging
+import re
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -28,7 +29,7 @@ from core.crash_points import crash_point
 from core.errors import Conflict, InvalidInput, NotFound
 from core.file_lock import locked_directory
 from core.files import DISK, Files, read_json
-from vault.manifest import QUARANTINE_NOTE, check_manifest, write_manifest
+from vault.manifest import QUARANTINE_NOTE, ReadError, check_manifest, write_manifest
 from vault.trash import discard, hidden_folders, name_before, to_trash, trashed_in
 
 __all__ = ["CheckpointDir", "CheckpointStore", "Quarantined", "checkpoint_name"]
@@ -39,6 +40,9 @@ HEAD_FILE = "HEAD"
 STAGING = ".staging-"
 QUARANTINE = ".quarantine-"
 BRANCHES = "branches"
+
+_ASIDE_NAME = re.compile(re.escape(QUARANTINE) + r"(?P<name>.+?)(?:-[0-9a-f]{32})?")
+_BRANCH_NAME = re.compile(r".*-(?P<number>[0-9]{1,18})")
 
 # The store has a method `list`, which hides the builtin from the annotations inside the class.
 Names = list[str]
@@ -168,12 +172,14 @@ class CheckpointStore:
         self,
         on_torn: Callable[[Quarantined], object],
         *,
+        on_unread: Callable[[CheckpointDir, Names], object] = lambda found, reasons: None,
         is_ancestor: Callable[[Path], bool] = lambda folder: True,
         now: datetime | None = None,
     ) -> Iterator[CheckpointDir]:
         """HEAD when it is whole, then each whole checkpoint of at most HEAD's step, newest first; hashes all files.
 
-        Without a HEAD every checkpoint may come. Torn ones met on the way are set aside and told to `on_torn`. What is
+        Without a HEAD every checkpoint may come. Torn ones met on the way are set aside and told to `on_torn`. One that
+        the disk does not give back stays, as it may be whole, and is told to `on_unread` with the reasons. What is
         newer than HEAD was taken back and is left alone, and so is what `is_ancestor` says no to. HEAD is not changed.
         """
         if self.root.is_dir():
@@ -183,17 +189,22 @@ class CheckpointStore:
         candidates = [found for found in reversed(self.list()) if head is None or found.step <= extract_step(head)]
         candidates.sort(key=lambda found: found.name != head)
         for found in candidates:
-            if reasons := check_manifest(found.path):
-                if found.name != head and not found.path.is_dir():
-                    continue  # somebody has deleted it meanwhile
-                on_torn(self.quarantine(found.name, reasons, now=now))
+            reasons = check_manifest(found.path)
+            if reasons and all(isinstance(reason, ReadError) for reason in reasons):
+                on_unread(found, reasons)
+            elif reasons:
+                with suppress(NotFound):  # somebody has deleted it meanwhile
+                    on_torn(self.quarantine(found.name, reasons, now=now))
             elif is_ancestor(found.path):
                 yield found
 
-    def quarantine(self, name: str, reasons: Names, *, now: datetime | None = None) -> Quarantined:
+    def quarantine(
+        self, name: str, reasons: Names, *, may_be_whole: bool = False, now: datetime | None = None
+    ) -> Quarantined:
         """Set a checkpoint aside as `.quarantine-{name}`, with the reasons in `QUARANTINE.json`.
 
-        Killed in between, it still stands under its name, and is judged anew by whoever looks at it next.
+        Raises `NotFound` when it is not there any more. Killed in between, it still stands under its name, and is
+        judged anew by whoever looks at it next. `forget_quarantined` spares longest what `may_be_whole`.
         """
         folder = self._known(name).path
         target = self.root / f"{QUARANTINE}{name}"
@@ -202,7 +213,9 @@ class CheckpointStore:
         logger.warning(
             "checkpoint %s is set aside: %s", name, "; ".join(reasons), extra={"event": "checkpoint_quarantined"}
         )
-        note = {"reason": "; ".join(reasons), "at": (now or datetime.now(UTC)).isoformat()}
+        note: dict[str, object] = {"reason": "; ".join(reasons), "at": (now or datetime.now(UTC)).isoformat()}
+        if may_be_whole:
+            note["may_be_whole"] = True
         try:
             self._files.write_json(folder / QUARANTINE_NOTE, note, durable=True)
         except OSError as error:
@@ -210,6 +223,7 @@ class CheckpointStore:
             logger.warning("no %s for %s: %s", QUARANTINE_NOTE, name, error, extra={"event": "quarantine_note_failed"})
         crash_point("quarantine.noted")
         with locked_directory(self.root):
+            self._known(name)
             self._files.rename_dir(folder, target)
             self._files.fsync_dir(self.root)
         crash_point("quarantine.renamed")
@@ -228,7 +242,7 @@ class CheckpointStore:
 
     def branches(self) -> Branches:
         """Checkpoints that rewinds have left behind, oldest first within each branch, the latest branch last."""
-        folders = sorted((self.root / BRANCHES).glob("*/"), key=lambda folder: (len(folder.name), folder.name))
+        folders = sorted((self.root / BRANCHES).glob("*/"), key=_branch_order)
         return [
             CheckpointDir(name, extract_step(name), folder / name)
             for folder in folders
@@ -240,6 +254,7 @@ class CheckpointStore:
         folder = self._known(name).path
         target = self.root / BRANCHES / branch / name
         target.parent.mkdir(parents=True, exist_ok=True)
+        self._files.fsync_dir(self.root / BRANCHES)
         self._carry(folder, target)
         return target
 
@@ -297,8 +312,12 @@ class CheckpointStore:
         return gone
 
     def forget_quarantined(self, keep: int) -> Names:
-        """Delete all but the `keep` directories that were set aside last; returns the names of the deleted ones."""
-        aside = sorted(hidden_folders(self.root, QUARANTINE), key=_set_aside_at)
+        """Delete all but `keep` of those that were set aside; returns the names of the deleted ones.
+
+        Kept before all others are those that may be whole, and then those that hold the most steps: where several were
+        set aside at once, the first is the one to miss least.
+        """
+        aside = sorted(hidden_folders(self.root, QUARANTINE), key=_worth)
         surplus = aside[: max(len(aside) - keep, 0)]
         return [folder.name for folder in surplus if discard(folder, self._files)]
 
@@ -363,6 +382,24 @@ class CheckpointStore:
                 return
 
 
+def branch_number(name: str) -> int:
+    """Of a directory in `branches/`, the number of the journal line that made it (`healed-31`); 0 of any other."""
+    match = _BRANCH_NAME.fullmatch(name)
+    return int(match["number"]) if match else 0
+
+
+def _branch_order(folder: Path) -> tuple[int, str]:
+    return branch_number(folder.name), folder.name
+
+
 def _set_aside_at(folder: Path) -> tuple[int, str]:
     """When a directory was put into quarantine: renaming it was the last change of its inode."""
     return folder.stat().st_ctime_ns, folder.name
+
+
+def _worth(aside: Path) -> tuple[bool, int, tuple[int, str]]:
+    """Of a directory in quarantine: the greatest is the last that may be deleted."""
+    note = read_json(aside / QUARANTINE_NOTE)
+    may_be_whole = isinstance(note, dict) and note.get("may_be_whole") is True
+    name = _ASIDE_NAME.fullmatch(aside.name)
+    return may_be_whole, extract_step(name["name"]) if name else 0, _set_aside_at(aside)

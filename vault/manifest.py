@@ -6,7 +6,6 @@ cut short from a whole one (A30). Its own `digest` covers the rest of it; a mani
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import stat
@@ -19,7 +18,7 @@ from blake3 import blake3
 
 from core.checkpoint_records import SIDECAR
 from core.errors import InvalidInput, Unavailable
-from core.files import DISK, Files
+from core.files import DISK, UNREADABLE, WRONG_PLACE, Files
 
 MANIFEST = "MANIFEST.json"
 VERSION = 1
@@ -32,9 +31,15 @@ _CHUNK = 1 << 20
 
 OnRead = Callable[[int], object]
 
-DAMAGE = {errno.EIO, errno.EBADMSG, errno.EUCLEAN, errno.ELOOP, errno.ENAMETOOLONG}
+DAMAGE = UNREADABLE | WRONG_PLACE
 """What a read says of a damaged disk, file or name. Any other error (no permission, no file handles left) says nothing
 about the file, and must not get a good checkpoint thrown out."""
+
+
+class ReadError(str):
+    """A problem that the disk tells of, not what it gave back: it may be gone when the file is read again."""
+
+    __slots__ = ()
 
 
 def write_manifest(folder: Path, *, now: datetime | None = None, files: Files = DISK) -> dict[str, Any]:
@@ -65,8 +70,9 @@ def check_manifest(folder: Path, *, deep: bool = True, on_read: OnRead | None = 
     """What is wrong with the files of `folder`, in words; an empty list means it is whole.
 
     Without `deep` only presence and size are compared. Files that the manifest does not name are no problem, as no
-    loader gets to see them (`vault.reading`). Raises `Unavailable` when the files cannot be looked at (permissions,
-    file handles), which says nothing about them. `on_read` hears of the bytes that were hashed.
+    loader gets to see them (`vault.reading`). What is a `ReadError` is not proved by that one reading. Raises
+    `Unavailable` when the files cannot be looked at (permissions, file handles), which says nothing about them.
+    `on_read` hears of the bytes that were hashed.
     """
     try:
         files, problem = _listed(folder / MANIFEST)
@@ -158,9 +164,7 @@ def _listed(path: Path) -> tuple[dict[str, Any], str | None]:
     except (ValueError, RecursionError):
         return {}, f"{MANIFEST} is damaged"
     except OSError as error:
-        if error.errno in DAMAGE:
-            return {}, f"{MANIFEST} cannot be read: {error.strerror}"
-        raise
+        return {}, _cannot_be_read(MANIFEST, error)
     if not isinstance(body, dict) or body.get("version") != VERSION or not isinstance(body.get("files"), dict):
         return {}, f"{MANIFEST} is not of version {VERSION}"
     if not _is_as_written(raw, body):
@@ -205,7 +209,13 @@ def _problem(folder: Path, name: str, entry: Any, deep: bool, on_read: OnRead | 
     except (FileNotFoundError, NotADirectoryError):
         return f"{name} is missing"
     except OSError as error:
-        if error.errno not in DAMAGE:
-            raise
-        return f"{name} cannot be read: {error.strerror}"
+        return _cannot_be_read(name, error)
     return None
+
+
+def _cannot_be_read(name: str, error: OSError) -> str:
+    """The problem that `error` is; raises it again where it is none of the file's."""
+    if error.errno not in DAMAGE:
+        raise error
+    said = f"{name} cannot be read: {error.strerror}"
+    return ReadError(said) if error.errno in UNREADABLE else said

@@ -14,7 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Literal
 
-from core.checkpoint_records import BYTES_PER_GB
+from core.checkpoint_records import BYTES_PER_GB, extract_step
 
 Kind = Literal["branch", "weights_only", "resumable", "snapshot", "archive"]
 
@@ -197,8 +197,7 @@ def _protected(holdings: Sequence[Holding], head: str | None) -> Iterable[tuple[
             yield each, "HEAD: the next start resumes from it."
     for each in own[:1]:
         yield each, "It is the newest checkpoint."
-    resumable = [each for each in own if each.kind == "resumable" and each.name != head]
-    for each in resumable[:1]:
+    for each in _before_head(own, head)[:1]:
         yield each, "Training falls back to it, should HEAD be torn."
     snapshots = sorted((each for each in holdings if each.kind == "snapshot"), key=_order, reverse=True)
     for each in snapshots[:1]:
@@ -210,6 +209,20 @@ def _protected(holdings: Sequence[Holding], head: str | None) -> Iterable[tuple[
         elif each.hero not in latest:
             latest.add(each.hero)
             yield each, f"It is the latest model of {each.hero}; `realm hero use {each.hero}` brings it back."
+
+
+def _before_head(own: Sequence[Holding], head: str | None) -> list[Holding]:
+    """Of the checkpoints `own`, newest first, those that training may resume from without HEAD.
+
+    None that is newer: it was taken back. None of HEAD's own step either: one that is saved anew because the first has
+    rotted must not have that for its stand-in. Where HEAD's directory is gone, the first of them is the present one.
+    """
+    resumable = [each for each in own if each.kind == "resumable"]
+    if head is None:
+        return resumable
+    here = next((each.step for each in own if each.name == head), None)
+    before = extract_step(head) + 1 if here is None else here
+    return [each for each in resumable if each.step is not None and each.step < before]
 
 
 def _guarded(holdings: Sequence[Holding], min_age: timedelta, now: datetime) -> Iterable[tuple[Holding, str]]:

@@ -23,7 +23,7 @@ from typing import Any
 from core.checkpoint_records import is_checkpoint_name
 from core.crash_points import crash_point
 from core.errors import Conflict, RealmError, Unavailable
-from core.file_lock import locked_directory
+from core.file_lock import directory_locked_if_free, locked_directory
 from core.files import DISK, NO_HARD_LINKS, Files, read_json
 from core.paths import RealmPaths
 from vault.checkpoints import STAGING, CheckpointDir, CheckpointStore
@@ -80,8 +80,7 @@ def take_snapshot(paths: RealmPaths, day: date, *, now: datetime, files: Files =
     """
     paths.snapshots.mkdir(exist_ok=True)
     with locked_directory(paths.snapshots):
-        for leftover in hidden_folders(paths.snapshots, STAGING):
-            discard(leftover, files)
+        _drop_half_made(paths.snapshots, files)
         target = paths.snapshots / day.isoformat()
         if target.is_dir():
             problems = check_snapshot(target, deep=False)
@@ -93,6 +92,7 @@ def take_snapshot(paths: RealmPaths, day: date, *, now: datetime, files: Files =
             note = _fill(paths, staging, day, now, files)
             if note is not None:
                 _put_in_place(staging, target, files)
+                files.fsync_dir(paths.base)  # should this be the first one
         finally:
             # Gone by then, unless something failed.
             if staging.exists():
@@ -101,9 +101,23 @@ def take_snapshot(paths: RealmPaths, day: date, *, now: datetime, files: Files =
 
 
 def take_daily(base: str, day: str, now: str) -> dict[str, Any] | None:
-    """`take_snapshot` as a job of the scribe."""
+    """`take_snapshot` as a job of the scribe, which takes other errors for bugs: the disk's become `Unavailable`."""
     paths = RealmPaths(Path(base))
-    return take_snapshot(paths, date.fromisoformat(day), now=datetime.fromisoformat(now))
+    try:
+        return take_snapshot(paths, date.fromisoformat(day), now=datetime.fromisoformat(now))
+    except OSError as error:
+        raise Unavailable(f"The disk refused: {error}.") from error
+
+
+def sweep_snapshots(paths: RealmPaths, files: Files = DISK) -> None:
+    """Remove what a killed scribe has left of a snapshot, unless one is being taken.
+
+    Its hard links keep the room of checkpoints that are long deleted.
+    """
+    if paths.snapshots.is_dir():
+        with directory_locked_if_free(paths.snapshots) as free:
+            if free:
+                _drop_half_made(paths.snapshots, files)
 
 
 def _day(name: str) -> date | None:
@@ -123,6 +137,11 @@ def _check_model(folder: Path, *, deep: bool) -> list[str]:
     except RealmError as error:
         problems.append(str(error))
     return problems
+
+
+def _drop_half_made(folder: Path, files: Files) -> None:
+    for leftover in hidden_folders(folder, STAGING):
+        discard(leftover, files)
 
 
 def _fill(paths: RealmPaths, staging: Path, day: date, now: datetime, files: Files) -> dict[str, Any] | None:

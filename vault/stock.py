@@ -16,11 +16,10 @@ from core.checkpoint_ledger import CheckpointLedger, CheckpointRecord
 from core.checkpoint_records import checkpoint_order
 from core.checkpoint_survey import OPTIMIZER_FILE, saved_at
 from core.paths import RealmPaths
-from vault.checkpoints import CheckpointStore
+from vault.checkpoints import CheckpointStore, branch_number
 from vault.retention import Holding, Inode
 from vault.snapshots import snapshot_days
 
-_BRANCH_NUMBER = re.compile(r".*-(?P<number>[0-9]{1,18})")
 _ARCHIVE_NAME = re.compile(r"(?P<hero>.+)-(?P<time>[0-9]{8}T[0-9]{6})Z(?:-(?P<number>[0-9]{1,9}))?")
 
 
@@ -28,6 +27,11 @@ def take_stock(paths: RealmPaths, ledger: CheckpointLedger, store: CheckpointSto
     """Everything that has a limit. What vanishes meanwhile is left out."""
     found = (*_checkpoints(ledger, store), *_branches(store), *_archives(paths), *_snapshots(paths))
     return [each for each in found if each.path.is_dir()]
+
+
+def stock_of_checkpoints(ledger: CheckpointLedger, store: CheckpointStore) -> list[Holding]:
+    """What of it lies in `current_model/` itself."""
+    return [each for each in _checkpoints(ledger, store) if each.path.is_dir()]
 
 
 def _checkpoints(ledger: CheckpointLedger, store: CheckpointStore) -> Iterator[Holding]:
@@ -47,12 +51,11 @@ def _checkpoints(ledger: CheckpointLedger, store: CheckpointStore) -> Iterator[H
 
 def _branches(store: CheckpointStore) -> Iterator[Holding]:
     for found in store.branches():
-        branch = _BRANCH_NUMBER.fullmatch(found.path.parent.name)
         yield Holding(
             kind="branch",
             name=f"{found.path.parent.name}/{found.name}",
             path=found.path,
-            order=(int(branch["number"]) if branch else 0, *_numbers_in(found.name)),
+            order=(branch_number(found.path.parent.name), *_numbers_in(found.name)),
             since=_asked(_renamed_at, found.path),
             files=files_of(found.path),
             step=found.step,

@@ -7,10 +7,12 @@ trash, then out of the ledger, then off the disk; killed in between, the next ro
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,7 +40,8 @@ from vault.retention import (
     pin_down,
     weigh,
 )
-from vault.stock import take_stock
+from vault.snapshots import sweep_snapshots
+from vault.stock import stock_of_checkpoints, take_stock
 from vault.trash import discard, to_trash, trashed_in
 
 __all__ = ["Deletion", "Pin", "Protection", "Treasury", "no_pins"]
@@ -56,6 +59,9 @@ TOLD_AT_ONCE = 20
 """Deletions of one round that get an event each; the rest is counted."""
 
 BEST_BY = ("train_loss", "val_loss")
+
+ROLLED_ON = "a newer checkpoint took the rolling slot"
+STILL_THERE = "It is out of sight, but its files could not be removed yet: the next round tries again."
 
 Pins = Callable[[], Mapping[Path, Pin]]
 """What others refer to, by path; one inside a holding holds all of it."""
@@ -139,23 +145,16 @@ class Treasury:
     def free_rolling_slot(self, now: datetime) -> list[str]:
         """Delete the checkpoints that a newer one has replaced; returns their names.
 
-        That is all but milestones, HEAD, and the newest, which is not HEAD when it was saved without an optimizer.
+        That is all but milestones and what a pin holds: HEAD, what stands in for it, the newest, the best … Being young
+        is none here.
         """
         with self._at_work:
-            kept = {self._store.head(), *(found.name for found in self._store.list()[-1:])}
-            replaced = [
-                record.canonical_name
-                for record in self._ledger.list_all()
-                # Without an ordinal it is not one of the trainer's own.
-                if not record.milestone and record.ordinal and record.canonical_name not in kept
-            ]
-            pinned = self._referred_to([self._store.root / name for name in replaced])
-            return [
-                name
-                for name in replaced
-                if self._store.root / name not in pinned
-                and self._delete_checkpoint(name, "a newer checkpoint took the rolling slot", now)
-            ]
+            # Without an ordinal it is not one of the trainer's own.
+            rolling = {each.canonical_name for each in self._ledger.list_all() if not each.milestone and each.ordinal}
+            stock = stock_of_checkpoints(self._ledger, self._store)
+            pins = self._all_pins(stock, now, min_age=timedelta(0))
+            replaced = [each for each in stock if each.name in rolling and each.path not in pins]
+            return [each.name for each in replaced if self._delete(Deletion(each, ROLLED_ON, 0), now)]
 
     # --- what there is ------------------------------------------------------------------------------------
 
@@ -184,10 +183,14 @@ class Treasury:
 
     # --- inside -------------------------------------------------------------------------------------------
 
-    def _all_pins(self, stock: Sequence[Holding], now: datetime) -> dict[Path, Pin]:
+    def _all_pins(
+        self, stock: Sequence[Holding], now: datetime, *, min_age: timedelta | None = None
+    ) -> dict[Path, Pin]:
+        """`min_age` is how young something must be to be guarded; else what the settings say."""
         referred_to = self._referred_to([each.path for each in stock])
         given = {**self._best(), **self._kept_by_setting(stock), **referred_to, **self._began_with()}
-        min_age = timedelta(hours=self._settings().min_age_hours)
+        if min_age is None:
+            min_age = timedelta(hours=self._settings().min_age_hours)
         return pin_down(stock, given, head=self._store.head(), min_age=min_age, now=now)
 
     def _best(self) -> dict[Path, Pin]:
@@ -219,12 +222,14 @@ class Treasury:
         }
 
     def _referred_to(self, places: Sequence[Path]) -> dict[Path, Pin]:
-        pins = {path.resolve(): pin for path, pin in self._pins().items()} if places else {}
+        # Not `resolve`, which raises where a link leads to itself.
+        pins = {Path(os.path.realpath(path)): pin for path, pin in self._pins().items()} if places else {}
         return {place: pin for path, pin in pins.items() for place in places if path.is_relative_to(place.resolve())}
 
     def _sweep(self) -> None:
-        """Finish deletions that were cut off."""
+        """Finish deletions that were cut off, and drop half a snapshot."""
         self._store.empty_trash()
+        sweep_snapshots(self._paths, self._files)
         branches = list((self._store.root / BRANCHES).glob("*/"))
         for parent in (*branches, self._paths.archive, self._paths.snapshots):
             for folder in trashed_in(parent):
@@ -234,40 +239,37 @@ class Treasury:
                 branch.rmdir()
 
     def _carry_out(self, deletions: Iterable[Deletion], now: datetime) -> list[Deletion]:
-        done = [each for each in deletions if self._delete(each, now)]
+        done = [gone for each in deletions if (gone := self._delete(each, now)) is not None]
         if done:
             self._tell(_news_of(done), now)
         return done
 
-    def _delete(self, deletion: Deletion, now: datetime) -> bool:
-        holding = deletion.holding
-        if holding.kind in CHECKPOINTS:
-            return self._delete_checkpoint(holding.name, deletion.reason, now)
+    def _delete(self, deletion: Deletion, now: datetime) -> Deletion | None:
+        """Out of sight, out of the ledger, off the disk; returns what was done, None where it stays."""
+        holding, reason = deletion.holding, deletion.reason
         try:
-            if holding.kind == "branch":
-                found = CheckpointDir(holding.path.name, holding.step or 0, holding.path)
-                trashed = self._store.trash_of_branch(found)
-            else:
-                trashed = to_trash(holding.path, self._files)
+            trashed = self._take_out_of_sight(holding)
         except (OSError, RealmError) as error:
-            return _stays(holding.name, error)
-        logger.info("%s is deleted: %s", holding.name, deletion.reason, extra={"event": "pruned"})
-        discard(trashed, self._files)
-        return True
-
-    def _delete_checkpoint(self, name: str, reason: str, now: datetime) -> bool:
-        try:
-            self._store.trash(name)
-        except (OSError, RealmError) as error:
-            return _stays(name, error)
-        logger.info("%s is deleted: %s", name, reason, extra={"event": "pruned"})
-        told = self._tell_ledger(name, reason, now)
+            # One that somebody else has deleted meanwhile needs no warning.
+            level = logging.INFO if isinstance(error, NotFound | FileNotFoundError) else logging.WARNING
+            logger.log(level, "%s was not deleted: %s", holding.name, error, extra={"event": "delete_failed"})
+            return None
+        logger.info("%s is deleted: %s", holding.name, reason, extra={"event": "pruned"})
+        told = holding.kind not in CHECKPOINTS or self._tell_ledger(holding.name, reason, now)
         crash_point("prune.forgotten")
-        self._store.empty_trash()
+        is_off_the_disk = discard(trashed, self._files)
         if not told:
             # A full disk has room for the line now.
-            self._tell_ledger(name, reason, now)
-        return True
+            self._tell_ledger(holding.name, reason, now)
+        return deletion if is_off_the_disk else replace(deletion, reason=f"{reason} {STILL_THERE}", frees_bytes=0)
+
+    def _take_out_of_sight(self, holding: Holding) -> Path:
+        """Rename it; returns where it lies now."""
+        if holding.kind in CHECKPOINTS:
+            return self._store.trash(holding.name)
+        if holding.kind == "branch":
+            return self._store.trash_of_branch(CheckpointDir(holding.path.name, holding.step or 0, holding.path))
+        return to_trash(holding.path, self._files)
 
     def _tell_ledger(self, name: str, reason: str, now: datetime) -> bool:
         """Strike it out; where that fails, the ledger sees by itself that it is gone from the disk."""
@@ -277,13 +279,6 @@ class Treasury:
             logger.warning("the ledger does not tell of %s: %s", name, error, extra={"event": "forget_failed"})
             return False
         return True
-
-
-def _stays(name: str, error: Exception) -> bool:
-    # One that somebody else has deleted meanwhile needs no warning.
-    level = logging.INFO if isinstance(error, NotFound | FileNotFoundError) else logging.WARNING
-    logger.log(level, "%s was not deleted: %s", name, error, extra={"event": "delete_failed"})
-    return False
 
 
 def _news_of(done: list[Deletion]) -> list[News]:

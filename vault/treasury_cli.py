@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,9 +23,11 @@ PRUNE_SECONDS = 600.0
 
 PinsOf = Callable[["RealmPaths"], "Mapping[Path, Pin]"]
 """What other rooms refer to (`vault.treasury.Pins`), of the realm at these paths."""
+StandingStill = Callable[["RealmPaths", str], AbstractContextManager[None]]
+"""Holds the locks of a realm, with whatever was cut off before finished; told what for (`arena.hall.standing`)."""
 
 
-def vault_app(pins_of: PinsOf) -> typer.Typer:
+def vault_app(pins_of: PinsOf, standing_still: StandingStill) -> typer.Typer:
     """The verbs below `realm vault`; the modules they need are imported when one of them runs."""
     app = typer.Typer(no_args_is_help=True, help="Checkpoints, branches, archived models and snapshots: what is kept.")
 
@@ -43,7 +45,7 @@ def vault_app(pins_of: PinsOf) -> typer.Typer:
         ] = False,
     ) -> None:
         """Delete what is beyond the limits of the settings under `retention`; a running realm does it by itself."""
-        told = _dry_run(ctx.obj.paths, pins_of) if dry_run else _prune(ctx.obj.paths, pins_of)
+        told = _prune(ctx.obj.paths, pins_of, standing_still, dry_run=dry_run)
         ctx.obj.tell(told, "\n".join(_prune_lines(told)))
 
     return app
@@ -59,21 +61,17 @@ def _treasury(paths: RealmPaths, pins_of: PinsOf, tell: Tell | None = None) -> T
     return Treasury(paths, ledger, lambda: retention, pins=lambda: pins_of(paths), tell=tell or unheard)
 
 
-def _dry_run(paths: RealmPaths, pins_of: PinsOf) -> dict[str, Any]:
-    from vault.pruning import prune_report
-
-    return prune_report(_treasury(paths, pins_of), dry_run=True, now=datetime.now(UTC))
-
-
-def _prune(paths: RealmPaths, pins_of: PinsOf) -> dict[str, Any]:
-    """Through the living realm, else under its lock: a rewind must not lose what it is about to go back to."""
+def _prune(paths: RealmPaths, pins_of: PinsOf, standing_still: StandingStill, *, dry_run: bool) -> dict[str, Any]:
+    """Through the living realm, whose settings count; else alone: a rewind that was cut off must not lose its goal."""
     from core.api_client import ask_realm
     from core.instance import living_realm
     from vault.pruning import prune_report
 
     if living_realm(paths.lock) is not None:
-        return ask_realm(paths, "/api/treasury/prune", {}, timeout_seconds=PRUNE_SECONDS)
-    with _locked(paths):
+        return ask_realm(paths, "/api/treasury/prune", {"dry_run": dry_run}, timeout_seconds=PRUNE_SECONDS)
+    if dry_run:
+        return prune_report(_treasury(paths, pins_of), dry_run=True, now=datetime.now(UTC))
+    with standing_still(paths, "vault prune"):
         treasury = _treasury(paths, pins_of, tell=lambda news, now: _tell_saga(paths, news, now))
         return prune_report(treasury, dry_run=False, now=datetime.now(UTC))
 
@@ -85,18 +83,6 @@ def _tell_saga(paths: RealmPaths, news: list[News], now: datetime) -> None:
     if paths.saga_db.exists():
         with suppress(RealmError), open_saga(paths) as saga:  # what is deleted is deleted, and told on the screen
             saga.tell(news, now=now)
-
-
-@contextmanager
-def _locked(paths: RealmPaths) -> Iterator[None]:
-    from core.instance import InstanceLock
-
-    lock = InstanceLock(paths.lock)
-    lock.acquire({"what": "realm vault prune", "base_dir": str(paths.base)}, wait_seconds=2.0)
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _stats_lines(told: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

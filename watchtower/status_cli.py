@@ -98,7 +98,8 @@ def _for_people(body: dict[str, Any], training: dict[str, Any]) -> str:
     queue = body["queue"]
     waiting = ", ".join(f"{queue['queued'][name]} {name}" for name in ("high", "normal", "low"))
     lines.append(f"  waiting     {waiting}")
-    lines.append(f"  completed   {queue['completed']}, failed {queue['failed']}")
+    lines.append(f"  taken up    {queue['processing']}, {queue['awaiting_seal']} more await their seal")
+    lines.append(f"  completed   {queue['completed']}, failed {queue['failed']}, skipped {queue['skipped']}")
     checkpoint = body["checkpoint"]
     lines.append(f"  checkpoint  {checkpoint['canonical_name'] if checkpoint else 'none yet'}")
     lines += [f"  {name:<11} {url}" for name, url in body["services"].items()]

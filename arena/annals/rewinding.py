@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from arena.annals.ancestry import is_ancestor
+from arena.annals.ancestry import can_be_resumed, is_ancestor
 from arena.annals.turning import Fate, Turn, carry_out
 from arena.cursor import Cursor, read_cursor
 from arena.journal import JOURNAL_NAME, ClaimEntry, History, Rewind, is_same_history, read_history
@@ -89,8 +89,8 @@ class Rewinder:
         """Make the checkpoint meant by `reference` the present one; None when it is, and nothing was learned since.
 
         `requeue` queues the undone quests again and goes on with the one that the checkpoint lies in, or queues it
-        too with `whole`. Raises `NotFound` for a checkpoint that is not there and `Conflict` for one that is torn or of
-        another history.
+        too with `whole`. Raises `NotFound` for a checkpoint that is not there and `Conflict` for one that is torn, of
+        another history, or without an optimizer.
         """
         target = self._target(reference)
         entry = self._entry(target, now, goes_on=requeue and not whole)
@@ -143,7 +143,13 @@ class Rewinder:
                 f"{found.name} was not trained in the history that {self._journal} tells.",
                 hint="`realm ledger adopt` begins a history with a checkpoint from elsewhere.",
             )
-        return _Target(found, read_history(copy).seq, read_cursor(found.path))
+        then = read_history(copy)
+        if not can_be_resumed(found.path, then):
+            raise Conflict(
+                f"{found.name} holds weights only: training cannot go on from it.",
+                hint="Choose one that was saved with its optimizer; `realm ledger list` shows the checkpoints.",
+            )
+        return _Target(found, then.seq, read_cursor(found.path))
 
     def _find(self, reference: str) -> CheckpointDir | None:
         if reference == "best":

@@ -12,6 +12,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -43,6 +44,17 @@ TURNS_KEPT = 8
 """Events that wait for a saga which cannot be written."""
 
 
+@dataclass(frozen=True)
+class _WaitingSave:
+    """A save that the trainer has no room for."""
+
+    hindrance: Hindrance
+    needed_bytes: int
+    """What must be free for it."""
+    until: float
+    """Monotonic; it waits no longer unless the trainer says so again."""
+
+
 class DiskGovernor:
     """One per daemon. `hindrance` is for the loop's thread; the looks themselves run in others."""
 
@@ -68,8 +80,7 @@ class DiskGovernor:
         self._news = LateNews(saga, TURNS_KEPT)
         self._looking = asyncio.Lock()
         self._no_pruning_before = self._no_reserve_before = self._no_forecast_before = float("-inf")
-        self._short: Hindrance | None = None
-        self._short_until = float("-inf")
+        self._short: _WaitingSave | None = None
         self._room: Room | None = None
         """That of `current_model/` at the last look."""
         self._save_bytes: int | None = None
@@ -118,9 +129,11 @@ class DiskGovernor:
         """The trainer has no room for a save, and says so again and again until it has."""
         needs = f"needs {megabytes(short.needed_bytes)} free, and there are {megabytes(short.free_bytes)}"
         message = f"a checkpoint ({short.what}) {needs}; it is made by itself once there is room"
-        self._short = Hindrance("short", "current_model", message)
-        self._short_until = time.monotonic() + SHORT_SECONDS
-        await self._make_room(short.needed_bytes - short.free_bytes)
+        if self._waiting_save is None:
+            # The rules of retention, by which was pruned a moment ago, may have let nothing go.
+            self._no_pruning_before = float("-inf")
+        hindrance = Hindrance("short", "current_model", message)
+        self._short = _WaitingSave(hindrance, short.needed_bytes, time.monotonic() + SHORT_SECONDS)
         await self.look()
 
     async def note_saved(self) -> None:
@@ -139,7 +152,8 @@ class DiskGovernor:
             if low and not self.is_low:
                 self.is_low = True
                 await self._tell_low()
-            if (low or _is_full(found)) and await self._make_room(self._wanted() if _is_full(found) else None):
+            is_wanted = low or (found is not None and found.kind in ("full", "short"))
+            if is_wanted and await self._make_room(self._wanted(found)):
                 found, low = await asyncio.to_thread(self._look)
             await asyncio.to_thread(self._hold_reserve, found)
             await self._turn_to(found, low)
@@ -154,9 +168,12 @@ class DiskGovernor:
             return rooms, self.is_low
         self._room = rooms.get("current_model")
         hindrance = judge(rooms, self._limits, self.hindrance)
-        if time.monotonic() > self._short_until:
-            self._short = None
-        return hindrance or self._short, self._is_low_now()
+        waiting = self._waiting_save
+        return hindrance or (waiting.hindrance if waiting else None), self._is_low_now()
+
+    @property
+    def _waiting_save(self) -> _WaitingSave | None:
+        return self._short if self._short and time.monotonic() <= self._short.until else None
 
     def _is_low_now(self) -> bool:
         if self._room is None:
@@ -218,9 +235,14 @@ class DiskGovernor:
         except (OSError, RealmError):  # told when it is really to make room
             return []
 
-    def _wanted(self) -> int:
-        """Bytes that end the want of room."""
-        return int(self._limits.low_below(self._save_bytes) * EPISODE_ENDS) - (self._room.spare if self._room else 0)
+    def _wanted(self, found: Hindrance | None) -> int | None:
+        """Bytes that end the want of room; None where only that may go which the rules let go."""
+        room = self._room
+        if _is_full(found):
+            return int(self._limits.low_below(self._save_bytes) * EPISODE_ENDS) - (room.spare if room else 0)
+        waiting = self._waiting_save
+        missing = waiting.needed_bytes - (room.free if room else 0) if waiting else 0
+        return missing if missing > 0 else None
 
     async def _make_room(self, bytes_wanted: int | None) -> bool:
         """Have deleted what the rules let go, or so many bytes of whatever nothing holds; False when nothing went."""

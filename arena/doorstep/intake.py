@@ -87,12 +87,14 @@ class Intake:
         on_admitted: Callable[[], None],
         in_hurry: Callable[[], bool] = lambda: True,
         held: Callable[[], str | None] = lambda: None,
+        is_swept: Callable[[], bool] = lambda: True,
         retry_seconds: float = RETRY_SECONDS,
         count_verdicts: CountVerdicts = count_nothing,
         files: Files = DISK,
     ) -> None:
         """`in_hurry` is true while nothing is trained that the work could disturb; `held` tells why nothing may be
-        taken in for now, if so."""
+        taken in for now, if so; `is_swept` whether the moves that the last realm left half done are finished, before
+        which nothing is taken in either."""
         self._inbox = inbox
         self._board = board
         self._scribe = scribe
@@ -104,12 +106,15 @@ class Intake:
         self._files = files
         self._hint = asyncio.Event()
         self._held = held
+        self._is_swept = is_swept
         self._pace = Pace(in_hurry)
         self._blockade = Blockade(saga, "inbox")
         self._refused: dict[Path, Arrival] = {}
         """Judged, but not moved: gigabytes are not unpacked and judged again with every try."""
         self._deaths: dict[Path, tuple[Stamp, int]] = {}
         """Files of which the gates died, and how often."""
+        self._has_cleared = False
+        """Whether what the last realm had unpacked is gone."""
         self._told_strange: dict[str, str] = {}
         self.watch: WatchKeeper | None = None
         self.waiting = 0
@@ -122,7 +127,6 @@ class Intake:
     async def run(self) -> None:
         """Scan for ever."""
         self.watch = self._new_watch()
-        await asyncio.to_thread(clear_unpacking, self._board.paths, self._files)
         try:
             while True:
                 beat(HUNG_SECONDS)
@@ -150,6 +154,9 @@ class Intake:
         """Look at the inbox and take in what is ready; returns after how many seconds to look again, at least and at
         most: a hint brings the next look forward within these."""
         begun = time.monotonic()
+        if not self._has_cleared and self._is_swept():
+            await asyncio.to_thread(clear_unpacking, self._board.paths, self._files)
+            self._has_cleared = True
         self._hint.clear()  # before the look: what comes while it lasts may be missed by it
         scan, cpu_seconds = await asyncio.to_thread(self._look, begun)
         pause = min(cpu_seconds / SCAN_SHARE, LONGEST_SCAN_PAUSE)
@@ -160,7 +167,7 @@ class Intake:
         portions = _portions(scan.ready)
         while portion := await asyncio.to_thread(next, portions, None):
             # Looked at for each: judging takes long enough for a disk to become full.
-            if self._held() is not None or not await self._take(portion):
+            if self._held() is not None or not self._has_cleared or not await self._take(portion):
                 self.coming = 0
                 return self._retry_seconds, self._retry_seconds
             self.coming = max(0, self.coming - len(portion))

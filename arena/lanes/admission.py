@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from arena.lanes.moves import LaneMover, Move, body_of, fit_name, foreign_keys, quest_of
+from arena.lanes.moves import NO_FILE, LaneMover, Move, body_of, fit_name, foreign_keys, quest_of
 from arena.lanes.reading import (
     DATA_SUFFIX,
     MOVED_FROM,
@@ -104,6 +104,7 @@ def _begin(
         if half is not None:
             return half
         _give_name(source, mover)
+        beside = _sidecar_beside(source)
         lineage = foreign_keys({**lineage_beside(source), **record.lineage})
         if lane == "failed":
             finished_at = now.astimezone(UTC).isoformat()
@@ -118,9 +119,9 @@ def _begin(
     except (NotFound, OSError) as error:
         return error
     if unpacked is None:
-        return Move(source, folder, fit_name(name), body_of(record)), record
+        return Move(source, folder, fit_name(name), body_of(record), dropped_sidecar=beside), record
     original = Original(source, unpacked.packed_hash, unpacked.stamp or stamp_of(source))
-    return Move(unpacked.path, folder, fit_name(name), body_of(record), original), record
+    return Move(unpacked.path, folder, fit_name(name), body_of(record), original, beside), record
 
 
 def _give_name(source: Path, mover: LaneMover) -> None:
@@ -128,6 +129,12 @@ def _give_name(source: Path, mover: LaneMover) -> None:
     dropped = dropped_sidecar_of(source)
     if dropped != sidecar_of(source) and os.path.lexists(dropped):
         mover.files.replace(dropped, sidecar_of(source))
+
+
+def _sidecar_beside(source: Path) -> Stamp | None:
+    """Which sidecar goes with the file: one that is dropped from now on belongs to the next file of that name."""
+    sidecar = sidecar_of(source)
+    return stamp_of(sidecar) if os.path.lexists(sidecar) else NO_FILE
 
 
 def _half_admitted(source: Path, lanes: LaneReader, mover: LaneMover) -> Quest | None:

@@ -27,7 +27,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from arena.lanes.listing import stamp_at
+from arena.disk.places import Places
+from arena.lanes.listing import Stamp, stamp_at
 from arena.lanes.reading import MOVED_FROM, OPEN_LANES, LaneReader, Original, read_raw
 from arena.quest_names import DATA_SUFFIX, report_of, split_name
 from arena.quests import SIDECAR_SUFFIX, Quest, QuestRecord, sidecar_of
@@ -38,6 +39,9 @@ from core.finite import finite
 from core.paths import RealmPaths
 
 logger = logging.getLogger(__name__)
+
+NO_FILE: Stamp = (0, 0, 0)
+"""In place of the stamp of a file that was not there."""
 
 NAME_BYTES = 190
 """Longest data file name: leaves room within 255 bytes for number, seal time, sidecar suffix and temporary names."""
@@ -54,6 +58,10 @@ class Move:
     """The sidecar that it shall have."""
     original: Original | None = None
     """The packed file that `source` was unpacked from; it goes with the move."""
+    dropped_sidecar: Stamp | None = None
+    """Which sidecar lay beside the file in the inbox; None when whatever lies there goes with it."""
+    stamp: Stamp | None = None
+    """Which file `source` was when the move began."""
     target: Path | None = None
     """Where it goes; kept once it is there, None when it could not be moved."""
     error: OSError | None = None
@@ -103,7 +111,7 @@ class LaneMover:
         for move in again:
             move.error = move.target = None
         self._leave(linked)
-        self._finish([(move.dropped, _target(move), move.body) for move in linked])
+        self._finish([(move.dropped, _target(move), move.body, move.dropped_sidecar) for move in linked])
         return again
 
     def _announce(self, moves: list[Move]) -> list[Move]:
@@ -112,7 +120,8 @@ class LaneMover:
         named = []
         for move in moves:
             try:
-                move.folder.mkdir(exist_ok=True)  # a lane, but never a `queue/` that has vanished
+                move.stamp = stamp_at(move.source)
+                self._make_folder(move.folder)
                 move.free_names = move.free_names or self._free_names(move.source, move.folder, move.name)
                 move.target = move.folder / next(move.free_names)
                 self._write(move.target, {**move.body, MOVED_FROM: self._mark(move)}, files)
@@ -122,6 +131,16 @@ class LaneMover:
             else:
                 named.append(move)
         return self._sync(files, named, linked=False)
+
+    def _make_folder(self, folder: Path) -> None:
+        """Make a lane anew that somebody has removed, but not where the disk of `queue/` is gone: what is put below its
+        mount point is lost when it is back."""
+        if folder.is_dir():
+            return
+        gone = Places(self.paths, self.files).missing() if folder.parent == self.paths.queue else None
+        if gone is not None:
+            raise OSError(errno.ENODEV, gone.message, str(folder))
+        folder.mkdir(exist_ok=True)
 
     def _commit(self, moves: list[Move]) -> list[Move]:
         """Phase 2: the data stand durably under their new names, or nothing has changed."""
@@ -147,8 +166,7 @@ class LaneMover:
                     with suppress(OSError):
                         self.files.unlink(move.source)
                 else:
-                    with suppress(FileNotFoundError):
-                        self.files.unlink(move.source)
+                    self._leave_source(move)
                 crash_point("move.unlinked")
             except OSError as error:
                 self._give_up(move, error, linked=True)
@@ -157,11 +175,19 @@ class LaneMover:
                 self._lanes.note(move.source)
                 self._lanes.note(_target(move))
 
+    def _leave_source(self, move: Move) -> None:
+        now, there = stamp_at(move.source), stamp_at(_target(move))
+        if not same_file(move.source, _target(move)) and now != move.stamp:
+            if now is None or there is None or move.stamp is None or there[0] == move.stamp[0]:
+                return  # since it was linked, another file has taken its name, which has still to come in
+            _check_unchanged(move.source, now, move.stamp)
+        with suppress(FileNotFoundError):
+            self.files.unlink(move.source)
+
     def _leave_original(self, original: Original) -> None:
         now = stamp_at(original.path)
-        # Without the inode: on some network shares it changes by itself.
-        if now is not None and original.stamp is not None and now[1:] != original.stamp[1:]:
-            raise OSError(errno.ESTALE, "it was changed while it was taken in", str(original.path))
+        if now is not None and original.stamp is not None:
+            _check_unchanged(original.path, now, original.stamp)
         with suppress(FileNotFoundError):
             self.files.unlink(original.path)
         crash_point("move.original")
@@ -178,19 +204,19 @@ class LaneMover:
 
     def finish(self, source: Path, target: Path, body: dict[str, Any]) -> None:
         """What follows the commit. Failures are logged: the file is in its place."""
-        self._finish([(source, target, body)])
+        self._finish([(source, target, body, None)])
 
-    def _finish(self, done: list[tuple[Path, Path, dict[str, Any]]]) -> None:
+    def _finish(self, done: list[tuple[Path, Path, dict[str, Any], Stamp | None]]) -> None:
         """Phases 4 and 5, once it is sure that no old name comes back with a power cut."""
-        gone = {folder for folder in {source.parent for source, _, _ in done} if self._is_synced(folder)}
+        gone = {folder for folder in {source.parent for source, *_ in done} if self._is_synced(folder)}
         files = _LateSyncs(self.files)
-        for source, target, body in done:
+        for source, target, body, sidecar in done:
             if source.parent not in gone:
                 continue
             try:
                 # Of a sidecar in the inbox only the mark tells that it belongs to this move.
                 from_inbox = source.is_relative_to(self.paths.inbox)
-                if from_inbox:
+                if from_inbox and sidecar in (None, stamp_at(sidecar_of(source))):
                     self.drop_sidecar(source)
                 if body:
                     self._write(target, body, files)
@@ -324,6 +350,12 @@ class _LateSyncs(Files):
         """Make everything since the beginning durable."""
         for folder in self._folders:
             self._files.fsync_dir(folder)
+
+
+def _check_unchanged(path: Path, now: Stamp, before: Stamp) -> None:
+    # Without the inode: on some network shares it changes by itself.
+    if now[1:] != before[1:]:
+        raise OSError(errno.ESTALE, "it was changed while it was taken in", str(path))
 
 
 def _target(move: Move) -> Path:

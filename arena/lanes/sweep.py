@@ -120,14 +120,15 @@ class LaneSweep:
                 if there is not None:
                     self.mover.drop_sidecar(target)
                     report.notes.append(f"{name}: a move to {lane}/ had not begun; it stays")
-            elif there is None:
+            elif there is None and (here[1] or mark.original is None):
                 self._complete(mark, target, body)
-            elif same_file(source, target) or _is_copy_of_ours(source, there, target, here):
+            elif there and (same_file(source, target) or _is_copy_of_ours(source, there, target, here)):
                 self.mover.files.unlink(source)
                 self._complete(mark, target, body)
                 report.notes.append(f"{target.name}: a move to {lane}/ that was cut off is finished")
             else:
-                # A copy across file systems claims the name with an empty file before the data arrive.
+                # A copy across file systems claims the name with an empty file before the data arrive. The rows of a
+                # packed file are never empty: where they are gone, the packed file has them still.
                 if here[1] == 0:
                     self.mover.files.unlink(target)
                 self.mover.drop_sidecar(target)

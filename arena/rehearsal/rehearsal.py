@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from arena.beginning import begin_of, claim_of
 from arena.cursor import Cursor, read_cursor
+from arena.heroes import with_files_from
 from arena.journal import JOURNAL_NAME, read_history
 from arena.protocol import Begin, Claim, DiskShort, OpenQuest, QuestEnded, Ready, Refused, Stop, Withdrawal
 from arena.quest_board import QuestBoard
@@ -211,7 +212,9 @@ class Rehearsal:
             if ordinal >= cursor.ordinal and claim.quest_id != self._quest.quest_id
         ]
         setup = self._setup
-        begin = begin_of(scene, setup.settings, setup.hero, setup.base_model, QuestBoard(scene), unfinished, None)
+        # The scene has no models of its own but the seedling.
+        base_model = with_files_from(self._paths.models, setup.base_model)
+        begin = begin_of(scene, setup.settings, setup.hero, base_model, QuestBoard(scene), unfinished, None)
         here = OpenQuest(quest_id=self._quest.quest_id, path=str(self._quest.path))
         return replace(begin, open_quests=[here], save_steps=self._from + 4 * self._half)
 

@@ -17,9 +17,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from arena.protocol import Trouble
-from arena.supervision.heartbeat_watch import Finding, Glance, HeartbeatWatch, describe_hang
+from arena.supervision.heartbeat_watch import WORDS, Finding, Glance, HeartbeatWatch, describe_hang
 from arena.supervision.memory_kills import MemoryKills
-from arena.supervision.position_file import read_position
+from arena.supervision.position_file import Phase, read_position
 from core.paths import CHECKOUT
 from core.processes import look_at
 
@@ -37,7 +37,10 @@ DUMP_SIGNAL = signal.SIGUSR1
 """Makes the child write the stacks of all its threads to its output, wherever it hangs (`faulthandler.register`)."""
 
 HELD = "trainer_held"
+SILENT = "trainer_silent"
+HOLDS = (HELD, SILENT)
 GOES_ON = "trainer_goes_on"
+"""After either of them."""
 
 WHAT_TO_DO = {
     Finding.STOPPED: "is stopped by a signal (SIGSTOP, Ctrl-Z); `kill -CONT {pid}` lets it go on",
@@ -69,7 +72,8 @@ class ChildGuard:
         self._watch = watch
         self._kills = kills
         self._tell = tell
-        self._held: Finding | None = None
+        self._held: str | None = None
+        """What it was told to be: stopped, silent and the like."""
         self.asked: str | None = None
         """Why the child was asked to end; None when it was not."""
         self.verdict: str | None = None
@@ -80,7 +84,7 @@ class ChildGuard:
         self._watch.begin()
         while (glance := await asyncio.to_thread(self._glance)) is not None:
             finding = self._watch.look(glance, time.monotonic())
-            self._tell_of_hold(finding)
+            self._tell_of_hold(finding, glance.phase)
             if finding is Finding.HUNG and await asyncio.to_thread(self._can_note):
                 await self._end(glance)
             await asyncio.sleep(LOOK_SECONDS)
@@ -126,15 +130,25 @@ class ChildGuard:
             return False
         return True
 
-    def _tell_of_hold(self, finding: Finding) -> None:
-        patience = self._watch.deadline(None) if finding is Finding.DISK else TOLD_AFTER_SECONDS
-        if finding in WHAT_TO_DO and self._held is None and self._watch.held >= patience:
-            self._held = finding
-            what = WHAT_TO_DO[finding].format(pid=self.pid, seconds=self._watch.held)
-            self._tell(Trouble(what=HELD, message=f"The trainer (pid {self.pid}) {what}."))
-        elif finding not in WHAT_TO_DO and self._held is not None:
+    def _tell_of_hold(self, finding: Finding, phase: Phase | None) -> None:
+        watch, patience = self._watch, self._watch.patience(phase)
+        if finding in WHAT_TO_DO:
+            if watch.held >= (patience if finding is Finding.DISK else TOLD_AFTER_SECONDS):
+                self._hold(HELD, finding.value, WHAT_TO_DO[finding].format(pid=self.pid, seconds=watch.held))
+        elif finding is Finding.HUNG:
+            pass  # its death tells of it
+        elif watch.silent >= patience:
+            for_seconds = f"has given no sign of life for {watch.silent:.0f} s {WORDS[phase]}"
+            self._hold(SILENT, "silent", f"{for_seconds}; after {watch.deadline(phase):.0f} s without one it is ended")
+        elif self._held is not None:
             held, self._held = self._held, None
-            self._tell(Trouble(what=GOES_ON, message=f"The trainer goes on; it was {held.value}."))
+            self._tell(Trouble(what=GOES_ON, message=f"The trainer goes on; it was {held}."))
+
+    def _hold(self, kind: str, held: str, what: str) -> None:
+        """Tell why it does not go on, once for each reason."""
+        if self._held != held:
+            self._held = held
+            self._tell(Trouble(what=kind, message=f"The trainer (pid {self.pid}) {what}."))
 
     async def _end(self, glance: Glance) -> None:
         """Down the ladder; a child that stirs on the way was slow, not hung: it saves and ends by itself."""

@@ -16,6 +16,12 @@ from core.processes import ProcessLook
 TIMES_THE_LONGEST = 20
 """A silence so many times as long as the longest that was followed by a sign of life is no slowness any more."""
 
+SILENT_SECONDS = 45.0
+"""A silence that people are told of, long before it has lasted until the deadline."""
+
+LONGEST_DEADLINE_SECONDS = 3600.0
+"""What one stall of a disk may teach at most: a child that hangs must not keep its quest for half a day."""
+
 LONGEST_BETWEEN_LOOKS = 3.0
 """Seconds that one look can add to a silence. Whatever else went by, the daemon did not see: it was stopped, or its
 machine slept, and so did the child perhaps."""
@@ -90,7 +96,18 @@ class HeartbeatWatch:
     def deadline(self, phase: Phase | None) -> float:
         """Seconds of silence after which a child in this phase hangs."""
         least = self._least + (BEFORE_ITS_FIRST_NOTE_SECONDS if phase is None else 0.0)
-        return max(least, TIMES_THE_LONGEST * self._longest.get(phase, 0.0))
+        return max(least, min(TIMES_THE_LONGEST * self._longest.get(phase, 0.0), LONGEST_DEADLINE_SECONDS))
+
+    def patience(self, phase: Phase | None) -> float:
+        """Seconds of silence, or of waiting for a disk, after which people are told.
+
+        What is silent for the first time may be known to take long (the first step of a large model is compiled): there
+        it is the deadline.
+        """
+        deadline = self.deadline(phase)
+        if phase not in self._longest:
+            return deadline
+        return min(deadline, max(SILENT_SECONDS, TIMES_THE_LONGEST * self._longest[phase]))
 
     def look(self, glance: Glance, now: float) -> Finding:
         """Take in a look made at `now`, in seconds of a clock that only goes forward."""

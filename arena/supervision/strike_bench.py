@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 
-from arena.beginning import has_begun
 from arena.journal import read_history
-from arena.lanes.listing import stamp_at
+from arena.lanes.listing import Stamp, stamp_at
 from arena.protocol import RanOut, Withdrawal
 from arena.quest_board import QuestBoard
 from arena.quests import Quest, Strike
@@ -69,7 +69,7 @@ class StrikeBench:
 
     def is_in_journal(self, quest_id: str) -> bool:
         """Whether the quest was begun."""
-        return has_begun(quest_id, self._journal, stamp_at(self._journal))
+        return _has_begun(quest_id, self._journal, stamp_at(self._journal))
 
     def _withdraw(self, quest: Quest, reason: str, now: datetime) -> None:
         if self.is_in_journal(quest.quest_id):
@@ -82,3 +82,12 @@ class StrikeBench:
         claim = read_history(self._journal).claims.get(ordinal)
         # A quest that killed the trainer while it was being tokenized stands in no journal yet.
         return self._board.find(claim.quest_id) if claim else self._board.processing()
+
+
+@lru_cache(maxsize=1)
+def _has_begun(quest_id: str, journal: Path, stamp: Stamp | None) -> bool:
+    """Whether the journal names the quest; read once for each version of the file, as it may be asked with each claim.
+
+    `stamp` is that of the journal.
+    """
+    return read_history(journal).ordinal_of(quest_id) is not None

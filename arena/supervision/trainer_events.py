@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections import defaultdict, deque
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -32,8 +33,9 @@ from arena.protocol import (
 )
 from arena.quest_board import QuestBoard
 from arena.save_policy import SavePolicy
-from arena.supervision.child_guard import GOES_ON, HELD
+from arena.supervision.child_guard import GOES_ON, HOLDS
 from arena.telling.live_report import LiveReport
+from arena.upkeep.ledger_repair import reconcile_ledger
 from core.checkpoint_ledger import CheckpointLedger, CheckpointRecord
 from core.crash_points import crash_point
 from core.errors import NotFound, RealmError
@@ -51,6 +53,15 @@ TOLD_TOGETHER = 64
 """Events in one transaction: others write too."""
 
 END_WORDS = {"learned": "is learned", "skipped": "was skipped", "withdrawn": "was withdrawn", "lost": "was lost"}
+
+
+@dataclass
+class Course:
+    """What the steps of one quest tell of it."""
+
+    first_step: int | None
+    loss_first: float | None
+    loss_last: float | None
 
 
 class TrainerEvents:
@@ -76,7 +87,8 @@ class TrainerEvents:
         """Quests that the trainer has or will replay, in order; nothing is claimed while there are any."""
         self.unsealed_since: dict[str, float] = {}
         """Ended quests without a seal, with the monotonic time of their end."""
-        self._first_steps: dict[str, tuple[int, float | None]] = {}
+        self._courses: dict[str, Course] = {}
+        """Of quests that have not ended."""
         self._unmoved: dict[str, QuestEnded | Refused] = {}
         """Ends of quests whose files could not be moved yet (full disk), by id; retried, and nothing is claimed
         meanwhile: a refused one would be tokenized and refused over and over."""
@@ -88,7 +100,8 @@ class TrainerEvents:
         """Points of each series that are not in the saga yet."""
         self._no_points_before = float("-inf")
         self._writing = asyncio.Lock()
-        self._making_up = asyncio.Lock()
+        self.making_up = asyncio.Lock()
+        """Held while files are moved late; whoever tells a trainer where they lie holds it too."""
         self._trouble = Blockade(saga, "records")
         self._reason_before: str | None = None
         self._hold_told: str | None = None
@@ -146,24 +159,31 @@ class TrainerEvents:
     async def make_up(self) -> None:
         """Move and write down what a failing disk left behind."""
         # The trainer's own task and housekeeping may both come here.
-        async with self._making_up:
+        async with self.making_up:
             for event in list(self._unmoved.values()):
                 await self._settle(event, datetime.now(UTC))
             await self._keep_all_books(datetime.now(UTC))
         await self._write_points(datetime.now(UTC))
 
     def forget_trainer(self) -> None:
-        """The child is gone: what it had is told anew by the next `Ready`."""
+        """The child is gone: what it had is told anew by the next one.
+
+        That goes for ends too, by a replay or by `Ready`: moved late, their files were gone from where the next child
+        was told that they lie.
+        """
         self.in_trainer.clear()
         self._report.quest = None
+        self._unmoved = {quest_id: end for quest_id, end in self._unmoved.items() if isinstance(end, Refused)}
 
     # --- handlers --------------------------------------------------------------------------------------------
 
     def _note_hold(self, event: Trouble) -> None:
         """Show why a trainer stands still that cannot say so itself, until it goes on."""
         report = self._report
-        if event.what == HELD:
-            self._reason_before, self._hold_told = report.reason, event.message
+        if event.what in HOLDS:
+            if report.reason != self._hold_told:
+                self._reason_before = report.reason
+            self._hold_told = event.message
             report.reason = event.message
         elif event.what == GOES_ON and report.reason == self._hold_told:
             report.reason = self._reason_before
@@ -174,6 +194,9 @@ class TrainerEvents:
         # What was trained after the checkpoint is trained again, and its points are written again.
         self._unwritten.clear()
         self._cut_back_to = ready.step
+        # A trainer that was killed between the rename of a checkpoint and its message has told nobody of it.
+        await asyncio.to_thread(reconcile_ledger, self._ledger, self._saga, now=now)
+        await asyncio.to_thread(self._board.uncover, ready.replay)
         for ended in ready.covered:
             await self._settle(ended, now, told_before=True)
         await asyncio.to_thread(self._seal, [ended.quest_id for ended in ready.covered], now)
@@ -240,8 +263,9 @@ class TrainerEvents:
     async def _on_progress(self, progress: Progress, now: datetime) -> None:
         self._report.note_progress(progress)
         quest = self._report.quest
-        if quest is not None:
-            self._first_steps[quest.quest_id] = (quest.first_step, quest.first_loss)
+        if quest is not None and quest.quest_id == progress.quest_id:
+            course = self._courses.setdefault(quest.quest_id, Course(quest.first_step, None, None))
+            _follow(course, progress)
         losses = [(point.step, point.loss) for point in progress.points if point.loss is not None]
         rates = [(point.step, point.learning_rate) for point in progress.points]
         await self._put_points({"train_loss": losses, "learning_rate": rates}, now)
@@ -273,17 +297,28 @@ class TrainerEvents:
 
     async def _on_ended(self, ended: QuestEnded, now: datetime, *, told_before: bool = False) -> None:
         quest = await asyncio.to_thread(self._board.find, ended.quest_id)
-        if quest is None or quest.lane in {"recently_completed", "failed"}:
+        if quest is None or quest.lane == "recently_completed":
             return
-        news = quest.record.outcome is None
-        known = (quest.record.first_step, quest.record.loss_first)
-        first_step, first_loss = self._first_steps.get(ended.quest_id, known)
+        record = quest.record
+        if quest.lane == "failed" and record.rows_learned is not None:
+            return
+        if told_before and (quest.lane, record.outcome) == ("awaiting_seal", ended.outcome):
+            # Who tells it again has seen none of its steps.
+            self.unsealed_since.setdefault(ended.quest_id, time.monotonic())
+            return
+        news = record.outcome is None
+        known = Course(record.first_step, record.loss_first, record.loss_last)
+        course = self._courses.get(ended.quest_id, known)
+        last_step = None if course.first_step is None else ended.last_step or record.last_step
         await asyncio.to_thread(
             self._board.await_seal, ended.quest_id, outcome=ended.outcome, rows_learned=ended.rows_learned,
-            first_step=first_step, last_step=ended.last_step or None, reason=ended.reason,
-            loss_first=first_loss, loss_last=self._report.loss, now=now,
+            first_step=course.first_step, last_step=last_step, reason=ended.reason,
+            loss_first=known.loss_first if course.loss_first is None else course.loss_first,
+            loss_last=course.loss_last, now=now,
         )  # fmt: skip
-        self._first_steps.pop(ended.quest_id, None)
+        self._courses.pop(ended.quest_id, None)
+        if quest.lane == "failed":
+            return
         self.unsealed_since.setdefault(ended.quest_id, time.monotonic())
         self._report.last_outcome = ended.outcome
         if news and not told_before:
@@ -362,3 +397,12 @@ class TrainerEvents:
 
 def _no_points() -> defaultdict[str, deque[tuple[int, float]]]:
     return defaultdict(lambda: deque(maxlen=KEPT_POINTS))
+
+
+def _follow(course: Course, progress: Progress) -> None:
+    losses = [point.loss for point in progress.points if point.loss is not None]
+    if not losses:
+        return
+    if progress.quest_step == len(progress.points):  # else it is the rest of a quest that was cut off
+        course.loss_first = losses[0]
+    course.loss_last = losses[-1]

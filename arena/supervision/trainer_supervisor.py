@@ -16,6 +16,8 @@ from core.tasks import beat, rest
 
 logger = logging.getLogger(__name__)
 
+LEAST_BACKOFF_SECONDS = 0.5
+"""Before the second start in a row that brought nothing new, also where the first pause is set to 0."""
 LONGEST_BACKOFF_SECONDS = 60.0
 HUNG_SECONDS = 600.0
 """Handling one event may delete an old checkpoint; what takes longer than this hangs."""
@@ -108,6 +110,8 @@ class TrainerSupervisor:
                 death = replace(death, clean=True, cause="it was sent away while it was still loading")
         except BaseException:  # cancelled, or a bug in a handler: a child without a listener must not live on
             await process.end(grace_seconds=30.0)
+            if process.pid is not None:
+                await process.wait()
             raise
         finally:
             self.ready = False
@@ -149,4 +153,4 @@ class TrainerSupervisor:
             self._backoff = self._first_backoff
         logger.info("next start of the trainer in %.1f s", self._backoff, extra={"event": "trainer_backoff"})
         await asyncio.sleep(self._backoff)
-        self._backoff = min(self._backoff * 2, LONGEST_BACKOFF_SECONDS)
+        self._backoff = min(max(self._backoff * 2, LEAST_BACKOFF_SECONDS), LONGEST_BACKOFF_SECONDS)

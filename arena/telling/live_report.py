@@ -34,7 +34,6 @@ class QuestInBattle:
     rows_learned: int = 0
     rows_total: int = 0
     replaying: bool = False
-    first_loss: float | None = None
     started_at: datetime | None = None
 
 
@@ -106,8 +105,6 @@ class LiveReport:
         quest.epoch, quest.quest_step, quest.steps = progress.epoch, progress.quest_step, progress.quest_steps
         quest.rows_learned, quest.rows_total = progress.rows_learned, progress.rows_total
         quest.replaying = progress.replaying
-        if quest.first_loss is None:
-            quest.first_loss = next((point.loss for point in progress.points if point.loss is not None), None)
 
     @property
     def tokens_per_second(self) -> float | None:

@@ -14,6 +14,7 @@ import signal
 import sys
 import traceback
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from arena.protocol import PROTOCOL_VERSION, SOCKET_VARIABLE, Begin, Exiting, Hello, Loading
@@ -52,16 +53,17 @@ def main() -> int:
     parser.add_argument("--log-megabytes", type=int, default=64)
     options = parser.parse_args()
     paths = RealmPaths(options.base_dir)
-    _prepare_for_signals()
-    configure_logging(paths.logs, "trainer", max_bytes_total=options.log_megabytes << 20)
-    link = DaemonLink.connect(os.environ[SOCKET_VARIABLE])
-    link.send(Hello(version=PROTOCOL_VERSION, pid=os.getpid()))
     lock = InstanceLock(paths.current_model / ".lock")
+    link: DaemonLink | None = None
     try:
+        _prepare_for_signals()
+        configure_logging(paths.logs, "trainer", max_bytes_total=options.log_megabytes << 20)
+        link = DaemonLink.connect(os.environ[SOCKET_VARIABLE])
+        link.send(Hello(version=PROTOCOL_VERSION, pid=os.getpid()))
         lock.acquire(
             {"what": "trainer"},
             wait_seconds=LOCK_WAIT_SECONDS,
-            on_wait=lambda holder: link.send(Loading(what=f"waiting for trainer {_pid_of(holder)} to save and exit")),
+            on_wait=partial(_tell_of_wait, link),
         )
         forget_exit_record(paths.current_model, os.getpid())
         reason = _fight(paths, link)
@@ -74,6 +76,11 @@ def main() -> int:
     _leave(paths, link, clean=True, reason=reason)
     lock.release()
     return 0
+
+
+def _tell_of_wait(link: DaemonLink, holder: dict[str, object] | None) -> None:
+    pid = (holder or {}).get("pid", "another")
+    link.send(Loading(what=f"waiting for trainer {pid} to save and exit"))
 
 
 def _ran_out_of_memory(error: Exception) -> bool:
@@ -103,18 +110,18 @@ def _told(number: int) -> str:
     return f"signal {signal.Signals(number).name}"
 
 
-def _pid_of(holder: dict[str, object] | None) -> object:
-    return (holder or {}).get("pid", "another")
-
-
 def _one_line(error: Exception) -> str:
     return str(error) if isinstance(error, RealmError) else f"{type(error).__name__}: {error}"
 
 
-def _leave(paths: RealmPaths, link: DaemonLink, *, clean: bool, reason: str, error: Exception | None = None) -> None:
+def _leave(
+    paths: RealmPaths, link: DaemonLink | None, *, clean: bool, reason: str, error: Exception | None = None
+) -> None:
+    """Say why it goes; without a link, only the exit record tells."""
     for number in TOLD_TO_END:
         signal.signal(number, signal.SIG_IGN)  # it is going
-    link.send(Exiting(reason=reason))
+    if link is not None:
+        link.send(Exiting(reason=reason))
     crash_point("exit.saved")
     try:
         write_exit_record(
@@ -125,7 +132,8 @@ def _leave(paths: RealmPaths, link: DaemonLink, *, clean: bool, reason: str, err
     except OSError:
         logger.exception("no exit record could be written", extra={"event": "exit_record_failed"})
     crash_point("exit.recorded")
-    link.close()
+    if link is not None:
+        link.close()
 
 
 def _fight(paths: RealmPaths, link: DaemonLink) -> str:

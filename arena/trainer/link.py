@@ -1,7 +1,8 @@
-"""The child's end of the socket to the daemon: a reader thread, a writer thread, and a bounded, coalescing queue.
+"""The child's end of the socket to the daemon: a reader thread, a writer thread, and a coalescing queue.
 
 Nothing here ever blocks a step: a daemon that is slow, stopped or gone costs the trainer a queue entry at most.
-Progress frames are merged while they wait and leave at most five times a second; everything else keeps its order.
+Progress frames are merged while they wait, hold so many points at most, and leave at most five times a second;
+everything else is rare, is never dropped and keeps its order.
 """
 
 from __future__ import annotations

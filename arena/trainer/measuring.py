@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from arena.protocol import Validation
+import math
+
+from arena.protocol import Trouble, Validation
 from arena.supervision.position_file import Phase
 from arena.trainer.situation import Situation
 
@@ -15,6 +17,7 @@ class Measuring:
         self._has_rows = has_rows
         """False when there are no held-out rows."""
         self._measured_step = -1
+        self._was_finite = True
 
     def measure_when_due(self) -> None:
         step = self._situation.arms.global_step
@@ -31,6 +34,15 @@ class Measuring:
         situation.tell("evaluating")
         measured = situation.arms.validation_loss()
         if measured is not None:
-            loss, rows = measured
-            situation.cursor.val_loss = loss
+            self._note(step, *measured)
+
+    def _note(self, step: int, loss: float, rows: int) -> None:
+        situation, is_finite = self._situation, math.isfinite(loss)
+        # No JSON holds another number: neither the cursor in a checkpoint nor what the daemon is told.
+        situation.cursor.val_loss = loss if is_finite else None
+        if is_finite:
             situation.link.send(Validation(step=step, loss=loss, rows=rows))
+        elif self._was_finite:
+            message = f"The loss on the held-out rows is not finite any more (step {step}): the weights may be broken."
+            situation.link.send(Trouble(what="evaluation_not_finite", message=message))
+        self._was_finite = is_finite

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from arena.protocol import Begin, Claim, Pause, Resume, Save, Skip, Stop
 from arena.trainer.link import DaemonLink
 
@@ -42,12 +44,19 @@ class Orders:
                     self.stop(reason)
                 case Skip():
                     self.skip = command
-                case Save(urgent=urgent, anew=anew):
-                    # Neither an urgent one nor one anew is lost behind what was asked for before.
-                    self.save = command if urgent or anew or self.save is None else self.save
+                case Save():
+                    self.save = command if self.save is None else _both(self.save, command)
                 case Claim():
                     self.claim = command
                 case Begin():
                     raise ValueError("the daemon said Begin twice")
         if self._link.closed:
             self.stop_reason = self.stop_reason or "the daemon is gone"
+
+
+def _both(first: Save, second: Save) -> Save:
+    """One order for two: neither an urgent one nor one anew is lost behind the other."""
+    reason = second.reason if second.urgent or second.anew else first.reason
+    return msgspec.structs.replace(
+        first, reason=reason, urgent=first.urgent or second.urgent, anew=first.anew or second.anew
+    )

@@ -29,6 +29,7 @@ from arena.trainer.saving.save_room import SaveRoom
 from arena.trainer.saving.saver import Saver
 from arena.trainer.saving.writing import CheckpointWriter
 from arena.trainer.situation import Situation, utc_now
+from arena.trainer.stream.data_at_hand import data_at_hand
 from arena.trainer.stream.quest_taking import ClaimClock, QuestTaker, ended
 from core.checkpoint_records import read_sidecar
 from core.errors import Conflict
@@ -54,13 +55,15 @@ def summon(
     store.sweep()
     load = partial(_load, paths, link, begin, device)
     link.send(Loading(what="looking for the checkpoint to go on from"))
-    point = find_resume_point(store, paths.current_model / JOURNAL_NAME, load, partial(_tell, link))
+    told = {quest.quest_id: Path(quest.path) for quest in begin.open_quests}
+    has_data = data_at_hand(paths, told.get)
+    point = find_resume_point(store, paths.current_model / JOURNAL_NAME, load, partial(_tell, link), has_data)
     checkpoint, loaded, cursor = point.checkpoint, point.loaded, point.cursor
     template = get_profile(begin.defaults.profile).chat_template
     if template is not None:
         # The checkpoint must carry the template that its weights were trained with.
         loaded.tokenizer.chat_template = template
-    journal = _open_journal(paths, begin, loaded, checkpoint, position)
+    journal = _open_journal(paths, begin, loaded, checkpoint, position, files)
     covered = _covered(journal, begin, cursor)
     _withdraw(journal, begin, cursor)
     clock = ClaimClock()
@@ -125,14 +128,19 @@ def _tell(link: DaemonLink, what: str, message: str) -> None:
 
 
 def _open_journal(
-    paths: RealmPaths, begin: Begin, loaded: LoadedModel, checkpoint: Path | None, position: PositionFile
+    paths: RealmPaths,
+    begin: Begin,
+    loaded: LoadedModel,
+    checkpoint: Path | None,
+    position: PositionFile,
+    files: Files,
 ) -> Journal:
     """The journal, with its first line written for a new hero.
 
     Raises `Conflict` when the model that training would start from is not the one that the journal tells of.
     """
     file = paths.current_model / JOURNAL_NAME
-    journal = Journal(file)
+    journal = Journal(file, files=files)
     genesis = journal.history.genesis
     if genesis is not None and checkpoint is not None:
         return journal

@@ -14,6 +14,7 @@ from pathlib import Path
 from arena.blockade import Blockade
 from arena.lanes.retention import LaneBudget
 from arena.quest_board import QuestBoard
+from arena.upkeep.replay_needs import needed_for_replay
 from core.errors import RealmError
 from core.logs import turn_over
 from core.paths import RealmPaths
@@ -63,7 +64,7 @@ class Housekeeper:
             "Turning logs over": lambda: self._turn_logs_over(budgets.log_megabytes << 20),
             "Forgetting completed quests": lambda: self._forget("recently_completed", completed, now),
             "Forgetting failed quests": lambda: self._forget("failed", failed, now),
-            "Deleting torn checkpoints": lambda: self._forget_torn(budgets.quarantined_checkpoints, now),
+            "Deleting checkpoints set aside": lambda: self._forget_set_aside(budgets.quarantined_checkpoints, now),
             "Keeping the vault within its limits": lambda: self._prune(now),
             "Trimming events and charts": self._saga.trim,
             "Writing queue_metadata.json": lambda: self._board.write_metadata(now=now),
@@ -86,17 +87,17 @@ class Housekeeper:
             raise stuck
 
     def _forget(self, lane: str, budget: LaneBudget, now: datetime) -> None:
-        gone, stuck = self._board.forget(lane, budget, now=now)
+        gone, stuck = self._board.forget(lane, budget, now=now, needed=lambda: needed_for_replay(self._paths))
         if gone:
             message = f"{len(gone)} quests of queue/{lane}/ were past their days or size and are deleted"
             self._saga.append("quests_forgotten", message, now=now, data={"lane": lane, "files": gone[:20]})
         if stuck is not None:
             raise stuck
 
-    def _forget_torn(self, at_most: int, now: datetime) -> None:
-        if torn := CheckpointStore(self._paths.current_model).forget_quarantined(at_most):
-            message = f"{len(torn)} torn checkpoints that had been set aside are deleted"
-            self._saga.append("quarantine_forgotten", message, now=now, data={"folders": torn})
+    def _forget_set_aside(self, at_most: int, now: datetime) -> None:
+        if gone := CheckpointStore(self._paths.current_model).forget_quarantined(at_most):
+            message = f"{len(gone)} checkpoints that had been set aside are deleted: {', '.join(gone[:TOLD_AT_ONCE])}"
+            self._saga.append("quarantine_forgotten", message, now=now, data={"folders": gone})
 
     def _prune(self, now: datetime) -> None:
         # Either way: after a clock was set back, half an hour is not a year.

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 from datetime import datetime
 
 from arena.journal import JOURNAL_NAME, read_history
 from arena.quest_board import QuestBoard
 from arena.telling.live_report import LiveReport
 from arena.upkeep.housekeeping import sweep_lanes
-from core.checkpoint_ledger import CheckpointLedger
+from arena.upkeep.ledger_repair import reconcile_ledger
+from core.checkpoint_ledger import CheckpointLedger, CheckpointRecord
 from core.crash_points import crash_point
 from core.paths import RealmPaths
-from core.saga import News, Saga
-
-logger = logging.getLogger(__name__)
+from core.saga import Saga
+from vault.checkpoints import CheckpointStore
 
 
 def recover(
@@ -25,11 +24,11 @@ def recover(
     history = read_history(paths.current_model / JOURNAL_NAME)
     sweep_lanes(board, saga, now=now)
     crash_point("start.swept")
-    _reconcile(ledger, saga, now)
-    latest = ledger.get_latest()
-    if latest is not None:
-        report.step, report.checkpoint = latest.step, latest.canonical_name
-        report.loss, report.validation_loss = latest.train_loss, latest.val_loss
+    reconcile_ledger(ledger, saga, now=now)
+    present = _present(paths, ledger)
+    if present is not None:
+        report.step, report.checkpoint = present.step, present.canonical_name
+        report.loss, report.validation_loss = present.train_loss, present.val_loss
     open_ids = {quest.quest_id for lane in ("processing", "awaiting_seal") for quest in board.quests(lane)}
     report.quests_completed = sum(
         1
@@ -38,12 +37,8 @@ def recover(
     )
 
 
-def _reconcile(ledger: CheckpointLedger, saga: Saga, now: datetime) -> None:
-    try:
-        added, removed = ledger.reconcile(now=now)
-    except OSError as error:  # its index is derived; a full disk is no reason not to start
-        logger.warning("the ledger is not reconciled: %s", error, extra={"event": "reconcile_failed"})
-        return
-    if added or removed:
-        message = f"The ledger found {len(added)} checkpoints and lost {len(removed)} that are not on disk"
-        saga.tell([News("ledger_reconciled", message, {"added": added, "removed": removed})], now=now)
+def _present(paths: RealmPaths, ledger: CheckpointLedger) -> CheckpointRecord | None:
+    """The record of HEAD, else of the newest checkpoint that can be resumed from: a newer one may be weights alone."""
+    head, records = CheckpointStore(paths.current_model).head(), ledger.list_all()
+    resumable = (each for each in records if each.has_optimizer)
+    return next((each for each in records if each.canonical_name == head), None) or next(resumable, None)

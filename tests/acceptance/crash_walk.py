@@ -13,8 +13,11 @@ import json
 import signal
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+import httpx
 
 from arena.supervision.position_file import Phase
 from tests.acceptance.quest_files import chat_rows, write_quest
@@ -81,7 +84,11 @@ def skip_it(realm: UndyingRealm, quest: Dropped) -> None:
     realm.wish("skip")
 
 
-def save_now(realm: UndyingRealm, quest: Dropped) -> None:
+def save_twice(realm: UndyingRealm, quest: Dropped) -> None:
+    """Asked for over HTTP, which kills who writes the wish down, and by hand."""
+    realm.wait(realm.services, "the sites")
+    with suppress(httpx.HTTPError):
+        realm.http("POST", "/api/training/control", {"action": "save", "reason": "the walk wishes it"})
     realm.wish("save")
 
 
@@ -119,9 +126,9 @@ STATIONS = (
     Station(("move.original",), packed),
     Station(("move.unlinked",), in_folder),
     Station(("intake.admitted",), broken),
-    Station(("claim.chosen", "claim.moved")),
+    Station(("write.{file}.meta.json", "claim.chosen", "claim.moved")),
     # Three deaths in one place are three strikes, so no quest dies at more than two of those before its first step.
-    Station(("journal.before", "append.torn.journal.jsonl")),
+    Station(("journal.before", "append.torn.journal.jsonl", "write.journal.jsonl")),
     Station(("journal.written", "battle.step.{file}:1", "battle.step.{file}:3", "battle.step.{file}:5")),
     # Each death is followed by a replay and a save.
     Station(("save.file.model.safetensors", "save.file.tokenizer.json", "save.file.optimizer.pt")),
@@ -138,9 +145,10 @@ STATIONS = (
     Station(("books.recorded", "exit.saved")),
     Station(("control.resumed",), provoke=move_by_hand, paused=True),
     Station(("control.skip_bound",), dull, skip_it),
-    Station(("control.save_taken",), provoke=save_now),
+    Station(("write..save", "control.save_taken"), provoke=save_twice),
     Station(("stop.begun", "exit.recorded"), provoke=stop_it),
-    Station(("stop.alone",), provoke=stop_it),
+    # The trainer first; its daemon, which waits for it, goes on to its own end.
+    Station(("write..exit.json", "stop.alone"), provoke=stop_it),
 )
 
 

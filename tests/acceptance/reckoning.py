@@ -26,6 +26,8 @@ from tests.replaying import tensor_hashes
 from vault.checkpoints import CheckpointStore
 from vault.manifest import check_manifest
 
+OUTCOMES = ("learned", "skipped", "withdrawn", "rejected")
+DEATHS = ("realm_was_cut_off", "trainer_died", "trainer_interrupted")
 HIDDEN = re.compile(r"\.(staging|trash|quarantine)-.+")
 
 
@@ -154,16 +156,22 @@ def _in_ledger(paths: RealmPaths) -> Iterator[str]:
 
 
 def _in_saga(paths: RealmPaths, history: History, quests: dict[str, list[Quest]]) -> Iterator[str]:
-    """No end is told twice, and none but the true one."""
+    """The true end is told once, unless a kill came in between; none but that one is told."""
     with closing(sqlite3.connect(f"file:{paths.saga_db}?mode=ro", uri=True)) as saga:
-        told = saga.execute("SELECT kind, message, data FROM events WHERE kind LIKE 'quest\\_%' ESCAPE '\\'").fetchall()
+        told = saga.execute("SELECT id, kind, message, data FROM events ORDER BY id").fetchall()
     ends: dict[str, list[tuple[str, str]]] = defaultdict(list)
-    for kind, message, data in told:
-        quest_id = json.loads(data or "{}").get("quest_id")
-        if quest_id is not None:
+    starts: dict[int, str] = {}
+    deaths = [number for number, kind, _, _ in told if kind in DEATHS]
+    for number, kind, message, data in told:
+        quest_id = (json.loads(data or "{}") or {}).get("quest_id")
+        if quest_id is not None and kind.startswith("quest_"):
             ends[quest_id].append((kind.removeprefix("quest_"), message))
+            if kind == "quest_started":
+                starts[number] = quest_id
     for quest in (quest for found in quests.values() for quest in found):
-        outcomes = [each for each in ends[quest.quest_id] if each[0] in ("learned", "skipped", "withdrawn", "rejected")]
+        outcomes = [each for each in ends[quest.quest_id] if each[0] in OUTCOMES]
+        if not outcomes and quest.record.outcome in OUTCOMES and not _may_be_untold(quest.quest_id, starts, deaths):
+            yield f"{quest.name} is {quest.record.outcome}, and the saga tells of no end"
         for kind, message in outcomes:
             if kind != quest.record.outcome:
                 yield f"{quest.name} is {quest.record.outcome}, and the saga says: {message}"
@@ -171,8 +179,17 @@ def _in_saga(paths: RealmPaths, history: History, quests: dict[str, list[Quest]]
             if ordinal is not None and f"({history.rows_learned(ordinal)} rows)" not in message:
                 yield f"{quest.name}: {history.rows_learned(ordinal)} rows were learned, and the saga says: {message}"
         for kind, times in Counter(kind for kind, _ in ends[quest.quest_id]).items():
-            if times > 1 and kind in ("learned", "skipped", "withdrawn", "rejected", "accepted", "sealed"):
+            if times > 1 and kind in (*OUTCOMES, "accepted", "sealed"):
                 yield f"{quest.name}: the saga tells {times} times that it is {kind}"
+
+
+def _may_be_untold(quest_id: str, starts: dict[int, str], deaths: list[int]) -> bool:
+    """Whether a process was killed between the start of a quest and that of the next one; by ids of events."""
+    if quest_id not in starts.values():
+        return bool(deaths)
+    begun = max(number for number, each in starts.items() if each == quest_id)
+    following = min((number for number in starts if number > begun), default=None)
+    return any(death > begun and (following is None or death < following) for death in deaths)
 
 
 def _left_over(paths: RealmPaths) -> Iterator[str]:

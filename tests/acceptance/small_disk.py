@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -50,15 +50,23 @@ class SmallDisk:
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
 
-    def fill(self) -> Path:
-        """Take all but a few kilobytes of it; returns the file to delete."""
-        filler = self.folder / "filler"
+    @property
+    def is_real(self) -> bool:
+        """Whether it refuses what it has no room for."""
+        return not self.environment
+
+    def fill(self, name: str, leave: int = 0) -> Path:
+        """Take all of it but so many bytes; returns the file to delete."""
+        filler = self.folder / name
         with filler.open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, self._free() - (64 << 10))
+            while (more := self.free() - leave) > 0:
+                with suppress(OSError):  # others write too
+                    os.posix_fallocate(file.fileno(), os.fstat(file.fileno()).st_size, more)
         return filler
 
-    def _free(self) -> int:
-        if not self.environment:
+    def free(self) -> int:
+        """Bytes, as the realm sees them."""
+        if self.is_real:
             found = os.statvfs(self.folder)
             return found.f_bavail * found.f_frsize
         return SIZE - sum(path.lstat().st_blocks * 512 for path in self.folder.rglob("*"))

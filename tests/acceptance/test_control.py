@@ -93,7 +93,8 @@ def test_save_makes_a_checkpoint_in_the_middle_of_a_quest_which_goes_on(realm: L
         assert here is not None
         realm.wait_in_quest(ordinal, at_least=here.quest_step + 5)
     realm.wait_until_done(done + 1)
-    realm.wait(lambda: len(realm.checkpoints()) == 1, "one rolling checkpoint")
+    # HEAD, what stands in for it, and where they are others, the best by each loss.
+    realm.wait(lambda: 2 <= len(realm.checkpoints()) <= 4, "what may stay of the rolling slot")
 
 
 def test_a_skipped_quest_ends_in_failed_and_the_next_one_trains(realm: LivingRealm) -> None:

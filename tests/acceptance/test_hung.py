@@ -24,7 +24,10 @@ signal.signal(signal.SIGUSR2, hang)
 
 
 def test_stopped_is_told_and_waited_out_and_hung_is_told_and_ended(found_realm: Founder, tmp_path: Path) -> None:
-    """B17, B21: SIGSTOP of trainer and daemon costs nothing; a hung step costs a strike and a restart, named."""
+    """B17, B21: SIGSTOP of trainer and daemon costs nothing; a hung step costs a strike and a restart, named.
+
+    The daemon stands still for 6 s here, longer than a silence may last; for 60 s each of them does in `make soak`.
+    """
     site = tmp_path / "site"
     site.mkdir()
     (site / "sitecustomize.py").write_text(HANG_WHEN_TOLD)

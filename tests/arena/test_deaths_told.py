@@ -11,7 +11,7 @@ import pytest_asyncio
 from arena.daemon import Daemon
 from arena.protocol import State, Trouble
 from arena.start_check import read_setup
-from arena.supervision.child_guard import GOES_ON, HELD
+from arena.supervision.child_guard import GOES_ON, HOLDS
 from arena.supervision.position_file import Phase, Position
 from arena.supervision.trainer_process import Death
 from core.announcing import tell_of_cut_off
@@ -69,13 +69,19 @@ async def test_interrupted_is_not_failed_and_hung_is_told_once(
     assert (found.lane, found.record.outcome, len(found.record.strikes)) == ("processing", None, strikes)
 
 
-async def test_why_a_held_trainer_stands_still_is_shown_until_it_goes_on(daemon: Daemon, saga: Saga) -> None:
+@pytest.mark.parametrize("before", [(), HOLDS], ids=["at-once", "after-other-reasons"])
+@pytest.mark.parametrize("hold", HOLDS)
+async def test_why_a_held_trainer_stands_still_is_shown_until_it_goes_on(
+    daemon: Daemon, saga: Saga, hold: str, before: tuple[str, ...]
+) -> None:
     await daemon._on_event(State(state="paused", reason="lunch"))
-    await daemon._on_event(Trouble(what=HELD, message="`kill -CONT 41` lets it go on"))
+    for other in before:
+        await daemon._on_event(Trouble(what=other, message="something else"))
+    await daemon._on_event(Trouble(what=hold, message="`kill -CONT 41` lets it go on"))
     assert (daemon.report.state, daemon.report.reason) == ("paused", "`kill -CONT 41` lets it go on")
     await daemon._on_event(Trouble(what=GOES_ON, message="it goes on"))
     assert (daemon.report.state, daemon.report.reason) == ("paused", "lunch")
-    assert [event.kind for event in saga.latest_events(9)] == [HELD, GOES_ON]
+    assert [event.kind for event in saga.latest_events(9)] == [*before, hold, GOES_ON]
 
 
 async def test_a_realm_that_ended_without_a_word_is_told_of_by_the_next(daemon: Daemon, saga: Saga) -> None:

@@ -159,6 +159,33 @@ def test_an_append_that_fails_leaves_the_file_as_it_was(path: Path, room: int, e
     assert read_history(path) == journal.history
 
 
+class DiskThatTakesNothingBack(FullDisk):
+    """Refuses to cut a file too, as one does that has just been mounted read-only."""
+
+    def truncate(self, fd: int, size: int) -> None:
+        if self.room != 9_999:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        super().truncate(fd, size)
+
+
+@pytest.mark.parametrize(("room", "error"), [(25, errno.ENOSPC), (10_000, errno.EIO)])
+def test_what_a_failed_append_leaves_behind_never_comes_before_another_line(path: Path, room: int, error: int) -> None:
+    """Half a line was glued to the next one; a whole one made its number stand there twice."""
+    before = path.read_bytes()
+    disk = DiskThatTakesNothingBack(room, error)
+    journal = Journal(path, files=disk)
+    for _ in range(2):
+        with pytest.raises(OSError, match="Read-only"):
+            journal.append(claim(8, 4))
+    assert path.read_bytes() != before
+    assert journal.size == len(before)
+    disk.room = 9_999
+    journal.append(claim(8, 4))
+    journal.append(claim(9, 5))
+    assert read_history(path) == journal.history
+    assert journal.size == path.stat().st_size
+
+
 def test_the_first_line_that_fails_leaves_nothing_behind_either(tmp_path: Path) -> None:
     disk = FullDisk(30, errno.ENOSPC)
     journal = Journal(tmp_path / "journal.jsonl", files=disk)

@@ -105,3 +105,12 @@ def test_a_file_that_is_being_written_is_read_again_at_once(tmp_path: Path) -> N
     live = LiveSettings(before, file, read_while_it_is_written)
     assert live.refresh(1.0) is None
     assert live.current.hyperparams.batch_size == 16
+
+
+def test_a_change_is_in_force_for_whoever_asks_for_the_newest_and_a_fault_is_still_told(watched: Watched) -> None:
+    assert watched.live.newest(0.0).hyperparams.batch_size == 4
+    watched.file.write_text("hyperparams:\n  batch_size: 16\n")
+    assert watched.live.newest(0.0).hyperparams.batch_size == 16
+    watched.file.write_text("hyperparams:\n  batch_sise: 8\n")
+    assert watched.live.newest(0.0).hyperparams.batch_size == 16
+    assert "batch_sise" in str(watched.live.refresh(0.0))

@@ -84,6 +84,22 @@ def test_a_seal_that_the_disk_refused_is_made_up_for_at_the_next_call(paths: Rea
     assert [sealed.quest_id for sealed in board.seal([], now=NOW)] == [quest.quest_id]
 
 
+def test_a_seal_that_comes_while_the_disk_still_keeps_the_quest_in_processing_is_not_forgotten(
+    paths: RealmPaths,
+) -> None:
+    """A23: the trainer tells once what a checkpoint covers; such a quest awaited its seal until the next start."""
+    files = NoSpaceFor("awaiting_seal")
+    board = QuestBoard(paths, files)
+    quest = take(board, "x.jsonl")
+    with pytest.raises(OSError, match="No space"):
+        learn(board, quest)
+    assert board.seal([quest.quest_id, "q_20200101_000000_00000000"], now=NOW) == []
+    files.full = False
+    board.await_seal(quest.quest_id, outcome="learned", rows_learned=1, first_step=1, last_step=4, now=NOW)
+    assert [sealed.quest_id for sealed in board.seal([], now=NOW)] == [quest.quest_id]
+    assert board.seal([], now=NOW) == []
+
+
 def test_a_full_disk_leaves_a_quest_where_it_was(paths: RealmPaths) -> None:
     board = QuestBoard(paths, NoSpaceFor("processing"))
     quest = take(board, "x.jsonl")

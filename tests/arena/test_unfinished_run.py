@@ -10,10 +10,11 @@ from msgspec.structs import replace
 from arena.beginning import begin_of, claim_of
 from arena.heroes import load_hero
 from arena.journal import JOURNAL_NAME, ClaimEntry, Genesis, Journal
+from arena.one_off import OneOff
 from arena.protocol import Begin, Claim
 from arena.quest_board import QuestBoard
 from arena.quests import Quest, QuestRecord
-from arena.unfinished_run import WORK_FOLDER, DoesNotFit, begun_quest, check_output, set_aside
+from arena.unfinished_run import PUBLISHING, WORK_FOLDER, DoesNotFit, begun_quest, check_output, publish, set_aside
 from core.errors import Conflict
 from core.instance import InstanceLock
 from core.paths import RealmPaths
@@ -94,3 +95,43 @@ def test_nothing_but_the_work_of_earlier_runs_may_lie_in_the_output(output: Path
     (output / "precious.txt").touch()
     with pytest.raises(Conflict, match="is not an empty directory"):
         check_output(output)
+
+
+async def test_a_run_that_was_killed_while_its_model_was_put_into_place_is_finished_by_the_next(
+    paths: RealmPaths, tmp_path: Path, output: Path, work: RealmPaths
+) -> None:
+    """B21: half a model lay there, and no command went on with it."""
+    checkpoint = work.current_model / "checkpoint-7"
+    files = ("config.json", "model.safetensors", "tokenizer.json")
+    checkpoint.mkdir()
+    for name in files:
+        (checkpoint / name).write_text(name)
+    asked = {"dataset": str(tmp_path / "x.jsonl"), "model": "seedling", "epochs": None, "system_prompt": None}
+    result = {"output": str(output), "rows": 7, "steps": 7, "loss": 1.5}
+    (output / "tokenizer.json").mkdir()  # here it dies
+    with pytest.raises(OSError, match=r"tokenizer\.json"):
+        publish(work, checkpoint, {"asked": asked, "result": result})
+    (output / "tokenizer.json").rmdir()
+    assert (output / "config.json").exists()
+
+    def run(model: str) -> OneOff:
+        dataset = tmp_path / "x.jsonl"
+        return OneOff(paths=paths, dataset=dataset, model=model, output=output, epochs=None, system_prompt=None)
+
+    assert await run("seedling").run(tell=lambda text: None) == result
+    assert sorted(path.name for path in output.iterdir()) == list(files)
+    with pytest.raises(Conflict, match="is not an empty directory"):
+        await run("seedling").run(tell=lambda text: None)
+
+
+async def test_another_command_does_not_pass_the_model_of_an_earlier_one_for_its_own(
+    paths: RealmPaths, tmp_path: Path, output: Path, work: RealmPaths
+) -> None:
+    checkpoint = work.current_model / "checkpoint-7"
+    checkpoint.mkdir()
+    (work.base / PUBLISHING).write_text('{"checkpoint": "checkpoint-7", "asked": {}, "result": {}}')
+    job = OneOff(
+        paths=paths, dataset=tmp_path / "y.jsonl", model="seedling", output=output, epochs=None, system_prompt=None
+    )
+    with pytest.raises(Conflict, match="holds the model of an earlier run"):
+        await job.run(tell=lambda text: None)

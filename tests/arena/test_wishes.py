@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from core.files import Files
 from core.paths import RealmPaths
 from core.saga import MIGRATIONS, Saga
 from core.settings import BudgetSettings, RetentionSettings
-from tests.arena.quest_makers import NOW
+from tests.arena.quest_makers import NOW, take
 from vault.treasury import Treasury
 
 
@@ -57,6 +57,7 @@ class Told:
         """Why the disk lets nothing go on."""
         self.control = BattleControl(paths.control, self.files)
         board, ledger = QuestBoard(paths), CheckpointLedger.of(paths)
+        self.board = board
         report = LiveReport(hero="seedling", hero_title="Seedling", model_name="x", context_window=64, since=NOW)
         events = TrainerEvents(
             board=board, ledger=ledger, treasury=Treasury(paths, ledger, RetentionSettings), saga=saga, report=report,
@@ -131,3 +132,29 @@ async def test_a_new_trainer_knows_why_it_begins_paused_and_is_told_only_of_chan
     told.disk = None
     await told.keeper.obey()
     assert told.commands == [Resume()]
+
+
+class EndsAtTheSkip(Files):
+    """The running quest ends in the very moment in which a skip is bound to it."""
+
+    end: Callable[[], object] = staticmethod(lambda: None)
+
+    def replace(self, source: Path, target: Path) -> None:
+        super().replace(source, target)
+        if source.name == ".skip":
+            self.end()
+
+
+async def test_a_skip_that_comes_with_the_end_of_its_quest_is_not_kept_for_another(told: Told) -> None:
+    """B14: it stayed in control/ until the next start of a trainer."""
+    quest = told.board.claim(take(told.board, "x.jsonl"))
+    files = EndsAtTheSkip()
+    files.end = lambda: told.board.await_seal(
+        quest.quest_id, outcome="learned", rows_learned=1, first_step=1, last_step=1, now=NOW
+    )
+    told.keeper._control = BattleControl(told.board.paths.control, files)
+    told.control.write("skip", "dull", now=NOW)
+    await told.keeper.obey()
+    assert [path.name for path in told.board.paths.control.glob(".skip*")] == []
+    assert [event.kind for event in told.saga.events_after(0)] == ["nothing_to_skip"]
+    assert told.commands == []

@@ -27,6 +27,7 @@ from core.files import Files
 from core.paths import CHECKOUT
 from core.records import events, metadata
 from core.saga import MIGRATIONS
+from tests.vault.making import killed_at
 
 ROW = {"at": "2026-11-21T09:30:00+00:00", "kind": "test", "message": "hello", "data": None}
 
@@ -280,6 +281,49 @@ def test_a_disk_that_has_no_room_for_a_new_database_delays_it(path: Path) -> Non
     with pytest.raises(Unavailable, match="malformed"), database.read() as connection:
         connection.execute(sa.select(events)).all()
     insert(database)
+    database.close()
+
+
+KILLED_AT = ("database.kept",)
+
+
+def test_a_kill_while_a_damaged_database_is_replaced_loses_nothing_that_was_salvaged(path: Path) -> None:
+    """Nothing stood at its name then, so the next start began with none: ids of events began at 1 again."""
+    database = Database(path, MIGRATIONS)
+    fill(database)
+    database.close()
+    middle = path.stat().st_size // 4096 // 2
+    damage(path, range(middle, middle + 1))
+    code = (
+        "import sys; from pathlib import Path; from core.db import Database; from core.saga import MIGRATIONS\n"
+        "Database(Path(sys.argv[1]), MIGRATIONS)"
+    )
+    killed_at(*KILLED_AT, code, str(path))
+    again = Database(path, MIGRATIONS)
+    assert again.was_corrupt is not None
+    assert again.was_corrupt.exists()
+    assert 1800 < count(again) == again.salvaged["events"] < 2000
+    again.close()
+    assert open_and_close(path) is None
+
+
+def test_a_damaged_database_is_not_replaced_under_one_who_reads_it(path: Path) -> None:
+    """SQLite goes by names: what the reader has open beside the old file is not to be shared with the new one."""
+    database = Database(path, MIGRATIONS)
+    fill(database)
+    with database.read() as early:
+        early.execute(sa.select(events.c.id).limit(1)).all()
+        damage(path)
+        with pytest.raises(Unavailable, match="malformed"), database.read() as connection:
+            connection.execute(sa.select(events)).all()
+        assert database.was_corrupt is None
+    assert database.was_corrupt is not None
+    insert(database)
+    kept = count(database)
+    database.close()
+    assert open_and_close(path) is None
+    database = Database(path, MIGRATIONS)
+    assert count(database) == kept
     database.close()
 
 

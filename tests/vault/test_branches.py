@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import Conflict, NotFound
+from core.files import Files
 from tests.vault.making import publish
 from vault.checkpoints import CheckpointStore
 from vault.manifest import check_manifest
@@ -38,6 +39,18 @@ def test_what_lies_on_a_branch_is_whole_and_out_of_sight(store: CheckpointStore)
     assert [(found.name, found.step) for found in store.branches()] == [(NEW, 2000)]
 
 
+def test_a_new_branch_outlasts_a_power_cut(store: CheckpointStore) -> None:
+    synced: list[Path] = []
+
+    class Watched(Files):
+        def fsync_dir(self, folder: Path) -> None:
+            synced.append(folder)
+            super().fsync_dir(folder)
+
+    place = CheckpointStore(store.root, Watched()).move_to_branch(NEW, "rewound-7")
+    assert {store.root, store.root / "branches", place.parent} <= set(synced)
+
+
 def test_it_comes_back_under_its_name_and_an_empty_branch_goes(store: CheckpointStore) -> None:
     store.move_to_branch(NEW, "rewound-7")
     publish(store, NEW, "another of the same minute")
@@ -49,6 +62,15 @@ def test_it_comes_back_under_its_name_and_an_empty_branch_goes(store: Checkpoint
     store.move_from_branch(later[0])
     assert "another" not in (store.root / NEW / "model.safetensors").read_text()
     assert [path.name for path in (store.root / "branches").iterdir()] == ["rewound-12"]
+
+
+def test_the_latest_branch_is_that_of_the_latest_journal_line_whatever_made_it(store: CheckpointStore) -> None:
+    """A10: `realm rewind` takes the latest of several; `rewound-9` is older than `healed-10`."""
+    for name in ("adopted-30", "healed-31", "rewound-9", "healed-10"):
+        publish(store, "checkpoint-3000-20261121-1000", name)
+        store.move_to_branch("checkpoint-3000-20261121-1000", name)
+    order = [found.path.parent.name for found in store.branches()]
+    assert order == ["rewound-9", "healed-10", "adopted-30", "healed-31"]
 
 
 def test_only_an_ancestor_stands_in_for_a_torn_head(store: CheckpointStore) -> None:

@@ -341,7 +341,10 @@ def test_checkpoints_that_cannot_be_read_are_not_set_aside(
     assert names(store) == [OLD]
 
 
-@pytest.mark.parametrize(("point", "stands"), [("quarantine.noted", True), ("quarantine.renamed", False)])
+KILLED_AT = ("quarantine.noted", "quarantine.renamed")
+
+
+@pytest.mark.parametrize(("point", "stands"), list(zip(KILLED_AT, (True, False), strict=True)))
 def test_killed_while_it_is_set_aside_a_torn_checkpoint_is_still_never_chosen(
     store: CheckpointStore, point: str, stands: bool
 ) -> None:
@@ -363,6 +366,20 @@ def test_a_note_that_is_gone_or_damaged_leaves_the_reason_open(store: Checkpoint
     assert store.set_aside() == [Quarantined(f".quarantine-{OLD}", ["torn"])]
     (store.root / f".quarantine-{OLD}" / "QUARANTINE.json").write_text('{"reason": 3}')
     assert store.set_aside() == [Quarantined(f".quarantine-{OLD}", [])]
+
+
+def test_of_those_set_aside_the_ones_that_may_be_whole_and_hold_the_most_are_kept(store: CheckpointStore) -> None:
+    """HEAD is set aside first: the ones set aside last are the ones to miss least."""
+    for step in (4000, 3000, 2000, 1000):
+        publish(store, f"checkpoint-{step}-20261121-0900")
+        store.quarantine(f"checkpoint-{step}-20261121-0900", ["it"], may_be_whole=step == 2000)
+    publish(store, "checkpoint-4000-20261121-0900")
+    store.quarantine("checkpoint-4000-20261121-0900", ["again"])
+    left = []
+    for keep in (4, 3, 2, 1, 0):
+        (gone,) = store.forget_quarantined(keep)
+        left.append(gone.split("-")[2])
+    assert left == ["1000", "3000", "4000", "4000", "2000"]
 
 
 # --- deleting -------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from blake3 import blake3
 from core.errors import InvalidInput, Unavailable
 from core.files import Files
 from tests.vault.making import fill
-from vault.manifest import MANIFEST, check_manifest, unlisted_files, write_manifest
+from vault.manifest import MANIFEST, ReadError, check_manifest, unlisted_files, write_manifest
 
 
 @pytest.fixture
@@ -224,3 +224,22 @@ def test_files_that_cannot_be_opened_are_not_called_damaged(folder: Path, monkey
     monkeypatch.setattr(Path, "open", no_handles)
     with pytest.raises(Unavailable, match="Too many open files"):
         check_manifest(folder)
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.ENAMETOOLONG])
+@pytest.mark.parametrize("name", ["model.safetensors", MANIFEST])
+def test_what_the_disk_says_is_told_from_what_it_gave_back(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, code: int
+) -> None:
+    """A28: nothing is set aside for good because a disk failed once."""
+    really_lstat = Path.lstat
+
+    def fail(self: Path) -> os.stat_result:
+        if self.name == name:
+            raise OSError(code, os.strerror(code), str(self))
+        return really_lstat(self)
+
+    monkeypatch.setattr(Path, "lstat", fail)
+    problems = check_manifest(folder)
+    assert problems == [f"{name} cannot be read: {os.strerror(code)}"]
+    assert isinstance(problems[0], ReadError) is (code == errno.EIO)

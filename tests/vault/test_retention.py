@@ -67,6 +67,16 @@ def test_head_the_newest_and_what_stands_in_for_head_are_protected() -> None:
     assert "resumable-9000" not in pins
 
 
+def test_what_stands_in_for_head_is_older_than_head() -> None:
+    """What is newer was taken back, and no start ever falls back to it."""
+    pins = pins_of(
+        *(holding("resumable", step) for step in (5_000, 7_000, 9_000, 99_000, 100_000)), head="resumable-9000"
+    )
+    assert set(pins) == {"resumable-7000", "resumable-9000", "resumable-100000"}
+    gone = pins_of(holding("resumable", 5_000), holding("resumable", 9_000), head="checkpoint-6000")
+    assert gone["resumable-5000"].reason == "Training falls back to it, should HEAD be torn."
+
+
 def test_weights_alone_do_not_stand_in_for_head() -> None:
     held = [holding("resumable", 1), holding("resumable", 2), holding("weights_only", 3), holding("weights_only", 4)]
     assert set(pins_of(*held, head="resumable-2")) == {"resumable-1", "resumable-2", "weights_only-4"}

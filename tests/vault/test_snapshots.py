@@ -229,7 +229,10 @@ def test_a_checkpoint_that_is_replaced_meanwhile_gives_way_to_the_newer_one(
     assert [path.name for path in folder_of(paths).iterdir() if path.is_dir()] == [newer]
 
 
-@pytest.mark.parametrize("point", ["snapshot.staged", "snapshot.replaced", "trash.renamed"])
+KILLED_AT = ("snapshot.staged", "snapshot.replaced", "trash.renamed")
+
+
+@pytest.mark.parametrize("point", KILLED_AT)
 def test_killed_while_a_snapshot_is_taken_the_next_try_makes_it_whole(
     paths: RealmPaths, store: CheckpointStore, point: str
 ) -> None:

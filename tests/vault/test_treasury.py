@@ -16,6 +16,7 @@ import pytest
 
 from core.checkpoint_ledger import CheckpointLedger
 from core.errors import Conflict, Unavailable
+from core.file_lock import locked_directory
 from core.files import Files
 from core.paths import RealmPaths
 from core.settings import RetentionSettings
@@ -199,26 +200,49 @@ def test_room_is_made_by_the_oldest_and_never_by_a_pin(paths: RealmPaths, store:
 # --- the rolling slot ----------------------------------------------------------------------------------------------
 
 
-def test_a_checkpoint_per_quest_shares_one_slot(paths: RealmPaths, store: CheckpointStore) -> None:
-    """A7: a full checkpoint for each quest filled the disk."""
+def test_a_checkpoint_per_quest_shares_one_slot_with_what_stands_in_for_it(
+    paths: RealmPaths, store: CheckpointStore
+) -> None:
+    """A7: a full checkpoint for each quest filled the disk. A14: with HEAD alone, a flipped bit in it cost months."""
     keeper, ledger = treasury(paths), CheckpointLedger.of(paths)
-    for step in (100010, 100020, 100030):
+    for step in (100010, 100020, 100030, 100040):
         milestone(store, step, milestone=False)
-        assert keeper.free_rolling_slot(NOW) == [name_of(step - 10)] * (step > 100010)
-    assert steps_in(store) == [*STEPS, 100030]
-    # Saved without an optimizer, so not HEAD: it goes when a newer one is there.
-    staged = milestone(store, 100040, milestone=False, optimizer=False)
-    store.set_head(name_of(100030))
+        assert keeper.free_rolling_slot(NOW) == [name_of(step - 20)] * (step > 100020)
+    assert steps_in(store) == [*STEPS, 100030, 100040]
+    # Saved without an optimizer, so not HEAD, and no stand-in: it goes when a newer one is there.
+    staged = milestone(store, 100050, milestone=False, optimizer=False)
+    store.set_head(name_of(100040))
     assert keeper.free_rolling_slot(NOW) == []
-    milestone(store, 100050, milestone=False)
-    assert keeper.free_rolling_slot(NOW) == [staged.name, name_of(100030)]
-    assert [record.step for record in ledger.list_all(limit=1)] == [100050]
+    milestone(store, 100060, milestone=False)
+    assert keeper.free_rolling_slot(NOW) == [name_of(100030), staged.name]
+    assert [record.step for record in ledger.list_all(limit=1)] == [100060]
+
+
+def test_the_rolling_slot_leaves_alone_what_is_the_best_and_what_is_named(
+    paths: RealmPaths, store: CheckpointStore
+) -> None:
+    """The seed declared `protect_best` and deleted the best; `retention.keep` says that what it names never goes."""
+    for step, loss in ((100010, 0.1), (100020, 0.5), (100030, 0.5), (100040, 0.5), (100050, 0.5)):
+        milestone(store, step, milestone=False, train_loss=loss)
+    assert treasury(paths, keep=["100020"]).free_rolling_slot(NOW) == [name_of(100030)]
+    assert steps_in(store) == [*STEPS, 100010, 100020, 100040, 100050]
+
+
+def test_what_was_saved_anew_has_not_what_has_rotted_for_its_stand_in(
+    paths: RealmPaths, store: CheckpointStore
+) -> None:
+    """A9: HEAD was found rotten and is saved anew, a minute later by its name."""
+    for name in (name_of(100010), name_of(100020), "checkpoint-100020-20261121-0931"):
+        told = {"timestamp": OLD, "ordinal": 1, "has_optimizer": True}
+        publish(store, name, more={"optimizer.pt": "moments"}, **told)
+    assert treasury(paths).free_rolling_slot(NOW) == [name_of(100020)]
 
 
 def test_the_rolling_slot_leaves_alone_what_somebody_refers_to(paths: RealmPaths, store: CheckpointStore) -> None:
     """A24."""
     base = milestone(store, 100010, milestone=False)
     milestone(store, 100020, milestone=False)
+    milestone(store, 100030, milestone=False)
     pin = Pin(Protection.SACRED, "It is the base model of the hero mira.")
     assert treasury(paths, {base: pin}).free_rolling_slot(NOW) == []
 
@@ -311,6 +335,37 @@ def test_a_fallback_that_vanishes_while_the_trainer_looks_for_one_is_passed_over
     monkeypatch.setattr("vault.checkpoints.check_manifest", deleted_while_checked)
     found, quarantined = store.newest_valid()
     assert (found and found.step, [torn.name for torn in quarantined]) == (10000, [name_of(100000)])
+
+
+class Stuck(Files):
+    """A disk that takes renames and deletes nothing."""
+
+    def unlink(self, path: Path) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+
+
+def test_what_is_out_of_sight_but_still_on_the_disk_is_not_told_as_freed(
+    paths: RealmPaths, store: CheckpointStore
+) -> None:
+    (gone,) = treasury(paths, files=Stuck(), resumable=4).prune(NOW)
+    assert (gone.holding.step, gone.frees_bytes) == (1000, 0)
+    assert gone.reason.endswith("the next round tries again.")
+    assert steps_in(store) == list(STEPS[1:])
+    assert len(list(store.root.glob(".trash-*"))) == 1
+    assert treasury(paths, resumable=4).prune(NOW) == []
+    assert list(store.root.glob(".trash-*")) == []
+
+
+def test_half_a_snapshot_goes_with_the_next_round_unless_one_is_being_taken(paths: RealmPaths) -> None:
+    """Law 9: with no snapshots in the settings, its hard links kept deleted checkpoints on the disk for ever."""
+    half = paths.snapshots / ".staging-1234"
+    half.mkdir(parents=True)
+    (half / "realm.yaml").write_text("")
+    with locked_directory(paths.snapshots):
+        treasury(paths, snapshots=0).prune(NOW)
+        assert half.is_dir()
+    treasury(paths, snapshots=0).prune(NOW)
+    assert not half.exists()
 
 
 # --- kills ---------------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from arena.hall.standing import standing_still
 from core.checkpoint_ledger import CheckpointLedger
 from core.cli import Choices
 from core.errors import Conflict, InvalidInput
@@ -53,7 +54,7 @@ def pins_of(paths: RealmPaths) -> dict[Path, Pin]:
 
 
 def ask(paths: RealmPaths, *arguments: str, as_json: bool = False) -> Result:
-    return CliRunner().invoke(vault_app(pins_of), list(arguments), obj=Choices(paths, as_json))
+    return CliRunner().invoke(vault_app(pins_of, standing_still), list(arguments), obj=Choices(paths, as_json))
 
 
 def ask_json(paths: RealmPaths, *arguments: str) -> Any:
@@ -123,8 +124,10 @@ async def test_beside_a_living_realm_it_is_the_realm_that_prunes(paths: RealmPat
         async with serving(treasury_routes(treasury), service="vault_keeper") as visitor:
             site = visitor.site
             write_services(paths, {"vault": {"url": site.url, "port": site.port, "pid": os.getpid()}})
-            told = await asyncio.to_thread(ask_json, paths, "prune")
-            assert [each["step"] for each in told["deleted"]] == [1000]
+            for arguments in (["prune", "--dry-run"], ["prune"]):
+                told = await asyncio.to_thread(ask_json, paths, *arguments)
+                assert [each["step"] for each in told["deleted"]] == [1000]
+                assert told["dry_run"] is (arguments[-1] == "--dry-run")
     finally:
         lock.release()
 
@@ -150,7 +153,7 @@ async def test_the_api_tells_the_status_and_prunes(paths: RealmPaths, store: Che
 def test_help_loads_nothing_that_the_verbs_need() -> None:
     """`realm --help` stays under 0.3 s."""
     code = (
-        "import sys, vault.treasury_cli; vault.treasury_cli.vault_app(lambda paths: {}); "
+        "import sys, vault.treasury_cli; vault.treasury_cli.vault_app(lambda paths: {}, None); "
         "print([m for m in ('httpx', 'blake3', 'pydantic', 'rich.table', 'vault.treasury') if m in sys.modules])"
     )
     done = subprocess.run(

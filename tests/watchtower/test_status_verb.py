@@ -12,11 +12,13 @@ import typer
 from typer.testing import CliRunner
 
 from arena.doorstep.inbox import ORPHAN_SIDECAR
+from arena.quest_board import QuestBoard
 from core.cli import Choices
 from core.errors import NotFound
 from core.instance import REALM_UP, InstanceLock
 from core.paths import RealmPaths
 from core.status_files import write_status
+from tests.arena.quest_makers import NOW, learn, take
 from watchtower.status_cli import status
 
 
@@ -76,3 +78,18 @@ def test_a_verb_that_holds_the_lock_is_not_taken_for_a_realm(paths: RealmPaths) 
     told = json.loads(shown(paths, as_json=True))
     lock.release()
     assert (told["realm"], told["pid"], told["at_work"]) == ("up", os.getpid(), None)
+
+
+def test_status_shows_the_quests_of_every_lane(paths: RealmPaths) -> None:
+    """Law 7: quests that awaited their seal, or had been skipped, were in no line."""
+    board = QuestBoard(paths)
+    take(board, "waits.jsonl", "high")
+    for name, outcome in (("awaits.jsonl", "learned"), ("learned.jsonl", "learned"), ("dull.jsonl", "skipped")):
+        quest = learn(board, take(board, name), outcome)
+        if name != "awaits.jsonl":
+            board.seal([quest.quest_id], now=NOW)
+    board.claim(board.waiting(1)[0])
+    text = shown(paths, as_json=False)
+    assert "waiting     0 high, 0 normal, 0 low\n" in text
+    assert "taken up    1, 1 more await their seal\n" in text
+    assert "completed   1, failed 0, skipped 1\n" in text

@@ -59,13 +59,12 @@ def find_footing(
         footing = Footing(None, Cursor())
     if footing is None:
         return None
-    again = [number for number in history.claims if footing.cursor.ordinal <= number < before[0]]
-    unlearned = [number for number in again if history.steps_of(number) > _steps_held(footing.cursor, number)]
-    return footing if all(has_data(history.claims[number].quest_id) for number in unlearned) else None
+    left = history.left_from(footing.cursor.ordinal, footing.cursor.quest_step)
+    return footing if all(has_data(claim.quest_id) for claim in left if claim.ordinal < before[0]) else None
 
 
-def go_back(situation: Situation, store: CheckpointStore, footing: Footing, entry: Quarantine | End) -> bool:
-    """Make it true and ask the child to end; False when a stop came before the journal could be written.
+def go_back(situation: Situation, store: CheckpointStore, footing: Footing, entry: Quarantine | End) -> None:
+    """Make it true and ask the child to end; nothing more is done where a stop comes before the journal takes it.
 
     Raises `NotFound` when the checkpoint was deleted meanwhile; then nothing has happened.
     """
@@ -77,7 +76,7 @@ def go_back(situation: Situation, store: CheckpointStore, footing: Footing, entr
         logger.warning("HEAD is not moved back yet: %s", error, extra={"event": "head_not_moved"})
     crash_point("heal.head")
     if not situation.write_down(entry):
-        return False
+        return
     crash_point("heal.journaled")
     situation.end_unsaved(f"it goes back to {footing.name or 'the weights it began with'}: {entry.reason}")
     moved, branch = _leave_behind(situation, store, footing.name)
@@ -87,7 +86,6 @@ def go_back(situation: Situation, store: CheckpointStore, footing: Footing, entr
             quest_id=situation.quest_id,
         )
     )  # fmt: skip
-    return True
 
 
 def finish_going_back(situation: Situation, store: CheckpointStore, resumed: Path | None) -> None:
@@ -98,7 +96,7 @@ def finish_going_back(situation: Situation, store: CheckpointStore, resumed: Pat
         return
     with suppress(OSError):  # the next start has another try
         _set_head(store, name)
-    reason = "these belong to the history no more"
+    reason = "what was left to be done of an earlier going back is done"
     step = extract_step(name) if name else 0
     situation.link.send(WentBack(checkpoint=name, step=step, left_behind=moved, branch=branch, reason=reason))
 
@@ -142,7 +140,3 @@ def _whole_ones(store: CheckpointStore, history: History, before: Place) -> Iter
             continue
         if not torn:
             yield Footing(found, cursor)
-
-
-def _steps_held(cursor: Cursor, ordinal: int) -> int:
-    return cursor.quest_step if ordinal == cursor.ordinal else 0

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 
 from arena.journal import ClaimEntry, Dropped, End, MicroBatchSize, Quarantine
-from arena.lanes.reading import LaneReader
 from arena.protocol import Trouble
 from arena.supervision.position_file import Phase
 from arena.trainer.healing.anomalies import OUT_OF_MEMORY, SPIKE, anomaly_of, note_usual
@@ -18,12 +17,13 @@ from arena.trainer.healing.going_back import Footing, find_footing, go_back
 from arena.trainer.healing.out_of_memory import smaller_budget
 from arena.trainer.saving.saver import Saver
 from arena.trainer.situation import Situation, utc_now
+from arena.trainer.stream.data_at_hand import data_at_hand
 from arena.trainer.stream.quest_taking import ActiveQuest, QuestTaker
 from arena.trainer.stream.step_plan import StepPlan
 from core.crash_points import crash_point
 from core.errors import NotFound, Unavailable
 from core.files import DISK, Files
-from core.paths import LANES, RealmPaths
+from core.paths import RealmPaths
 from vault.checkpoints import CheckpointStore
 
 KILLED = "the machine had no memory left, and its kernel ended the trainer at this step"
@@ -204,13 +204,7 @@ class Healer:
         return False
 
     def _footing(self, before: tuple[int, int]) -> Footing | None:
-        lanes = LaneReader(self._paths)
-        in_lanes = {record.quest_id for lane in LANES for _, record in lanes.records(lane)}
-
-        def has_data(quest_id: str) -> bool:
-            file = self._taker.data_file(quest_id)
-            return quest_id in in_lanes or (file is not None and file.exists())
-
+        has_data = data_at_hand(self._paths, self._taker.data_file)
         return find_footing(self._store, self._situation.journal.history, before, has_data)
 
     def _where(self, plan: StepPlan) -> str:

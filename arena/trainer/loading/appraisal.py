@@ -15,7 +15,7 @@ from arena.trainer.engine import training_arguments
 from arena.trainer.loading.model_loading import LoadedModel, load_model_and_tokenizer
 from arena.trainer.loading.moments import moments_misfit
 from core.checkpoint_survey import OPTIMIZER_FILE
-from core.errors import InvalidInput
+from core.errors import InvalidInput, first_line
 
 
 def appraise(folder: Path) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def _optimizer_misfit(folder: Path, loaded: LoadedModel) -> str | None:
     try:
         theirs = torch.load(folder / OPTIMIZER_FILE, map_location="cpu", weights_only=True)
     except (UnpicklingError, RuntimeError, OSError, EOFError, LookupError, TypeError, ValueError) as error:
-        return f"it cannot be read: {str(error).splitlines()[0]}"
+        return f"it cannot be read: {first_line(error)}"
     with tempfile.TemporaryDirectory() as scratch:
         arguments = training_arguments(Path(scratch), device="cpu", seed=0)
         ours = Trainer(model=loaded.model, args=arguments).create_optimizer()

@@ -5,12 +5,12 @@ A checkpoint is given up for what is in it, never because memory, rights or a li
 
 from __future__ import annotations
 
-import errno
 import re
 
 import torch
 
-_ABOUT_FILES = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR}
+from core.files import WRONG_PLACE
+
 _SAID = re.compile(
     r"\(os error (?!(?:2|20|21)\))\d+\)|allocate memory|out of memory|no space left|CUDA error|too many open files",
     re.IGNORECASE,
@@ -24,7 +24,7 @@ def is_about_this_machine(error: BaseException) -> bool:
     while seen is not None:
         if isinstance(seen, MemoryError | torch.OutOfMemoryError | ImportError):
             return True
-        if isinstance(seen, OSError) and seen.errno is not None and seen.errno not in _ABOUT_FILES:
+        if isinstance(seen, OSError) and seen.errno is not None and seen.errno not in WRONG_PLACE:
             return True
         if _SAID.search(str(seen)):
             return True

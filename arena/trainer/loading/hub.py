@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 from pathlib import Path
 
@@ -40,5 +41,7 @@ def fetch_model(repository: str, target: Path, *, files: Files = DISK) -> None:
         if file.is_file():
             with file.open("rb") as handle:
                 files.fsync(handle.fileno())
+    for parent, _, _ in os.walk(staging, topdown=False):
+        files.fsync_dir(Path(parent))
     files.rename_dir(staging, target)
     files.fsync_dir(target.parent)

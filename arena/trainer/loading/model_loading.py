@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from arena.heroes import SEEDLING, model_folder
 from arena.trainer.loading.blame import is_about_this_machine
 from arena.trainer.loading.hub import fetch_model
-from arena.trainer.loading.seedling import make_seedling
+from arena.trainer.loading.seedling import drop_leftovers, make_seedling
 from core.errors import InvalidInput, first_line
 from core.files import DISK, Files
 
@@ -91,6 +92,7 @@ def _seedling(models_dir: Path, recipe: dict[str, int] | None, seed: int, files:
         raise InvalidInput("A seedling needs a recipe.", hint="Give its sizes in the hero's file.")
     digest = blake3(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:8]
     folder = models_dir / f"seedling-{digest}-{seed}"
+    drop_leftovers(folder, now=datetime.now(UTC))
     return folder if folder.is_dir() else make_seedling(folder, recipe, seed, files=files)
 
 

@@ -1,8 +1,9 @@
 """Which checkpoint training goes on from: HEAD, else its newest ancestor that is whole and can be loaded.
 
-A whole checkpoint that cannot be loaded is set aside only once an older one could be. What keeps all of them from
-loading (another version of a library, another base model) is no fault of theirs: then nothing is moved, the start
-fails, and training never begins at the base model again by itself.
+A whole checkpoint that cannot be loaded, or one that the disk does not give back, is set aside only once an older one
+could be loaded. What keeps all of them from loading (another version of a library, another base model, a disk that
+fails) is no fault of theirs: then nothing is moved, the start fails, and training never begins at the base model again
+by itself. Nor does it fall back to where the data of what came after are gone: that would be lost without a word.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import logging
 import random
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,13 +24,13 @@ from transformers.trainer_pt_utils import safe_globals
 
 from arena.annals.ancestry import can_be_resumed, was_left_behind
 from arena.cursor import CURSOR_NAME, Cursor, read_cursor
-from arena.journal import JOURNAL_NAME, is_same_history, read_history
+from arena.journal import JOURNAL_NAME, History, is_same_history, read_history
 from arena.trainer.loading.blame import is_about_this_machine
 from arena.trainer.loading.model_loading import LoadedModel, UnloadableFiles
 from arena.trainer.loading.moments import moments_misfit
 from arena.trainer.saving.writing import RANDOM_FILE, SCHEDULER_FILE, STATE_FILE
 from core.checkpoint_survey import OPTIMIZER_FILE
-from core.errors import Conflict, first_line
+from core.errors import Conflict, InvalidInput, NotFound, Unavailable, first_line
 from vault.checkpoints import CheckpointDir, CheckpointStore, Quarantined
 from vault.manifest import listed_files
 from vault.reading import readable_part
@@ -37,6 +39,9 @@ logger = logging.getLogger(__name__)
 
 TRIED_AT_MOST = 5
 """What five checkpoints in a row have in common is no longer their own fault, and each may take minutes to load."""
+
+NAMED_AT_MOST = 5
+"""Quests that one sentence names."""
 
 Load = Callable[[Path | None], LoadedModel]
 """Loads the model from this directory, or the base model."""
@@ -60,23 +65,37 @@ class _Unloadable(Exception):
     """The checkpoint is whole, and yet training cannot go on from it; the message says why."""
 
 
-def find_resume_point(store: CheckpointStore, journal: Path, load: Load, tell: Tell) -> ResumePoint:
+def find_resume_point(
+    store: CheckpointStore, journal: Path, load: Load, tell: Tell, has_data: Callable[[str], bool]
+) -> ResumePoint:
     """Load HEAD, else its newest ancestor that can be loaded; what a rewind left behind is passed over.
 
-    Torn checkpoints are set aside at once, and those that could not be loaded as soon as an older one could. Raises
-    `Conflict` when whole ones are there and none can be loaded, or when one is of another journal.
+    Torn checkpoints are set aside at once; those that could not be loaded, or that the disk did not give back, as soon
+    as an older one could. `has_data` tells of a quest, by its id, whether it can be learned again. Raises `Conflict`
+    when whole ones are there and none can be loaded, when one is of another journal, or when what came after the one
+    that is left can not be learned again; `Unavailable` when none is left but what the disk does not give back.
     """
     history = read_history(journal)
 
     def may_go_on(folder: Path) -> bool:
         return not was_left_behind(folder, journal, history) and can_be_resumed(folder, history)
 
-    def tell_torn(torn: Quarantined) -> None:
+    def note_torn(torn: Quarantined) -> None:
+        aside.append(torn.name)
         _tell_set_aside(torn, tell)
 
+    def note_unread(found: CheckpointDir, reasons: list[str]) -> None:
+        with suppress(InvalidInput, Unavailable):  # its manifest cannot be read either
+            if not may_go_on(found.path):
+                return
+        unread[found.name] = "; ".join(reasons)
+        logger.error("%s: %s", found.name, unread[found.name], extra={"event": "checkpoint_unread"})
+
+    aside: list[str] = []
+    unread: dict[str, str] = {}
     refused: dict[str, str] = {}
-    had_head = store.head() is not None
-    for found in store.whole_ones(tell_torn, is_ancestor=may_go_on):
+    head = store.head()
+    for found in store.whole_ones(note_torn, on_unread=note_unread, is_ancestor=may_go_on):
         _check_same_history(found.path, journal)
         try:
             point = _load_all(found, load, tell)
@@ -86,18 +105,57 @@ def find_resume_point(store: CheckpointStore, journal: Path, load: Load, tell: T
             if len(refused) == TRIED_AT_MOST:
                 break
             continue
-        for name, reason in refused.items():
-            _tell_set_aside(store.quarantine(name, [f"it is whole but cannot be loaded: {reason}"]), tell)
+        given_up = [*aside, *unread, *refused]
+        if found.name != head and (head is not None or given_up):
+            _check_data(history, point, given_up, has_data)
+        whole = {name: f"it is whole but cannot be loaded: {reason}" for name, reason in refused.items()}
+        for name, reason in (unread | whole).items():
+            with suppress(NotFound):  # retention has deleted it meanwhile
+                _tell_set_aside(store.quarantine(name, [reason], may_be_whole=True), tell)
         return point
+    _check_none_may_be_whole(refused, unread)
+    point = ResumePoint(None, None, load(None), Cursor())
+    if head is not None or aside:
+        _check_data(history, point, aside, has_data)
+        if history.claims:
+            tell("no_checkpoint_left", "No whole checkpoint is left: everything is learned again from where it began.")
+    return point
+
+
+def _check_none_may_be_whole(refused: dict[str, str], unread: dict[str, str]) -> None:
+    """Raise where checkpoints are left that may be mended; both are reasons by name."""
+    told = "; ".join(f"{name} ({reason})" for name, reason in (refused | unread).items())
     if refused:
-        told = "; ".join(f"{name} ({reason})" for name, reason in refused.items())
         raise Conflict(
             f"Training cannot go on: none of the newest whole checkpoints can be loaded: {told}. Nothing was moved.",
             hint="Take back what changed last, such as an update of torch or transformers, or another base model.",
         )
-    if had_head and history.claims:
-        tell("no_checkpoint_left", "No whole checkpoint is left: everything is learned again from where it began.")
-    return ResumePoint(None, None, load(None), Cursor())
+    if unread:
+        raise Unavailable(
+            f"Training cannot go on: the disk does not give back {told}, and no other checkpoint is left. It was left "
+            "where it is.",
+            hint="Look at the disk (dmesg, smartctl); bring back a copy from snapshots/ where it stays so.",
+        )
+
+
+def _check_data(history: History, point: ResumePoint, given_up: list[str], has_data: Callable[[str], bool]) -> None:
+    """Raise `Conflict` where what the checkpoints held that were given up can not be learned again: they may be mended.
+
+    A quest whose data are gone otherwise ends as `lost`, and what comes after it is learned without it.
+    """
+    left = history.left_from(point.cursor.ordinal, point.cursor.quest_step)
+    gone = [claim.name for claim in left if not has_data(claim.quest_id)]
+    if not gone:
+        return
+    where = point.checkpoint.name if point.checkpoint else "the weights that the history began with"
+    some = ", ".join([*gone[:NAMED_AT_MOST], *(["…"] if len(gone) > NAMED_AT_MOST else [])])
+    raise Conflict(
+        f"{', '.join(given_up) or 'The present checkpoint'} cannot be gone on from, and going back to {where} loses "
+        f"what {len(gone)} quests have taught, as their data are gone: {some}.",
+        hint="Stop the realm, `cp -r` the newest checkpoint of snapshots/ to current_model/ and `realm rewind` to it, "
+        "or bring the data files back. What was set aside lies in current_model/.quarantine-*. To go on without what "
+        f"was learned since: `realm rewind {point.checkpoint.name if point.checkpoint else 'base'}`.",
+    )
 
 
 def _check_same_history(checkpoint: Path, journal: Path) -> None:

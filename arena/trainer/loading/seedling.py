@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import shutil
 import uuid
+from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 
 import torch
@@ -16,6 +18,17 @@ from arena.language.byte_tokenizer import CONTROL_TOKENS, NAMED_SPECIALS, byte_t
 from core.errors import Conflict
 from core.files import DISK, Files
 from guild.profiles import CHATML_TEMPLATE
+
+LEFT_SECONDS = 3600.0
+"""Age at which nobody makes it any more: it takes seconds."""
+
+
+def drop_leftovers(folder: Path, *, now: datetime) -> None:
+    """Remove what a killed `make_seedling` of `folder` has left beside it (law 9)."""
+    for left in folder.parent.glob(f".{folder.name}.*.tmp"):
+        with suppress(OSError):
+            if now.timestamp() - left.lstat().st_mtime > LEFT_SECONDS:
+                shutil.rmtree(left)
 
 
 def make_seedling(folder: Path, recipe: dict[str, int], seed: int, *, files: Files = DISK) -> Path:

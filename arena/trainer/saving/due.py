@@ -55,11 +55,17 @@ class DueSaves:
         """A milestone may leave out what takes room. Twice in a row, a crash could cost more than `save_steps`."""
         return not self._whole_owed
 
+    @property
+    def at_milestone(self) -> bool:
+        """Whether any checkpoint of this step is a milestone: it may take the place of one, even under its name."""
+        step = self._situation.arms.global_step
+        return step > 0 and step % self._situation.begin.save_steps == 0
+
     def wish(self, now: float, saved_at: tuple[int, int]) -> Wish | None:
         """The checkpoint to make at this boundary; `saved_at` is the cursor of the last one."""
         situation, step = self._situation, self._situation.arms.global_step
         may_retry = now >= self._no_retry_before
-        if step % situation.begin.save_steps == 0 and step != self._milestone_step:
+        if self.at_milestone and step != self._milestone_step:
             self._milestone_step, self._milestone_owed = step, True
             return Wish("milestone", milestone=True, exact=True, urgent=True)
         if self._milestone_owed and may_retry:
@@ -68,7 +74,7 @@ class DueSaves:
             self._recovering = False
         if self._recovering and may_retry:
             if not situation.replaying:
-                return Wish("replay caught up after a crash", at_once=True)
+                return Wish("the replay has caught up", at_once=True)
             # Kills that come faster than the replay takes would otherwise let nothing be learned any more.
             if now - self._saved_last >= REPLAY_SHARE * self._save_seconds:
                 return Wish("in the middle of a long replay", at_once=True)

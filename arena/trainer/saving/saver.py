@@ -23,6 +23,7 @@ from arena.trainer.saving.snapshot import SaveFacts
 from arena.trainer.saving.writing import CheckpointWriter, SaveOutcome
 from arena.trainer.situation import Situation
 from core.checkpoint_records import CheckpointRecord
+from core.errors import first_line
 
 logger = logging.getLogger(__name__)
 
@@ -140,7 +141,7 @@ class Saver:
             return Room.NONE
         if not self._situation.journal.path.exists():
             # Its disk has vanished, and a checkpoint must not be begun in the directory that is left in its place.
-            self.shortage = f"disk: {self._situation.journal.path} is gone"
+            self._tell_journal_gone(wish)
             return Room.NONE
         outlook = self._room.look(into_reserve=wish.last)
         # Where a whole checkpoint holds this step already, its weights alone may not take its name.
@@ -160,6 +161,14 @@ class Saver:
         short = DiskShort(what=wish.reason, needed_bytes=outlook.needed_bytes, free_bytes=outlook.free_bytes)
         self._situation.link.send(short)
         logger.warning("a save (%s) waits; %s", wish.reason, outlook.reason, extra={"event": "disk_short"})
+
+    def _tell_journal_gone(self, wish: Wish) -> None:
+        before, self.shortage = self.shortage, f"disk: {self._situation.journal.path} is gone"
+        if self.shortage != before:
+            # It is no room that is short: nothing must be deleted for it.
+            message = f"A checkpoint ({wish.reason}) waits; {self.shortage}"
+            self._situation.link.send(Trouble(what="journal_failed", message=message))
+            logger.error("%s", message, extra={"event": "journal_gone"})
 
     def _note_room(self) -> None:
         """Nothing waits for room on the disk."""
@@ -181,8 +190,8 @@ class Saver:
             taken_at=datetime.now(UTC),
             cursor=replace(cursor),
             claim=claims.get(cursor.ordinal if cursor.quest_step else cursor.ordinal - 1),
-            journal_bytes=situation.journal.path.stat().st_size,
-            milestone=wish.milestone,
+            journal_bytes=situation.journal.size,
+            milestone=wish.milestone or self._due.at_milestone,
             resumable=resumable,
             covers_too=tuple(covers_too),
         )
@@ -216,13 +225,14 @@ class Saver:
         self._announce(flight, outcome, covers_too)
 
     def _note_failed(self, flight: Flight, outcome: SaveOutcome) -> None:
-        if not isinstance(outcome.error, OSError):
+        if not isinstance(outcome.error, OSError | MemoryError):
+            self._situation.note(Phase.WAITING)  # no quest is to blame for what a save dies of
             raise outcome.error or RuntimeError("a save ended with nothing")
-        logger.warning("save failed: %s", outcome.error, extra={"event": "save_failed"})
+        why = first_line(outcome.error)
+        logger.warning("save failed: %s", why, extra={"event": "save_failed"})
         self.unsaved = True
         self._due.note_failed(flight.wish, self._clock(), outcome.seconds)
-        reason = f"{flight.wish.reason}: {outcome.error}"
-        self._situation.link.send(SaveFailed(reason=reason, seconds=outcome.seconds))
+        self._situation.link.send(SaveFailed(reason=f"{flight.wish.reason}: {why}", seconds=outcome.seconds))
 
     def _note_saved(self, flight: Flight, outcome: SaveOutcome, record: CheckpointRecord) -> None:
         name, resumable = record.canonical_name, flight.facts.resumable

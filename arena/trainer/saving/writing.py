@@ -28,6 +28,7 @@ from core.checkpoint_ledger import CheckpointRecord, write_sidecar
 from core.checkpoint_records import SIDECAR
 from core.checkpoint_survey import OPTIMIZER_FILE, folder_size
 from core.crash_points import crash_point
+from core.errors import first_line
 from core.files import DISK, Files
 from vault.checkpoints import CheckpointStore
 
@@ -161,7 +162,7 @@ class CheckpointWriter:
             crash_point(f"save.file.{STATE_FILE}")
         except (SafetensorError, RuntimeError) as error:
             # Both libraries report a full disk with these, torch without the reason.
-            raise OSError(f"model or optimizer could not be written: {str(error).splitlines()[0]}") from error
+            raise OSError(f"model or optimizer could not be written: {first_line(error)}") from error
 
     def _write_tokenizer(self, staging: Path, tokenizer: PreTrainedTokenizerBase) -> None:
         for name, content in self._tokenizer_files.items():

@@ -22,7 +22,7 @@ from arena.trainer.stream.batching import TokenRow
 from arena.trainer.stream.patient_reading import read_patiently
 from arena.trainer.stream.quest_data import QuestData, QuestRefused, prepare_quest
 from arena.trainer.stream.row_order import RowOrder
-from core.errors import InvalidInput
+from core.errors import Conflict, InvalidInput
 
 MEMORY_TRIES = 3
 MEMORY_WAIT_SECONDS = 5.0
@@ -143,7 +143,19 @@ class QuestTaker:
             self.end_here("lost", reason)
             return
         if data is not None:
+            self._check_rows(claim, data)
             self._activate(claim, data)
+
+    def _check_rows(self, claim: ClaimEntry, data: QuestData) -> None:
+        """Raise `Conflict` where the same file gives other rows than it did: other weights come of it then (law 3)."""
+        if len(data) == claim.rows:
+            return
+        self._situation.note(Phase.WAITING)  # no quest is to blame for what reads it
+        raise Conflict(
+            f"{claim.name} was learned as {claim.rows} rows, and the same file is read as {len(data)} rows now: it "
+            "cannot be learned again as the journal tells it.",
+            hint="Go back to the version of the realm that it was claimed with, or take it back with `realm rewind`.",
+        )
 
     def _accept(self, wish: Claim) -> None:
         """Prepare a new quest and write its claim down."""

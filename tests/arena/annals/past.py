@@ -18,6 +18,7 @@ from arena.lanes.reading import content_hash
 from arena.quests import QuestRecord, read_sidecar, sidecar_of
 from core.checkpoint_ledger import CheckpointLedger, CheckpointRecord
 from core.checkpoint_ledger import write_sidecar as write_numbers
+from core.checkpoint_survey import OPTIMIZER_FILE
 from core.files import DISK
 from core.paths import CHECKOUT, LANES, RealmPaths
 from tests.arena.trainer.tiny_hero import settings
@@ -98,16 +99,18 @@ class Past:
         )  # fmt: skip
         cursor.next_quest()
 
-    def save(self, loss: float = 1.0) -> str:
+    def save(self, loss: float = 1.0, *, optimizer: bool = True) -> str:
         """A checkpoint of this moment; returns its name."""
         name = f"checkpoint-{self.steps}-20261121-09{self.steps % 60:02}"
         staging = self.store.stage()
         fill(staging, f"{self.hero} {self.journal.history.seq} {self.steps}")
+        if optimizer:
+            (staging / OPTIMIZER_FILE).write_text("moments")
         (staging / JOURNAL_NAME).write_bytes(self.journal.path.read_bytes())
         (staging / CURSOR_NAME).write_text(json.dumps(asdict(self.cursor) | {"checkpoint": name}))
         record = CheckpointRecord(
             step=self.steps, path=str(self.store.root / name), canonical_name=name, timestamp=NOW.isoformat(),
-            train_loss=loss, hero=self.hero, ordinal=self.cursor.ordinal,
+            train_loss=loss, hero=self.hero, ordinal=self.cursor.ordinal, has_optimizer=optimizer,
         )  # fmt: skip
         write_numbers(staging, record)
         self.store.publish(staging, name)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from arena.annals.rewinding import Rewinder, Rewound
 from arena.annals.turning import is_turning
@@ -23,6 +24,7 @@ from core.files import Files
 from core.paths import RealmPaths
 from core.saga import MIGRATIONS, Saga
 from core.settings import BudgetSettings
+from realm import app
 from tests.arena.annals.past import NOW, Past, folder_names, lanes_of, run_until_killed, snapshot, write_record
 from vault.checkpoints import CheckpointStore
 
@@ -108,6 +110,28 @@ def test_undone_quests_are_queued_again_in_the_order_of_learning_and_before_what
     assert first.record.lineage["retry_of"] == done.undone[0].quest_id
     assert (first.record.attempts, first.record.outcome, first.record.rows_learned) == (0, None, None)
     assert read_history(past.journal.path).ordinal_of(first.quest_id) is None
+
+
+def test_weights_alone_are_no_place_to_go_back_to(past: Past, paths: RealmPaths) -> None:
+    """Training went on from an older one then, and learned again what was there of the data in between."""
+    bare = past.save(optimizer=False)
+    past.learn("fourth")
+    past.save()
+    with pytest.raises(Conflict, match="holds weights only"):
+        rewind(paths, bare)
+
+
+def test_pruning_first_finishes_a_rewind_that_was_cut_off(past: Past, paths: RealmPaths) -> None:
+    """A24: it deleted the checkpoint that the journal had gone back to, and no realm came up any more."""
+    newest = names(past)[-1]
+    rewind(paths, "5")
+    assert run_until_killed(REWIND, "journal.written", str(paths.base), newest, NOW.isoformat(), "no")
+    paths.config_file.write_text("retention: {branches: 0, min_age_hours: 0}\n")
+    pruned = CliRunner().invoke(app, ["--base-dir", str(paths.base), "--json", "vault", "prune"])
+    assert pruned.exit_code == 0, pruned.output
+    assert past.store.head() == newest
+    assert names(past)[-1] == newest
+    assert past.store.newest_valid()[0] == past.store.resolve(newest)
 
 
 def test_a_checkpoint_within_a_quest_cuts_it_there_or_lets_it_go_on(past: Past, paths: RealmPaths) -> None:
@@ -250,7 +274,9 @@ def test_charts_end_where_the_hero_stands_and_the_saga_tells_of_it(past: Past, p
 
 def test_a_disk_that_refuses_the_journal_line_leaves_everything_as_it_was(past: Past, paths: RealmPaths) -> None:
     class FullDisk(Files):
-        def append_line(self, path: Path, line: bytes, *, durable: bool, create: bool = True) -> None:
+        def append_line(
+            self, path: Path, line: bytes, *, durable: bool, create: bool = True, cut_to: int | None = None
+        ) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     before = snapshot(paths)
@@ -259,7 +285,7 @@ def test_a_disk_that_refuses_the_journal_line_leaves_everything_as_it_was(past: 
     assert snapshot(paths) == before
 
 
-POINTS = (
+KILLED_AT = (
     "turn.planned",
     "journal.before",
     "journal.written",
@@ -270,7 +296,7 @@ POINTS = (
 )
 
 
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("point", KILLED_AT)
 def test_a_rewind_that_is_killed_is_finished_by_the_next_start_or_never_happened(
     past: Past, paths: RealmPaths, point: str
 ) -> None:

@@ -147,6 +147,20 @@ async def test_a_save_that_does_not_fit_is_an_alert_until_it_is_made(watch: Watc
     assert watch.told == ["disk_short", "disk_ok"]
 
 
+async def test_a_save_that_does_not_fit_gets_room_although_the_rules_have_just_let_nothing_go(watch: Watch) -> None:
+    """A23: on a low disk the looks by policy took every turn, and an urgent save paused training for minutes."""
+    store = CheckpointStore(watch.paths.current_model)
+    for day in (1, 2):
+        name = f"checkpoint-{day}0-2026110{day}-0900"
+        publish(store, name, milestone=True, size_bytes=5 * MEGABYTE, has_optimizer=True)
+    await watch.look()
+    assert await watch.at(13 * MEGABYTE) == "low"
+    assert [found.step for found in store.list()] == [10, 20], "both are within the limits"
+    await watch.governor.note_short(DiskShort(what="milestone", needed_bytes=20 * MEGABYTE, free_bytes=13 * MEGABYTE))
+    assert [found.step for found in store.list()] == [20]
+    assert watch.governor.view()["state"] == "short"
+
+
 @pytest.mark.parametrize(
     ("switch", "kind", "words"),
     [("read_only", "read_only", "queue/ is mounted read-only"), ("broken", "failing", "Input/output error")],

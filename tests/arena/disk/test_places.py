@@ -9,7 +9,9 @@ import pytest
 from arena.annals.turning import forget_status
 from arena.disk.places import MARK, PLACES, Places
 from arena.journal import JOURNAL_NAME
+from arena.quest_board import QuestBoard
 from core.paths import RealmPaths
+from tests.arena.quest_makers import admit, drop, take
 
 
 @pytest.fixture
@@ -94,3 +96,20 @@ def test_looking_alone_changes_nothing(paths: RealmPaths) -> None:
     before = sorted(paths.base.rglob("*"))
     assert Places(paths).missing() is None
     assert sorted(paths.base.rglob("*")) == before
+
+
+def test_nothing_is_put_below_the_mount_point_of_a_queue_that_is_gone(places: Places, paths: RealmPaths) -> None:
+    """A23: within the second before the disk is looked at, a file went where nobody finds it once it is mounted."""
+    board = QuestBoard(paths)
+    take(board, "before.jsonl")
+    paths.queue.rename(paths.base / "on a disk")
+    paths.queue.mkdir()
+    source = drop(paths, "x.jsonl")
+    with pytest.raises(OSError, match="queue/ holds nothing of the realm any more"):
+        admit(board, source)
+    assert source.exists()
+    assert list(paths.queue.iterdir()) == []
+    paths.queue.rmdir()
+    (paths.base / "on a disk").rename(paths.queue)
+    paths.lane("high").rmdir()
+    assert admit(board, source, "high").path.exists(), "a lane alone that somebody removed is made again"

@@ -372,9 +372,10 @@ async def test_an_inbox_on_another_file_system_is_emptied_all_the_same(paths: Re
     assert QuestBoard(paths).sweep(now=datetime.now(UTC) + timedelta(minutes=2)).notes == []
 
 
-@pytest.mark.parametrize(
-    "point", ["move.sidecar:2", "copy.written", "copy.claimed:2", "move.linked:3", "move.unlinked"]
-)
+KILLED_AT = ("move.sidecar:2", "copy.written", "copy.claimed:2", "move.linked:3", "move.unlinked")
+
+
+@pytest.mark.parametrize("point", KILLED_AT)
 async def test_a_kill_amid_moves_from_another_file_system_loses_and_doubles_nothing(
     paths: RealmPaths, distant_inbox: Path, point: str
 ) -> None:

@@ -135,6 +135,20 @@ async def test_what_was_unpacked_for_a_realm_that_died_is_swept_at_the_start(pat
         await wait_until_async(lambda: everything_in(paths.unpacking) == [])
 
 
+async def test_nothing_that_was_unpacked_goes_before_the_moves_that_begin_there_are_finished(paths: RealmPaths) -> None:
+    """Law 1: while the disk of the model is gone, the lanes are not swept."""
+    paths.unpacking.mkdir()
+    (paths.unpacking / "0123456789abcdef.jsonl").write_bytes(LINES)
+    (paths.inbox / "z.jsonl").write_bytes(LINES)
+    is_swept = False
+    async with running_intake(paths, is_swept=lambda: is_swept) as intake:
+        await wait_until_async(lambda: intake.waiting == 1)
+        assert everything_in(paths.unpacking) == ["0123456789abcdef.jsonl"]
+        assert everything_in(paths.inbox) == ["z.jsonl"]
+        is_swept = True
+        await wait_until_async(lambda: everything_in(paths.unpacking) == [] and everything_in(paths.inbox) == [])
+
+
 async def test_a_scribe_killed_after_unpacking_leaves_nothing_behind(
     paths: RealmPaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -218,13 +218,10 @@ def test_a_realm_that_never_trained_leaves_no_empty_archive(paths: RealmPaths) -
     assert folder_names(paths.archive) == []
 
 
-@pytest.mark.parametrize(
-    ("point", "to"),
-    [
-        *product(["hero.planned", "hero.chosen", "hero.archived", "hero.restored"], ["new", "archived"]),
-        ("hero.planned", "same"),
-    ],
-)
+KILLED_AT = ("hero.planned", "hero.chosen", "hero.archived", "hero.restored")
+
+
+@pytest.mark.parametrize(("point", "to"), [*product(KILLED_AT, ["new", "archived"]), ("hero.planned", "same")])
 def test_a_change_that_is_killed_is_finished_by_the_next_start(
     past: Past, paths: RealmPaths, point: str, to: str
 ) -> None:

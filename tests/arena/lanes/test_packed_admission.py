@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -111,6 +113,37 @@ def test_a_kill_during_the_sweep_that_finishes_an_admission_is_finished_by_the_n
     except Killed:
         QuestBoard(paths).sweep(now=NOW)
     assert_one_quest(paths, QuestBoard(paths))
+
+
+def test_an_empty_claim_of_a_name_is_not_taken_for_the_rows_of_a_packed_file(paths: RealmPaths) -> None:
+    """Law 1: killed before they were in the lane, and then what was unpacked went: the packed file is all there is."""
+    path = drop_packed(paths)
+    target = paths.lane("normal") / "x.jsonl"
+    with pytest.raises(Killed):
+        take_packed(QuestBoard(paths, DeadAtReplacing(target)), path)
+    assert target.read_bytes() == b""
+    for left in paths.unpacking.iterdir():
+        left.unlink()
+    board = QuestBoard(paths)
+    board.sweep(now=NOW)
+    assert path.read_bytes() == PACKED
+    take_packed(board, path)
+    assert_one_quest(paths, board)
+
+
+class DeadAtReplacing(Files):
+    """Without hard links; the process dies when it has claimed a name with an empty file."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def link(self, source: Path, target: Path) -> None:
+        raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+
+    def replace(self, source: Path, target: Path) -> None:
+        if target == self.target:
+            raise Killed
+        super().replace(source, target)
 
 
 class DeadAtUnlink(Files):

@@ -6,10 +6,11 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -31,6 +32,8 @@ from tests.arena.quest_makers import (
     make_realm,
     take,
 )
+
+NOBODY = 65534
 
 
 def later(seconds: float = 10.0) -> datetime:
@@ -397,6 +400,38 @@ def test_a_deleted_lane_is_made_again_by_the_next_move(board: QuestBoard) -> Non
     board.paths.lane("processing").rmdir()
     assert sweep(board).notes == []
     assert board.claim(quest).path.exists()
+
+
+@pytest.fixture
+def guest_board() -> Iterator[QuestBoard]:
+    """The board of a realm of somebody who is not root, in a place that they can reach."""
+    with TemporaryDirectory() as folder:
+        paths = make_realm(Path(folder))
+        if os.geteuid() != 0:
+            yield QuestBoard(paths)
+            return
+        for path in (paths.base, *paths.base.rglob("*")):
+            os.chown(path, NOBODY, -1)
+        os.seteuid(NOBODY)
+        try:
+            yield QuestBoard(paths)
+        finally:
+            os.seteuid(0)
+
+
+def test_a_file_that_only_somebody_else_may_read_keeps_no_realm_from_starting(guest_board: QuestBoard) -> None:
+    """A28, C9: as `sudo cp` leaves it, while a sidecar elsewhere has lost its file."""
+    board = guest_board
+    quest = take(board, "x.jsonl")
+    mv(quest, "low", board)
+    stray = board.paths.lane("high") / "of_root.jsonl"
+    stray.write_text("row\n")
+    stray.chmod(0)
+    report = sweep(board)
+    assert [orphan.path for orphan in report.orphans] == [stray]
+    found = board.find(quest.quest_id)
+    assert found is not None
+    assert found.lane == "low", "others are cared for"
 
 
 class BrokenDisk(Files):

@@ -17,6 +17,7 @@ from arena.heroes import load_hero
 from arena.rehearsal.material import EXAMPLE, choose_source, gather_rows
 from arena.rehearsal.needs import Needs, check_room, forecast
 from arena.rehearsal.proof import Proof
+from arena.rehearsal.rehearsal import Rehearsal
 from arena.start_check import read_setup
 from arena.trainer.comparison import compare
 from arena.trainer.loading.seedling import make_seedling
@@ -135,6 +136,20 @@ def test_the_forecast_knows_the_seedling_before_it_is_made_and_a_checkpoint_by_i
     assert f"{parameters:,} parameters" in needs.told
     small = forecast(paths, setup, CheckpointDir("checkpoint-1", 1, twins[0]))
     assert small.parameters == count_parameters(weight_shapes(twins[0]))
+
+
+def test_a_model_of_the_hub_is_taken_from_where_it_lies(paths: RealmPaths) -> None:
+    """A hero without a checkpoint: its trainers fetched it once more, or failed where there is no network."""
+    setup = read_setup(paths, {})
+    quest = gather_rows(
+        paths, setup, write_quest(paths.base / "x.jsonl", 100), paths.base / "rows", steps=2, tell=print
+    )
+    (paths.models / "acme--tiny").mkdir()
+    ground = paths.base / "ground"
+    of_the_hub = replace(setup, base_model="acme/tiny")
+    rehearsal = Rehearsal(paths, of_the_hub, None, quest, half=1, ground=ground, tell=print)
+    rehearsal.prepare()
+    assert rehearsal._begin(RealmPaths(ground / "straight")).base_model == str(paths.models / "acme--tiny")
 
 
 def test_rows_come_from_the_last_completed_quest_else_from_an_example_and_suffice(paths: RealmPaths) -> None:

@@ -81,6 +81,15 @@ def crawl(stage: Stage) -> str:
     return "signal SIGTERM"
 
 
+def falter(stage: Stage) -> str:
+    """Silent in its second step for as long as it takes to be told of."""
+    stage.stand(Phase.STEPPING)
+    threading.Event().wait(0.5)
+    stage.position.beat()
+    threading.Event().wait(2.0)
+    return stage.fight()
+
+
 def load(stage: Stage) -> str:
     """Still loading when it is told to end."""
     stage.link.send(State(state="in place"))
@@ -127,6 +136,7 @@ PLOTS: dict[str, Callable[[Stage], str]] = {
     "fight": Stage.fight,
     "hang": hang,
     "crawl": crawl,
+    "falter": falter,
     "load": load,
     "realm error": fail(RealmError("the well is dry", hint="Fill it.")),
     "bug": fail(ZeroDivisionError("by zero")),

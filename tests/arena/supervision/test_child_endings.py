@@ -17,8 +17,8 @@ import psutil
 import pytest
 
 from arena.protocol import Begin, Event, QuestSettings, State, Stop, Trouble
-from arena.supervision import child_guard
-from arena.supervision.child_guard import GOES_ON, HELD
+from arena.supervision import child_guard, heartbeat_watch
+from arena.supervision.child_guard import GOES_ON, HELD, SILENT
 from arena.supervision.exit_record import read_exit_record
 from arena.supervision.heartbeat_watch import HeartbeatWatch
 from arena.supervision.position_file import Phase
@@ -276,6 +276,24 @@ async def test_a_child_that_was_only_slow_saves_and_goes_when_it_is_asked(paths:
     assert death.clean
     assert death.cause.startswith("hung: no sign of life for ")
     assert death.cause.endswith("; asked to end, it saved and did")
+
+
+async def test_a_silent_child_is_told_of_long_before_it_is_ended(
+    paths: RealmPaths, quick_guard: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Issue 4: within 60 s a fault has its name, though a trainer may be silent for longer before it is killed."""
+    monkeypatch.setattr(heartbeat_watch, "SILENT_SECONDS", 0.5)
+    monkeypatch.setattr(heartbeat_watch, "TIMES_THE_LONGEST", 1)
+    async with puppet(paths, "falter", hung_seconds=60) as child:
+        silent = await child.hear(lambda event: isinstance(event, Trouble))
+        assert isinstance(silent, Trouble)
+        assert silent.what == SILENT
+        assert " s in a step; after 60 s without one it is ended." in silent.message
+        goes_on = await child.hear(lambda event: isinstance(event, Trouble))
+        assert isinstance(goes_on, Trouble)
+        assert (goes_on.what, goes_on.message) == (GOES_ON, "The trainer goes on; it was silent.")
+        await child.process.send(Stop(reason="enough"))
+        assert (await child.death()).cause == "enough"
 
 
 async def test_a_stopped_child_is_told_of_and_left_alone(paths: RealmPaths, quick_guard: None) -> None:

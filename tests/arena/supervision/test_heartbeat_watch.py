@@ -9,6 +9,8 @@ import pytest
 from arena.supervision.heartbeat_watch import (
     BEFORE_ITS_FIRST_NOTE_SECONDS,
     LONGEST_BETWEEN_LOOKS,
+    LONGEST_DEADLINE_SECONDS,
+    SILENT_SECONDS,
     TIMES_THE_LONGEST,
     TIMES_WITHOUT_BEAT,
     Finding,
@@ -82,6 +84,30 @@ def test_the_deadline_adapts_to_what_this_machine_needs_also_for_the_next_child(
     child.beat()
     assert child.silent_for(700) is Finding.ALIVE
     assert child.silent_for(101) is Finding.HUNG
+
+
+def test_a_silence_is_told_long_before_the_deadline_but_not_where_this_machine_is_slow(child: Watched) -> None:
+    """Issue 4: every fault is named within 60 s. The very first step is compiled, which takes long."""
+    child.beat()
+    assert child.watch.patience(Phase.STEPPING) == HUNG_SECONDS, "its first step"
+    child.beat()
+    assert child.watch.patience(Phase.STEPPING) == SILENT_SECONDS < 60
+    assert child.watch.patience(None) == HUNG_SECONDS + BEFORE_ITS_FIRST_NOTE_SECONDS
+    child.silent_for(4)
+    child.beat()
+    assert child.watch.patience(Phase.STEPPING) == 4 * TIMES_THE_LONGEST
+    child.silent_for(10)
+    child.beat()
+    assert child.watch.patience(Phase.STEPPING) == child.watch.deadline(Phase.STEPPING) == 10 * TIMES_THE_LONGEST
+
+
+def test_one_long_stall_of_a_disk_does_not_let_a_child_hang_for_half_a_day(child: Watched) -> None:
+    child.phase = None
+    child.silent_for(500)
+    child.phase = Phase.LOADING
+    child.beat()
+    assert child.watch.deadline(None) == LONGEST_DEADLINE_SECONDS
+    assert HeartbeatWatch(7200.0).deadline(Phase.STEPPING) == 7200.0, "who wants more, sets it"
 
 
 def test_time_for_which_nobody_looked_is_no_silence(child: Watched) -> None:

@@ -64,8 +64,10 @@ class Disk(Files):
     def fsync(self, fd: int) -> None:
         pass
 
-    def append_line(self, path: Path, line: bytes, *, durable: bool, create: bool = True) -> None:
-        super().append_line(path, line, durable=durable, create=create)
+    def append_line(
+        self, path: Path, line: bytes, *, durable: bool, create: bool = True, cut_to: int | None = None
+    ) -> None:
+        super().append_line(path, line, durable=durable, create=create, cut_to=cut_to)
         if self.armed:
             raise Killed
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from arena.protocol import Claimed, Event, Pause, Progress, Resume, State, StepPoint, Stop, decode_event, encode
+from arena.protocol import Claimed, Event, Pause, Progress, Resume, Save, State, StepPoint, Stop, decode_event, encode
 from arena.trainer.link import KEPT_POINTS, DaemonLink
 from arena.trainer.orders import Orders
 from tests.waiting import wait_until
@@ -127,3 +127,19 @@ def test_close_gives_a_stalled_daemon_up(ends: Ends) -> None:
     started = time.monotonic()
     link.close(timeout=0.3)
     assert time.monotonic() - started < 2
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_of_two_saves_neither_is_lost_behind_the_other(ends: Ends, order: tuple[int, int]) -> None:
+    """An urgent one that waits for room holds training; the scrub repeats its own every minute."""
+    link, theirs = ends
+    saves = [Save(reason="a quest waits", urgent=True), Save(reason="it has rotted", anew=True)]
+    orders = Orders(link, pause_reason=None)
+    for number in order:
+        theirs.sendall(encode(saves[number]) + b"\n")
+        wait_until(lambda: not link._commands.empty())
+        orders.look()
+    theirs.sendall(encode(Save(reason="the board is empty")) + b"\n")
+    wait_until(lambda: not link._commands.empty())
+    orders.look()
+    assert orders.save == Save(reason=saves[order[1]].reason, urgent=True, anew=True)

@@ -16,13 +16,16 @@ import pytest
 from arena.gatekeepers.rejection import write_rejection
 from arena.lanes.retention import Ended, LaneBudget, surplus
 from arena.quest_board import QuestBoard
+from arena.telling.live_report import LiveReport
 from arena.upkeep.housekeeping import Housekeeper
+from arena.upkeep.recovery import recover
 from core.checkpoint_ledger import CheckpointLedger
 from core.db import Database
 from core.files import Files
 from core.paths import RealmPaths
 from core.saga import MIGRATIONS, Saga
 from core.settings import BudgetSettings, RetentionSettings
+from tests.arena.annals.past import Past
 from tests.arena.quest_makers import NOW, drop, everything_in, learn, record_of, take
 from tests.vault.making import publish
 from vault.checkpoints import CheckpointStore
@@ -105,6 +108,61 @@ def test_completed_and_failed_quests_go_with_their_sidecars_and_reports(board: Q
     assert in_lanes(board) == []
     told = saga.latest_events(1)[0]
     assert (told.kind, told.data) == ("quests_forgotten", {"lane": "failed", "files": ["bad.jsonl"]})
+
+
+def test_what_a_fallback_would_learn_again_stays_whatever_the_budgets_say(board: QuestBoard, saga: Saga) -> None:
+    """A6: one torn HEAD, and quests that were older than a week were lost, with newer ones trained on top."""
+    past, later = Past(board.paths), NOW + timedelta(days=400)
+    past.learn("first")
+    past.begin("second", lane="failed", outcome="skipped")
+    past.step_on(2)
+    past.skip()
+    past.save()
+    keep_house(board, saga, now=later)
+    assert past_stems(board) == ["first", "second"], "there is no other checkpoint"
+
+    past.learn("third")
+    past.save(optimizer=False)
+    past.begin("fourth", lane="failed", outcome="skipped")
+    past.step_on(1)
+    past.skip()
+    past.save()
+    fail(board, "rejected.jsonl")
+    keep_house(board, saga, now=later)
+    assert past_stems(board) == ["fourth", "third"]
+
+    past.learn("fifth")
+    past.save()
+    keep_house(board, saga, now=later)
+    assert past_stems(board) == ["fifth"]
+
+
+def test_after_a_start_the_present_checkpoint_is_the_one_that_training_goes_on_from(
+    board: QuestBoard, saga: Saga
+) -> None:
+    """F3: the newest may be weights alone, and status and page showed its step as the hero's."""
+    past = Past(board.paths)
+    past.learn("first")
+    resumable = past.save(loss=0.5)
+    past.learn("second")
+    past.save(optimizer=False, loss=0.4)
+
+    def shown() -> tuple[str | None, int | None, float | None]:
+        report = LiveReport(
+            hero="seedling", hero_title="Seedling", model_name="x", since=NOW, context_window=8
+        )  # fmt: skip
+        recover(board.paths, board=board, ledger=CheckpointLedger.of(board.paths), saga=saga, report=report, now=NOW)
+        return report.checkpoint, report.step, report.loss
+
+    past.store.set_head(resumable)
+    assert shown() == (resumable, 5, 0.5)
+    past.store.forget_head()
+    assert shown() == (resumable, 5, 0.5)
+
+
+def past_stems(board: QuestBoard) -> list[str]:
+    files = [path for lane in ("failed", "recently_completed") for path in board.paths.lane(lane).glob("*.jsonl")]
+    return sorted(path.stem.split("_")[0] for path in files)
 
 
 def test_a_lane_keeps_within_its_megabytes(board: QuestBoard, saga: Saga) -> None:

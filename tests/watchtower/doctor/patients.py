@@ -19,14 +19,19 @@ def patient(paths: RealmPaths, *, config: str = "", pid: int | None = None, now:
     return Patient.at(paths, running_pid=pid, now=now)
 
 
-def save(paths: RealmPaths, step: int, at: datetime, *, size: int = 10) -> Path:
+def save(paths: RealmPaths, step: int, at: datetime, *, size: int = 10, optimizer: bool = True) -> Path:
     """A small published checkpoint that is the present one."""
     store = CheckpointStore(paths.current_model)
     name = checkpoint_name(step, at)
     staging = store.stage()
     (staging / "model.safetensors").write_bytes(b"x" * size)
     record = CheckpointRecord(
-        step=step, timestamp=at.isoformat(), path=str(store.root / name), canonical_name=name, size_bytes=size
+        step=step,
+        timestamp=at.isoformat(),
+        path=str(store.root / name),
+        canonical_name=name,
+        size_bytes=size,
+        has_optimizer=optimizer,
     )
     write_sidecar(staging, record)
     write_manifest(staging, now=at)

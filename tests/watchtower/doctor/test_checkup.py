@@ -8,9 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from core.errors import InvalidInput
 from core.paths import CHECKOUT, RealmPaths
-from tests.watchtower.doctor.patients import patient
+from core.status_files import write_status
+from tests.watchtower.doctor.patients import NOW, patient
 from watchtower.doctor import checkup
 from watchtower.doctor.checks import disk, hero, python, settings, trainer
 from watchtower.doctor.checkup import Finding, Patient
@@ -76,6 +79,24 @@ def test_two_sites_on_one_port_are_found_before_the_start(paths: RealmPaths) -> 
 def test_a_realm_that_is_up_without_a_word_of_its_trainer_is_told(paths: RealmPaths) -> None:
     assert trainer.check(patient(paths)).verdict == "ok"
     assert trainer.check(patient(paths, pid=os.getpid())).verdict == "failure"
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "verdict"),
+    [
+        ("training", None, "ok"),
+        ("training", "The trainer (pid 41) is stopped by a signal", "warning"),
+        ("idle", "The trainer (pid 41) is held by a debugger", "warning"),
+        ("paused", "the oven is on", "ok"),
+    ],
+)
+def test_a_trainer_that_is_held_from_outside_is_not_said_to_train(
+    paths: RealmPaths, state: str, reason: str | None, verdict: str
+) -> None:
+    write_status(paths.training_status, {"status": state, "reason": reason}, now=NOW, valid_for=60)
+    found = trainer.check(patient(paths, pid=os.getpid()))
+    assert found.verdict == verdict
+    assert (reason or state) in found.message
 
 
 def test_the_verb_tells_every_check_and_fails_when_one_does(paths: RealmPaths) -> None:

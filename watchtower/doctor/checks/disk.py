@@ -31,17 +31,18 @@ def check(patient: Patient, usage: Callable[[Path], Any] = shutil.disk_usage) ->
     place = _existing(patient.paths.current_model)
     # What the realm keeps back is there for it when it needs it.
     free = usage(place).free + Headroom(patient.paths.current_model, 0).held_bytes
-    latest = CheckpointLedger.of(patient.paths).get_latest()
-    largest = latest.size_bytes if latest and latest.size_bytes else 0
+    # One of weights alone tells nothing about the next.
+    whole = (record.size_bytes for record in CheckpointLedger.of(patient.paths).list_all() if record.has_optimizer)
+    next_size = next(whole, None) or 0
     # The next checkpoint is whole before an older one is deleted.
-    needed = RESERVE_BYTES + 2 * largest
+    needed = RESERVE_BYTES + 2 * next_size
     details = {"free_bytes": free, "wanted_bytes": needed, "path": str(place)}
     text = f"{free / BYTES_PER_GB:.1f} GB free for {place}"
     if free < needed:
-        verdict: Verdict = "failure" if free < max(largest, LEAST_BYTES) else "warning"
+        verdict: Verdict = "failure" if free < max(next_size, LEAST_BYTES) else "warning"
         hint = (
-            "Make room: what rewinds and adoptions left in current_model/branches/ (nobody else deletes that), old "
-            "milestones in current_model/, queue/recently_completed/, or anything else on that disk."
+            "Make room: `realm vault prune --dry-run` says what goes of checkpoints, branches, archives and snapshots, "
+            "and what holds the rest; else queue/recently_completed/, or anything else on that disk."
         )
         return Finding(verdict, f"{text}; {needed / BYTES_PER_GB:.1f} GB are wanted.", hint, details)
     inodes = os.statvfs(place)

@@ -1,7 +1,10 @@
-"""One life of the trainer after the other in this process, with losses that the test spoils, until all is learned."""
+"""One life of the trainer after the other, until all is learned: in this process, with losses that the test spoils, or
+in processes of their own, which can be killed.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 from collections.abc import Callable, Sequence
@@ -18,50 +21,47 @@ from arena.trainer.link import DaemonLink
 from arena.trainer.stream.batching import MicroBatch
 from arena.trainer.summoning import summon
 from arena.trainer.target_loss import SummedLoss
-from tests.arena.trainer.driving import Field, Foe
+from tests.arena.trainer.driving import PATIENCE, Field, Foe
 
 E = TypeVar("E", bound=Event)
 
 Spoil = Callable[[BattleTrainer, SummedLoss], SummedLoss]
 """Makes the loss of a life out of the real one."""
 
-MOST_LIVES = 8
-
-
-class Slain(BaseException):
-    """What a kill does to a trainer in this process: it ends, and nothing is saved or told."""
+MOST_LIVES = 16
+KILLED = "The trainer was ended by signal SIGKILL"
 
 
 @dataclass
 class Daemon:
     """Gives the trainer one quest after the other, and asks it to stop after the last."""
 
-    connection: socket.socket
     foes: list[Foe]
     events: list[Event] = field(default_factory=list)
     _open: list[str] = field(default_factory=list)
 
-    def listen(self) -> None:
-        with self.connection.makefile("rb") as told:
+    def listen(self, connection: socket.socket) -> None:
+        with connection.makefile("rb") as told:
             for line in told:
-                event = decode_event(line)
-                self.events.append(event)
-                if isinstance(event, Ready):
-                    self._open = list(event.replay)
-                    self._go_on()
-                elif isinstance(event, QuestEnded | Refused) and event.quest_id in self._open:
-                    self._open.remove(event.quest_id)
-                    self._go_on()
+                if (command := self.answer(decode_event(line))) is not None:
+                    connection.sendall(encode(command) + b"\n")
 
-    def _go_on(self) -> None:
+    def answer(self, event: Event) -> Command | None:
+        """What the trainer is told when it has said this."""
+        self.events.append(event)
+        if isinstance(event, Ready):
+            self._open = list(event.replay)
+        elif isinstance(event, QuestEnded | Refused) and event.quest_id in self._open:
+            self._open.remove(event.quest_id)
+        else:
+            return None
         if self._open:
-            return
-        command: Command = Stop(reason="the test is over")
-        if self.foes:
-            foe = self.foes.pop(0)
-            self._open.append(foe.quest_id)
-            command = foe.claim()
-        self.connection.sendall(encode(command) + b"\n")
+            return None
+        if not self.foes:
+            return Stop(reason="the test is over")
+        foe = self.foes.pop(0)
+        self._open.append(foe.quest_id)
+        return foe.claim()
 
 
 @dataclass
@@ -70,6 +70,7 @@ class Lives:
 
     events: list[Event] = field(default_factory=list)
     count: int = 0
+    kills: int = 0
 
     def said(self, kind: type[E]) -> list[E]:
         return [event for event in self.events if isinstance(event, kind)]
@@ -94,10 +95,9 @@ def learn_all(place: Field, foes: Sequence[Foe], spoil: Spoil | None = None, **b
 
 def _live(place: Field, foes: Sequence[Foe], spoil: Spoil | None, lives: Lives, begin: dict[str, Any]) -> bool:
     """One life; False when it ended by itself to go back."""
-    known = {claim.quest_id for claim in place.history.claims.values()}
     ours, theirs = socket.socketpair(socket.AF_UNIX)
-    daemon = Daemon(theirs, [foe for foe in foes if foe.quest_id not in known])
-    ears = threading.Thread(target=daemon.listen, name="daemon-ears")
+    daemon = Daemon(_unclaimed(place, foes))
+    ears = threading.Thread(target=daemon.listen, args=(theirs,), name="daemon-ears")
     ears.start()
     link = DaemonLink(ours)
     position = PositionFile(place.paths.current_model / ".position")
@@ -114,6 +114,37 @@ def _live(place: Field, foes: Sequence[Foe], spoil: Spoil | None, lives: Lives, 
         ears.join()
         theirs.close()
         lives.events += daemon.events
+
+
+def _unclaimed(place: Field, foes: Sequence[Foe]) -> list[Foe]:
+    known = {claim.quest_id for claim in place.history.claims.values()}
+    return [foe for foe in foes if foe.quest_id not in known]
+
+
+def learn_all_by_children(place: Field, foes: Sequence[Foe], **begin: Any) -> Lives:
+    """`learn_all` in real processes; one that is killed is followed by another, too."""
+    lives = Lives()
+    while lives.count < MOST_LIVES:
+        lives.count += 1
+        if asyncio.run(_child_life(place, foes, lives, begin)):
+            return lives
+    raise AssertionError(f"{MOST_LIVES} lives were not enough; they said {lives.events}")
+
+
+async def _child_life(place: Field, foes: Sequence[Foe], lives: Lives, begin: dict[str, Any]) -> bool:
+    """One life; False when it was killed or ended by itself to go back."""
+    daemon, is_over = Daemon(_unclaimed(place, foes)), False
+    async with place.child(**begin) as child:
+        while (event := await asyncio.wait_for(child.process.next_event(), PATIENCE)) is not None:
+            if (command := daemon.answer(event)) is not None:
+                is_over = isinstance(command, Stop)
+                await child.send(command)
+        death = await child.process.wait()
+    lives.events += daemon.events
+    killed = death.cause.startswith(KILLED)
+    assert death.clean or killed, death.cause
+    lives.kills += killed
+    return is_over and death.clean
 
 
 def holds(batch: MicroBatch, text: str) -> bool:

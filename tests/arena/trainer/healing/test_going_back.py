@@ -12,12 +12,11 @@ import torch
 from arena.journal import Quarantine
 from arena.protocol import WentBack
 from arena.trainer.engine import BattleTrainer
-from arena.trainer.healing import going_back, healer
 from arena.trainer.stream.batching import MicroBatch
 from arena.trainer.target_loss import SummedLoss
 from core.checkpoint_ledger import read_sidecar
 from tests.arena.trainer.driving import Field, assert_equal_weights
-from tests.arena.trainer.healing.lives import Lives, Slain, Spoil, learn_all, oracle
+from tests.arena.trainer.healing.lives import Lives, Spoil, learn_all, oracle
 
 HEALING = {"spike_ratio": 4.0, "spike_deviations": 6.0, "rollbacks": 2}
 """As the settings have it by default."""
@@ -119,36 +118,6 @@ def test_flagged_rows_are_those_of_the_data_file_and_stand_there_once(healed: tu
     assert reasons == {
         7: "quarantined", 8: "quarantined", 9: "quarantined", 10: "not_finite", 11: "not_finite", 12: "not_finite",
     }  # fmt: skip
-
-
-@pytest.mark.parametrize("point", ["heal.dropped", "heal.head", "heal.journaled", "heal.branched"])
-def test_a_kill_at_any_point_of_it_changes_nothing(
-    healed: tuple[Field, Lives], tmp_path: Path, dropout_model: Path, monkeypatch: pytest.MonkeyPatch, point: str
-) -> None:
-    """Law 3: whatever is killed whenever; the third step that is not finite is the one that decides."""
-    undisturbed, _ = healed
-    field = two_foes(tmp_path, dropout_model)
-    passed = []
-
-    def die(name: str) -> None:
-        passed.append(name)
-        if name == point and passed.count("heal.dropped") == 3:
-            monkeypatch.undo()
-            raise Slain
-
-    for module in (healer, going_back):
-        monkeypatch.setattr(module, "crash_point", die)
-    broken = BitFlip()
-    with pytest.raises(Slain):
-        fight(field, broken)
-    lives = fight(field, broken)
-    assert field.history.quarantined.keys() == undisturbed.history.quarantined.keys()
-    branches = list((field.paths.current_model / "branches").glob("*/checkpoint-*"))
-    assert [path.name.split("-")[1] for path in branches] == ["16"]
-    # Killed after the first one was moved, there was nothing left to tell.
-    assert len([back for back in lives.said(WentBack) if back.left_behind]) == (point != "heal.branched")
-    assert len(flagged_rows(field)) == len(flagged_rows(undisturbed)) == 24
-    assert_equal_weights(field.head, undisturbed.head)
 
 
 def test_what_cannot_be_healed_is_withdrawn_and_undone(tmp_path: Path, dropout_model: Path) -> None:

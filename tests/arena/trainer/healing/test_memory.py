@@ -16,12 +16,11 @@ from arena.journal import MicroBatchSize
 from arena.protocol import RanOut, Ready, Refused, Trouble, Validation
 from arena.rendering import Renderer
 from arena.trainer.engine import BattleTrainer
-from arena.trainer.healing import healer
 from arena.trainer.healing.out_of_memory import OutOfMemory, smaller_budget, unless_out_of_memory
 from arena.trainer.stream.batching import MicroBatch
 from arena.trainer.target_loss import SummedLoss
 from tests.arena.trainer.driving import Field, assert_equal_weights
-from tests.arena.trainer.healing.lives import Slain, Spoil, learn_all, oracle
+from tests.arena.trainer.healing.lives import Spoil, learn_all, oracle
 from tests.arena.trainer.tiny_hero import chat, settings, write_rows
 
 CUDA_SAYS = "CUDA out of memory. Tried to allocate 2.00 GiB."
@@ -61,27 +60,6 @@ def test_a_cuda_device_that_is_too_small_learns_the_quest_in_smaller_parts(tmp_p
     assert len(told) == len(sizes)
     assert CUDA_SAYS[:-1] in told[0].message
     assert field.history.dropped == set()
-    assert_equal_weights(field.head, oracle(tmp_path / "oracle", field))
-
-
-def test_a_kill_between_the_journal_and_the_smaller_step_changes_nothing(
-    tmp_path: Path, dropout_model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Law 3: the size that the next life finds in the journal is the one that the step is made with."""
-    field = Field(tmp_path / "fought", dropout_model)
-    foe = field.foe("wide", 16, micro_batch_tokens=2000)
-
-    def die(name: str) -> None:
-        if name == "heal.halved":
-            monkeypatch.undo()
-            raise Slain
-
-    monkeypatch.setattr(healer, "crash_point", die)
-    with pytest.raises(Slain):
-        learn_all(field, [foe], card_of(150))
-    assert len(sizes_of(field)) == 1
-    learn_all(field, [foe], card_of(150))
-    assert field.history.rows_learned(1) == 16
     assert_equal_weights(field.head, oracle(tmp_path / "oracle", field))
 
 
@@ -246,23 +224,32 @@ def test_a_child_under_a_real_memory_limit_learns_its_quest(tmp_path: Path, tiny
     """D7: with `RLIMIT_AS`, the allocator of torch itself refuses."""
     field = Field(tmp_path, tiny_model)
     warm = field.foe("warm", 4)
-    wide = field.foe("wide", 192, batch_size=192, gradient_accumulation=1, micro_batch_tokens=100_000)
-    write_rows(wide.path, [chat(seed, turns=6) for seed in range(192)])
+    # How much of its address space the allocator has in reserve depends on the machine.
+    margins = {100 << 20: "wide", 50 << 20: "wider", 25 << 20: "widest"}
+    for name in margins.values():
+        foe = field.foe(name, 192, batch_size=192, gradient_accumulation=1, micro_batch_tokens=100_000)
+        write_rows(foe.path, [chat(seed, turns=6) for seed in range(192)])
 
-    async def fight() -> None:
+    async def fight() -> list[str]:
+        """What was told of the first of them that was too large."""
         async with field.child() as child:
             await child.until(Ready)
             await child.learn(warm)
             assert child.process.pid is not None
-            used = psutil.Process(child.process.pid).memory_info().vms
-            resource.prlimit(child.process.pid, resource.RLIMIT_AS, (used + (100 << 20), resource.RLIM_INFINITY))
-            assert (await child.learn(wide)).outcome == "learned"
+            told: list[str] = []
+            for margin, name in margins.items():
+                used = psutil.Process(child.process.pid).memory_info().vms
+                resource.prlimit(child.process.pid, resource.RLIMIT_AS, (used + margin, resource.RLIM_INFINITY))
+                assert (await child.learn(field.foes[name])).outcome == "learned"
+                told = [trouble.message for trouble in child.said(Trouble) if trouble.what == "out_of_memory"]
+                if told:
+                    break
             resource.prlimit(child.process.pid, resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
             assert (await child.stop()).clean
-            told = [trouble.message for trouble in child.said(Trouble) if trouble.what == "out_of_memory"]
-            assert told
-            assert all("allocate memory" in message for message in told)
+            return told
 
-    asyncio.run(fight())
-    assert {size.ordinal for size in sizes_of(field)} == {2}
+    told = asyncio.run(fight())
+    assert told
+    assert all("allocate memory" in message for message in told)
+    assert {size.ordinal for size in sizes_of(field)} == {len(field.history.claims)}
     assert field.history.dropped == set()

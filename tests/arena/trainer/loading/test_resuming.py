@@ -16,17 +16,18 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
-from arena.protocol import CheckpointSaved, Command, Event, Ready, Save, Stop, Trouble
+from arena.protocol import CheckpointSaved, Command, Event, OpenQuest, Ready, Save, Stop, Trouble
 from arena.trainer.loading.blame import is_about_this_machine
 from arena.trainer.loading.model_loading import LoadedModel, load_model_and_tokenizer
 from arena.trainer.loading.resuming import TRIED_AT_MOST, ResumePoint, find_resume_point
-from core.errors import Conflict, InvalidInput
+from core.errors import Conflict, InvalidInput, Unavailable
 from core.files import DISK
 from tests.arena.trainer.driving import Field, assert_equal_weights
 from tests.arena.trainer.fighting_here import fight
 from vault.checkpoints import CheckpointStore
 from vault.manifest import MANIFEST, check_manifest, listed_files, write_manifest
 from vault.reading import READING
+from vault.trash import to_trash
 
 STEPS = 6
 
@@ -55,6 +56,8 @@ class Looking:
         self.journal = field.journal
         self.told: list[tuple[str, str]] = []
         self.loaded_from: list[str | None] = []
+        self.has_data = True
+        """Whether all quests can be learned again."""
         self._load = partial(
             load_model_and_tokenizer, str(field.model), models_dir=field.paths.models, recipe=None, seed=0,
             device="cpu", dtype=torch.float32,
@@ -65,7 +68,10 @@ class Looking:
         return self._load(checkpoint=folder)
 
     def look(self, load: Callable[[Path | None], LoadedModel] | None = None) -> ResumePoint:
-        return find_resume_point(self.store, self.journal, load or self.load, lambda *told: self.told.append(told))
+        return find_resume_point(
+            self.store, self.journal, load or self.load, lambda *told: self.told.append(told),
+            lambda quest_id: self.has_data,
+        )  # fmt: skip
 
     @property
     def steps(self) -> list[int]:
@@ -354,6 +360,111 @@ def test_what_a_file_says_wrongly_is_put_down_to_it() -> None:
         OSError("No such file or directory (os error 2)"),
     ):
         assert not is_about_this_machine(error)
+
+
+def test_one_that_retention_deletes_meanwhile_is_not_missed(looking: Looking) -> None:
+    """It takes minutes to load the one that is whole, and the daemon keeps to its limits all the while."""
+    spoil(looking.folder(6), "no state")
+    middle = looking.folder(4)
+    spoil(middle, "no state")
+
+    def load(folder: Path | None) -> LoadedModel:
+        to_trash(middle)
+        return looking.load(folder)
+
+    assert looking.look(load).checkpoint == looking.folder(2)
+    assert looking.steps == [2]
+    assert [message.split()[1].split("-")[1] for _, message in looking.told] == ["6"]
+
+
+# --- a disk that fails ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def ailing(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Files that the disk does not give back; their directory can be renamed all the same."""
+    bad: list[Path] = []
+    really_open = Path.open
+
+    def fail(self: Path, *args: Any, **kwargs: Any) -> Any:
+        if self in bad:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(self))
+        return really_open(self, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "open", fail)
+    return bad
+
+
+def test_a_disk_that_gives_none_of_them_back_costs_none_of_them(looking: Looking, ailing: list[Path]) -> None:
+    """A28: EIO of a disk that fails for a while is no proof of rot, and the base model is no way out."""
+    ailing += [looking.folder(step) / "model.safetensors" for step in (4, 6)]
+    flip(looking.folder(2) / "model.safetensors")
+    for _ in range(2):
+        with pytest.raises(Unavailable, match=r"-6-.*model\.safetensors cannot be read: Input/output error"):
+            looking.look()
+        assert looking.steps == [4, 6]
+    assert looking.loaded_from == []
+    ailing.clear()
+    assert looking.look().checkpoint == looking.folder(6)
+
+
+def test_what_the_disk_does_not_give_back_is_set_aside_once_an_older_one_is_loaded(
+    looking: Looking, ailing: list[Path]
+) -> None:
+    """A30: and it is kept when the others in quarantine go, as it may be whole."""
+    head = looking.folder(6)
+    ailing.append(head / "optimizer.pt")
+    flip(looking.folder(4) / "optimizer.pt")
+
+    def load(folder: Path | None) -> LoadedModel:
+        assert head.is_dir()
+        return looking.load(folder)
+
+    assert looking.look(load).checkpoint == looking.folder(2)
+    assert looking.steps == [2]
+    ailing.clear()
+    note = json.loads((head.with_name(f".quarantine-{head.name}") / "QUARANTINE.json").read_text())
+    assert (note["reason"], note["may_be_whole"]) == ("optimizer.pt cannot be read: Input/output error", True)
+    assert [name.split("-")[2] for name in looking.store.forget_quarantined(1)] == ["4"]
+
+
+def test_weights_alone_that_cannot_be_read_hold_up_nothing(looking: Looking, ailing: list[Path]) -> None:
+    for name in ("optimizer.pt", "scheduler.pt", "rng_state.pth"):
+        (looking.folder(6) / name).unlink()
+    write_manifest(looking.folder(6))
+    ailing.append(looking.folder(6) / "model.safetensors")
+    assert looking.look().checkpoint == looking.folder(4)
+    assert (looking.steps, looking.told) == ([2, 4, 6], [])
+
+
+# --- data that are gone ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("whole", [[], [2]])
+def test_nothing_falls_back_to_where_the_data_of_what_came_after_are_gone(looking: Looking, whole: list[int]) -> None:
+    """Law 3: what they taught ended as `lost`, and everything after it was learned on top of that."""
+    for step in {2, 4, 6} - set(whole):
+        flip(looking.folder(step) / "model.safetensors")
+    looking.has_data = False
+    for _ in range(2):
+        with pytest.raises(Conflict, match=r"ogre\.jsonl") as told:
+            looking.look()
+        assert all(words in str(told.value) for words in ("snapshots/", ".quarantine-", "realm rewind"))
+        assert looking.steps == whole
+    assert "no_checkpoint_left" not in [what for what, _ in looking.told]
+    looking.has_data = True
+    assert looking.look().cursor.quest_step == (2 if whole else 0)
+
+
+def test_a_start_whose_data_are_pruned_ends_no_quest_as_lost(field: Field) -> None:
+    """The same by way of files: retention has deleted the quest, then every checkpoint rots."""
+    for found in CheckpointStore(field.paths.current_model).list():
+        flip(found.path / "model.safetensors")
+    gone = [OpenQuest(quest_id="ogre", path=str(field.base / "quests" / "gone.jsonl"))]
+    before = field.journal.read_bytes()
+    with pytest.raises(Conflict, match="as their data are gone"):
+        fight(field, save_steps=2, stop_at_step=STEPS, open_quests=gone)
+    assert field.journal.read_bytes() == before
 
 
 # --- weights only, and what does not belong in it ----------------------------------------------------------------

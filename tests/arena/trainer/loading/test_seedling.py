@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
 import stat
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from arena.heroes import load_hero
-from arena.trainer.loading.seedling import make_seedling
+from arena.trainer.loading.seedling import drop_leftovers, make_seedling
 from core.errors import Conflict
 from core.files import Files
 from core.paths import CHECKOUT, RealmPaths
@@ -87,3 +89,16 @@ def test_a_failed_write_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No space left"):
         make_seedling(tmp_path / "seedling", RECIPE, seed=7, files=FullDisk())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_maker_left_goes_and_what_is_made_now_stays(tmp_path: Path) -> None:
+    """Law 9: nothing else sweeps models/, and each holds a whole model."""
+    now = datetime.now(UTC)
+    for name in (".mine.0123abcd.tmp", ".mine.89abcdef.tmp", ".another.01234567.tmp"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model.safetensors").write_text("half")
+    for name in (".mine.0123abcd.tmp", ".another.01234567.tmp"):
+        long_ago = (now - timedelta(hours=2)).timestamp()
+        os.utime(tmp_path / name, (long_ago, long_ago))
+    drop_leftovers(tmp_path / "mine", now=now)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".another.01234567.tmp", ".mine.89abcdef.tmp"]

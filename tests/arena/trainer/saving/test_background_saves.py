@@ -12,10 +12,23 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from arena.protocol import CheckpointSaved, Progress, QuestEnded, Save, SaveFailed, State, Stop
+from arena.protocol import (
+    CheckpointSaved,
+    Claimed,
+    Progress,
+    QuestEnded,
+    Save,
+    SaveFailed,
+    State,
+    Stop,
+    Trouble,
+    Validation,
+)
+from arena.supervision.position_file import Phase, read_position
 from arena.trainer.saving.snapshot import EngineState
 from tests.arena.trainer.driving import Field, assert_equal_weights
 from tests.arena.trainer.in_process import DiskInHand, HandClock, LiveBattle, living
+from tests.arena.trainer.tiny_hero import chat, write_rows
 from vault.checkpoints import CheckpointStore
 from vault.manifest import check_manifest
 
@@ -217,3 +230,83 @@ def test_without_memory_for_a_copy_training_waits_for_the_save(
         assert saved.step == 1
         life.send(Stop(reason="enough"))
         life.end()
+
+
+class PublishingFails(DiskInHand):
+    """Every checkpoint fails where it is renamed into place."""
+
+    error: Exception | None = None
+
+    def rename_dir(self, source: Path, target: Path) -> None:
+        if self.error is not None:
+            raise self.error
+        super().rename_dir(source, target)
+
+
+def test_a_save_that_has_no_memory_fails_and_costs_nothing_else(tmp_path: Path, tiny_model: Path) -> None:
+    """D7: it ended the trainer, as if the step that comes next had not fitted."""
+    field, disk = one_foe(tmp_path, tiny_model), PublishingFails()
+    with living(field, disk) as life:
+        life.claim(field.foes["long"])
+        disk.error = MemoryError()
+        life.ask(Save(reason="a test"))
+        life.make_steps(1)
+        life.battle._saver._writer.wait()
+        life.make_steps(1)
+        assert life.until(SaveFailed).reason == "a test: MemoryError"
+        disk.error = None
+        life.ask(Save(reason="a test"))
+        life.make_steps(1)
+        life.stop()
+        assert life.said(CheckpointSaved)[0].step == 3
+    assert field.history.micro_batches == {}
+
+
+def test_what_else_a_save_dies_of_is_charged_to_no_quest(tmp_path: Path, tiny_model: Path) -> None:
+    """B18: three such deaths at one step withdrew the quest that was being learned."""
+    field, disk = one_foe(tmp_path, tiny_model), PublishingFails()
+    with living(field, disk) as life:
+        life.claim(field.foes["long"])
+        disk.error = ZeroDivisionError("a defect")
+        life.ask(Save(reason="a test"))
+        life.make_steps(1)
+        life.battle._saver._writer.wait()
+        with pytest.raises(ZeroDivisionError, match="a defect"):
+            life.end()
+    position = read_position(field.paths.current_model / ".position")
+    assert position is not None
+    assert position.phase is Phase.WAITING
+
+
+def test_a_journal_on_a_disk_that_fails_is_waited_for(tmp_path: Path, tiny_model: Path) -> None:
+    """A28: the claim is durable before its first step, however long that takes."""
+    field, disk = one_foe(tmp_path, tiny_model), DiskInHand()
+    with living(field, disk) as life:
+        disk.refuses = errno.EIO
+        life.send(field.foes["long"].claim())
+        assert "the journal cannot be written" in str(life.until(State, lambda state: state.state == "paused").reason)
+        assert life.step == 0
+        disk.refuses = None
+        life.until(Claimed)
+        life.stop()
+    assert list(field.history.claims) == [1]
+
+
+def test_a_held_out_loss_that_is_not_finite_is_told_and_ends_nothing(tmp_path: Path, tiny_model: Path) -> None:
+    """B18, F23: no JSON holds it, so that every life ended at its first save."""
+    field = one_foe(tmp_path, tiny_model)
+    write_rows(field.paths.validation / "held_out.jsonl", [chat(seed) for seed in range(3)])
+    with living(field, eval_steps=1) as life:
+        life.claim(field.foes["long"])
+        life.make_steps(1)
+        assert life.until(Validation).step == 1
+        with torch.no_grad():
+            life.trainer.network.get_parameter("model.norm.weight").fill_(3e38)
+        life.ask(Save(reason="a test"))
+        life.make_steps(2)
+        life.stop()
+        assert next(saved.record["val_loss"] for saved in life.said(CheckpointSaved)) is None
+        assert [measured.step for measured in life.said(Validation)] == [1]
+        (trouble,) = [trouble for trouble in life.said(Trouble) if trouble.what == "evaluation_not_finite"]
+        assert "step 2" in trouble.message
+    assert json.loads((field.head / "cursor.json").read_text())["val_loss"] is None

@@ -42,7 +42,7 @@ def test_kills_that_come_faster_than_the_replay_cannot_livelock(tmp_path: Path, 
             life.until(QuestEnded)
             life.stop()
             break
-    assert life.said(CheckpointSaved)[-1].covers == ["long"]
+    assert ["long"] in [saved.covers for saved in life.said(CheckpointSaved)]
     with living(straight) as life:
         life.learn(straight.foe("long", ROWS))
         life.stop()

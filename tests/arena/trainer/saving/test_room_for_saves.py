@@ -165,6 +165,44 @@ def test_a_milestone_holds_weights_alone_once_and_training_waits_at_the_next(fie
         assert [folder.step for folder in store.list()] == [4, 8, 9]
 
 
+def test_whatever_takes_the_place_of_a_milestone_is_one_too(field: Field) -> None:
+    """A9: saved in the same minute it has the same name, and the rolling slot lets go of all that is no milestone."""
+    disk, clock = DiskInHand(), HandClock()
+    store = CheckpointStore(field.paths.current_model)
+    with living(field, disk, clock, disk_reserve_bytes=RESERVE, save_steps=4) as life:
+        life.claim(field.foes["long"])
+        life.make_steps(3)
+        disk.free = RESERVE + life.battle._saver._room.size - 1
+        life.ask(Pause(reason="tea"))
+        life._reins.allow(1)
+        assert life.until(CheckpointSaved).record["has_optimizer"] is False
+        disk.free = PLENTY
+        clock.now += 1
+        whole = life.until(CheckpointSaved)
+        assert (whole.step, whole.milestone, whole.record["has_optimizer"]) == (4, True, True)
+        life.send(Save(reason="it has rotted", anew=True))
+        anew = life.until(CheckpointSaved)
+        assert (anew.step, anew.milestone) == (4, True)
+        records = [read_sidecar(found.path) for found in store.list()]
+        assert records
+        assert all(record is not None and record.milestone for record in records)
+        life.stop()
+
+
+def test_without_its_journal_a_save_waits_and_says_so_once(field: Field) -> None:
+    """A28: its disk has vanished; nothing is begun in the directory that is left, and nothing deleted to make room."""
+    with living(field) as life:
+        life.claim(field.foes["long"])
+        away = field.journal.rename(field.base / "away")
+        life.ask(Save(reason="the board is empty"))
+        life.make_steps(2)
+        told = [trouble for trouble in life.said(Trouble) if trouble.what == "journal_failed"]
+        assert [trouble.message.startswith("A checkpoint (the board is empty) waits") for trouble in told] == [True]
+        assert life.said(DiskShort) == []
+        away.rename(field.journal)
+        life.stop()
+
+
 @pytest.mark.parametrize("free", [RESERVE, 1000])
 def test_a_stop_uses_the_reserve_and_says_when_that_is_not_enough(field: Field, free: int) -> None:
     """A6: what could not be saved at the end is named, not lost silently."""

@@ -79,8 +79,8 @@ def test_tied_weights_stay_tied_in_the_copy(parts: dict[str, Any]) -> None:
 def test_memory_that_is_not_given_is_done_without(parts: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """D7: a process with a limit of its own, of which the machine knows nothing."""
 
-    def refuse(target: torch.UntypedStorage, source: torch.UntypedStorage) -> None:
+    def refuse(spares: Spares, size: int) -> torch.UntypedStorage:
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
 
-    monkeypatch.setattr(torch.UntypedStorage, "copy_", refuse)
+    monkeypatch.setattr(Spares, "take", refuse)
     assert take_engine_state(**parts, in_place=False).in_place

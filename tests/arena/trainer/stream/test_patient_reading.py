@@ -14,7 +14,7 @@ from typing import IO, TypeVar
 import pytest
 
 from arena.cursor import Cursor
-from arena.journal import Genesis, Journal
+from arena.journal import ClaimEntry, Genesis, Journal
 from arena.protocol import Claim, Claimed, Event, Refused, State, Stop, Trouble, decode_event, encode
 from arena.rendering import Renderer
 from arena.supervision.position_file import Phase, PositionFile, read_position
@@ -22,6 +22,7 @@ from arena.trainer.link import DaemonLink
 from arena.trainer.orders import Orders
 from arena.trainer.situation import Situation, utc_now
 from arena.trainer.stream.quest_taking import ClaimClock, QuestTaker
+from core.errors import Conflict
 from guild.profiles import get_profile
 from tests.arena.trainer.driving import Field, Foe
 
@@ -157,3 +158,22 @@ def test_a_stop_ends_the_wait_and_the_quest_is_as_it_was(desk: Desk) -> None:
     assert not thread.is_alive()
     assert desk.taker.active is None
     assert desk.situation.journal.history.claims == {}
+
+
+def test_a_quest_that_reads_as_other_rows_than_it_did_is_neither_learned_nor_lost(desk: Desk) -> None:
+    """Law 3: a reader of another version must not make other weights of the same journal."""
+    foe = desk.realm.foe("ogre", 6)
+    wish, journal = foe.claim(), desk.situation.journal
+    journal.append(
+        ClaimEntry(
+            seq=2, at=utc_now(), ordinal=1, quest_id="ogre", name=wish.name, content_hash=wish.content_hash,
+            schema_id=wish.schema_id, rows=5, settings=wish.settings,
+        )
+    )  # fmt: skip
+    desk.taker._paths["ogre"] = foe.path
+    with pytest.raises(Conflict, match=r"learned as 5 rows, and the same file is read as 6 rows"):
+        desk.taker.take_next()
+    assert (desk.taker.active, journal.history.ends) == (None, {})
+    position = read_position(desk.realm.paths.current_model / ".position")
+    assert position is not None
+    assert position.phase is Phase.WAITING

@@ -1,0 +1,28 @@
+"""Whether the data of a quest are still there: asked before learning goes back to where they are needed again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+from arena.lanes.reading import LaneReader
+from core.paths import LANES, RealmPaths
+
+
+def data_at_hand(paths: RealmPaths, data_file: Callable[[str], Path | None]) -> Callable[[str], bool]:
+    """Tells of a quest, by its id, whether it lies in a lane now, or where `data_file` says that it did.
+
+    The lanes are read once, at the first question that needs them.
+    """
+
+    @cache
+    def in_lanes() -> set[str]:
+        lanes = LaneReader(paths)
+        return {record.quest_id for lane in LANES for _, record in lanes.records(lane)}
+
+    def has_data(quest_id: str) -> bool:
+        file = data_file(quest_id)
+        return (file is not None and file.exists()) or quest_id in in_lanes()
+
+    return has_data
