@@ -3,7 +3,7 @@
 A checkpoint is whole or absent (law 2): it is filled in `.staging-*`, gets its manifest last and is renamed into place;
 it leaves by a rename to `.trash-*`; a torn one is renamed to `.quarantine-*`. One that a rewind has left behind is kept
 below `branches/`, out of sight of everything that looks for the newest or the best. The trainer saves while the daemon
-deletes, so every change of names holds the lock of the root directory. `sweep` and `newest_valid` are for a trainer
+deletes, so every change of names holds the lock of the root directory. `sweep` and `whole_ones` are for a trainer
 that starts, as a sweep takes every staging directory for abandoned.
 """
 
