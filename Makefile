@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 RUNTIME := $(VENV)/.runtime-installed
 DEV := $(VENV)/.dev-installed
+PEERS := .venv-peers
+PEERS_READY := $(PEERS)/.installed
 
 .DEFAULT_GOAL := help
 .PHONY: help play test lint bench soak chromium
@@ -29,11 +31,14 @@ lint: $(DEV) ## Check style, types and the floors of the house.
 	$(BIN)/mypy
 	PYTHONPATH=. $(BIN)/lint-imports
 
-bench: $(DEV) ## Measure gates, a burst of 10 000 files, a file of 3 GB and saving; takes about half an hour.
+bench: $(DEV) $(PEERS_READY) ## Measure gates, intake, saving, and training beside TRL; takes about two hours.
 	$(BIN)/python -m benchmarks.gate
 	$(BIN)/python -m benchmarks.burst --files 10000
 	$(BIN)/python -m benchmarks.big_file --gigabytes 3
 	$(BIN)/python -m benchmarks.save
+	$(BIN)/python -m benchmarks.training
+	$(BIN)/python -m benchmarks.small_files
+	$(BIN)/python -m benchmarks.all_figures
 
 soak: $(DEV) ## Kill a realm 200 times at random while it learns 40 quests, and compare; watch what grows. Takes about 70 minutes.
 	$(BIN)/python -m benchmarks.soak --quests 40 --kills 200 --minutes 30 --pairs 30
@@ -49,6 +54,14 @@ $(RUNTIME): pyproject.toml constraints.txt
 
 $(DEV): $(RUNTIME)
 	@$(PIP) -e '.[dev]'
+	@touch $@
+
+# The tools that training is compared with, apart from ours but with the same torch and transformers.
+$(PEERS_READY): benchmarks/peers/requirements.txt constraints.txt
+	@echo "Setting up $(PEERS) with TRL; this takes a few minutes."
+	@$(PYTHON) -m venv $(PEERS)
+	@$(PEERS)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt torch==2.13.0
+	@$(PEERS)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -r benchmarks/peers/requirements.txt
 	@touch $@
 
 # The page is tested in the system's browser.

@@ -41,12 +41,16 @@ def begin_of(
         defaults=quest_settings(hero, settings, NAMELESS),
         save_steps=settings.save_steps,
         disk_reserve_bytes=settings.disk.reserve_megabytes << 20,
+        token_cache_bytes=settings.budgets.token_cache_megabytes << 20,
         eval_steps=settings.eval_steps,
         eval_rows=settings.eval_rows,
         open_quests=list(claimed.values()),
         withdrawals=withdrawals,
         pause_reason=pause_reason,
         ran_out=ran_out,
+        packing=settings.trainer.packing,
+        tf32=settings.trainer.tf32,
+        gradient_checkpointing=settings.trainer.gradient_checkpointing,
     )
 
 

@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 HUNG_SECONDS = 600.0
 """A claim may hash and move a large file."""
+LONGEST_CLAIM_SECONDS = 1.0
+"""So long the board is left as it is for a trainer that does not say that it has written its claim down."""
 RETRY_SECONDS = 0.25
 DISK_RETRY_SECONDS = 5.0
 """Pause after the disk refused a move."""
@@ -60,10 +62,17 @@ class ClaimTable:
         self._assay = assay
         self._held = Blockade(saga, "claims")
         self._news = asyncio.Event()
+        self._no_tidying_before = float("-inf")
+        """Until then the disk is the trainer's, which writes its claim down."""
 
     def note_news(self) -> None:
         """Look again."""
         self._news.set()
+
+    def note_claimed(self) -> None:
+        """The trainer has written its claim down: now the board can be tidied up."""
+        self._no_tidying_before = float("-inf")
+        self.note_news()
 
     async def run(self) -> None:
         """Never returns."""
@@ -72,20 +81,24 @@ class ClaimTable:
             await self._news.wait()
             beat(HUNG_SECONDS)
             self._news.clear()
-            if not self._supervisor.ready or self._events.busy or self._wishes.stopped or self._wishes.paused:
-                continue
-            try:
-                await self._claim_next()
-            except RealmError as error:
-                logger.warning("nothing could be claimed: %s", error, extra={"event": "claim_failed"})
-                await asyncio.sleep(RETRY_SECONDS)
-                self.note_news()
-            except OSError as error:
-                await self._held.raise_up(f"No quest is claimed, as the disk does not let it move: {error}")
-                await asyncio.sleep(DISK_RETRY_SECONDS)
-                self.note_news()
-            else:
-                await self._held.lift("Quests are claimed again")
+            if not (self._events.busy or self._wishes.stopped or self._wishes.paused) and self._supervisor.ready:
+                await self._try_to_claim()
+            if time.monotonic() >= self._no_tidying_before:
+                await asyncio.to_thread(self._board.tidy)
+
+    async def _try_to_claim(self) -> None:
+        try:
+            await self._claim_next()
+        except RealmError as error:
+            logger.warning("nothing could be claimed: %s", error, extra={"event": "claim_failed"})
+            await asyncio.sleep(RETRY_SECONDS)
+            self.note_news()
+        except OSError as error:
+            await self._held.raise_up(f"No quest is claimed, as the disk does not let it move: {error}")
+            await asyncio.sleep(DISK_RETRY_SECONDS)
+            self.note_news()
+        else:
+            await self._held.lift("Quests are claimed again")
 
     async def _claim_next(self) -> None:
         await self.refresh_settings()
@@ -112,6 +125,8 @@ class ClaimTable:
             return
         crash_point("claim.moved")
         await self._supervisor.send(claim)
+        self._no_tidying_before = time.monotonic() + LONGEST_CLAIM_SECONDS
+        crash_point("claim.told")
 
     async def _take_next(self, assay: Assay | None) -> Quest | None:
         """Move the first waiting quest to `processing/`; None when none waits, or the assay has no proof of it yet."""
@@ -122,7 +137,7 @@ class ClaimTable:
         if assay is not None and proof is None:
             return None  # the assay says when there is one
         crash_point("claim.chosen")
-        quest = await asyncio.to_thread(self._board.claim, waiting, proof)
+        quest = await asyncio.to_thread(self._board.claim, waiting, proof, tidy_later=True)
         if assay is not None:
             assay.note_claimed(quest)
         return quest

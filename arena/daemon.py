@@ -117,7 +117,7 @@ class Daemon:
         self._snapshots = DailySnapshots(paths, saga, lambda: self._settings.current.retention)
         self._events = TrainerEvents(
             board=self.board, ledger=ledger, treasury=self.treasury, saga=saga, report=self.report,
-            policy=self._policy,
+            policy=self._policy, on_free=lambda: self._claims.note_news(),
         )  # fmt: skip
         self._supervisor = self._make_supervisor(settings)
         self._wishes = WishKeeper(
@@ -127,7 +127,7 @@ class Daemon:
         self._intake = self._make_intake(settings.inbox, lineage)
         self._assay = Assay(
             self.board, self._yardstick, tell=self._events.tell, blockade=Blockade(saga, "gate"),
-            on_news=lambda: self._claims.note_news(), count_verdicts=lineage.count,
+            on_news=lambda: self._claims.note_news(), cache=self._token_cache, count_verdicts=lineage.count,
         )  # fmt: skip
         self._housekeeper = Housekeeper(paths, self.board, saga, self.treasury)
         self._starts_held = Blockade(saga, "trainer")
@@ -249,6 +249,7 @@ class Daemon:
                 await self._wishes.drop_stale_skip()
                 self._on_admitted()
             case Claimed():
+                self._claims.note_claimed()
                 await self._wishes.send_bound_skip()
             case QuestEnded() | Refused():
                 await self._wishes.on_quest_over(event.quest_id)
@@ -334,6 +335,11 @@ class Daemon:
 
     def _yardstick(self, quest: QuestRecord) -> Yardstick:
         return yardstick_for(self.paths, self._settings.current, self.hero, self._base_model, quest)
+
+    def _token_cache(self) -> dict[str, Any] | None:
+        """Where the scribe keeps tokens for the trainer; None when none are kept."""
+        megabytes = self._settings.current.budgets.token_cache_megabytes
+        return {"folder": str(self.paths.tokens), "max_bytes": megabytes << 20} if megabytes else None
 
     def _assay_in_force(self) -> Assay | None:
         """The gate that a quest must pass before training; None when it need not."""

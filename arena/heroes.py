@@ -158,7 +158,7 @@ def quest_settings(hero: Hero, settings: Settings, quest: QuestRecord) -> QuestS
         epochs=quest.epochs or learned.epochs,
         max_length=learned.max_length,
         max_grad_norm=learned.max_grad_norm,
-        micro_batch_tokens=settings.trainer.micro_batch_tokens,
+        micro_batch_tokens=0 if settings.trainer.micro_batch_tokens == "auto" else settings.trainer.micro_batch_tokens,
         seed=settings.trainer.seed,
         profile=get_profile(profile).name,
         spike_ratio=settings.healing.spike_ratio,

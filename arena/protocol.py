@@ -22,6 +22,21 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag=s
     """One line on the socket; the field `kind` is the class name in lower case."""
 
 
+class Arithmetic(msgspec.Struct, frozen=True, kw_only=True):
+    """How steps are computed, as far as it changes a bit of what comes out of them.
+
+    The trainer settles it from settings, machine and model. Part of a claim: a replay computes alike (ADR 0015).
+    """
+
+    precision: str = "fp32"
+    """`fp32`, or `bf16`: autocast, with weights kept in fp32."""
+    tf32: bool = False
+    """Whether a GPU multiplies matrices of fp32 with 10 bits of mantissa."""
+    attention: str = "padded"
+    """`padded`: rows side by side, filled up to the longest. `rows` and `varlen`: rows behind each other without any
+    filling, attention by one call for each row, or by one kernel for all of them."""
+
+
 class QuestSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything beside the base model that decides what a quest does to the weights; part of its claim."""
 
@@ -34,6 +49,8 @@ class QuestSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_length: int
     max_grad_norm: float
     micro_batch_tokens: int
+    """Padded tokens of one forward and backward pass at most. 0 asks the trainer for what it has measured; in the
+    journal stands what was done."""
     seed: int
     profile: str
     system_prompt: str | None = None
@@ -44,6 +61,11 @@ class QuestSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Steps running whose gradients were thrown away, after which learning goes back or the quest is withdrawn."""
     rollbacks: int = 0
     """How often learning goes back within this quest before it is withdrawn; 0: what a withdrawn quest taught stays."""
+    pass_tokens: int = 0
+    """What one pass costs beside its tokens, in tokens: rows of a step are grouped so that passes and padding cost
+    least. Filled in by the trainer; 0 in a claim of before: as few passes as can be."""
+    arithmetic: Arithmetic | None = None
+    """Filled in by the trainer when it writes the claim down; None in a claim of before: plain, in `fp_precision`."""
 
     @property
     def rows_per_step(self) -> int:
@@ -101,10 +123,17 @@ class Begin(Message, frozen=True):
     """Why it starts paused; None when it does not."""
     disk_reserve_bytes: int = DISK_RESERVE_BYTES
     """What must stay free beside a checkpoint for it to be written."""
+    token_cache_bytes: int = 0
+    """Size of the cache of tokens at most; 0 for none."""
     stop_at_step: int | None = None
     """End as after `Stop` once this global step is made; None goes on for ever."""
     ran_out: RanOut | None = None
     """That step is made with smaller micro-batches; None when nothing of the kind has happened."""
+    packing: str = "never"
+    """`auto`, `always` or `never`; what comes of it is part of each claim, as with the next one."""
+    tf32: bool = False
+    gradient_checkpointing: str = "never"
+    """`auto`, `always` or `never`; changes memory and time only."""
 
 
 class Claim(Message, frozen=True):

@@ -101,11 +101,12 @@ class QuestBoard:
         with self._lock:
             return self._sweep.running()
 
-    def claim(self, quest: Quest, proof: dict[str, Any] | None = None) -> Quest:
+    def claim(self, quest: Quest, proof: dict[str, Any] | None = None, *, tidy_later: bool = False) -> Quest:
         """Move a waiting quest into `processing/`; raises `Conflict` when that is occupied or the file was changed.
 
         `proof` is what the gate before training found; written down with the move, it costs no write of its own.
-        A file changed since it passed the gates loses its record and is reported as an orphan by the next sweep.
+        A file changed since it passed the gates loses its record and is reported as an orphan by the next sweep. With
+        `tidy_later`, `tidy` is to be called once whoever waits for the quest has been told.
         """
         found = _hash_or_none(quest.path)
         with self._lock:
@@ -120,7 +121,7 @@ class QuestBoard:
                 self._mover.write(quest.path, foreign_keys(record.lineage))
                 raise Conflict(f"{quest.name} was changed after it had passed the gates.", quest=quest.quest_id)
             record = replace(record, attempts=record.attempts + 1).proven(proof)
-            claimed = self._relocate(quest.path, "processing", quest.name, record)
+            claimed = self._relocate(quest.path, "processing", quest.name, record, tidy_later=tidy_later)
             self._sweep.claimed = claimed.quest_id
             return claimed
 
@@ -153,11 +154,13 @@ class QuestBoard:
         loss_first: float | None = None,
         loss_last: float | None = None,
         now: datetime,
+        tidy_later: bool = False,
     ) -> Quest:
         """The quest is over, `outcome` learned, skipped or withdrawn; its data stay until a checkpoint covers them.
 
         Works from any lane, as people move files by hand; said twice (after a replay), the later word counts. One that
-        they moved to `failed/` stays there, and its record tells what the weights hold of it.
+        they moved to `failed/` stays there, and its record tells what the weights hold of it. With `tidy_later` as for
+        `claim`.
         """
         with self._lock:
             quest = self._known(quest_id)
@@ -172,7 +175,12 @@ class QuestBoard:
             if quest.lane == "failed":
                 return self._put(quest, "failed", record)
             ended = replace(record, outcome=outcome, reason=reason, finished_at=_iso(now))
-            return self._put(quest, "awaiting_seal", ended)
+            return self._put(quest, "awaiting_seal", ended, tidy_later=tidy_later)
+
+    def tidy(self) -> None:
+        """Do what is left of moves that are done: it must not come between two quests."""
+        with self._lock:
+            self._mover.tidy()
 
     def seal(self, quest_ids: Iterable[str], *, now: datetime) -> list[Quest]:
         """A checkpoint covers these: learned ones go to `recently_completed/` with the local time in their name, others
@@ -334,10 +342,12 @@ class QuestBoard:
     def sweep(self, *, now: datetime) -> SweepReport:
         """Finish half moves, follow moves by hand, find unchecked files: see `arena.lanes.sweep`."""
         with self._lock:
+            self._mover.tidy()
             strays = self._sweep.strays_to_hash()
         # Hashing gigabytes must not keep others from the board.
         hashes = {path: _hash_if_allowed(path) for path in strays}
         with self._lock:
+            self._mover.tidy()
             return self._sweep.run(hashes, now)
 
     def forget(
@@ -371,16 +381,16 @@ class QuestBoard:
 
     # --- inside -----------------------------------------------------------------------------------------
 
-    def _put(self, quest: Quest, lane: str, record: QuestRecord) -> Quest:
+    def _put(self, quest: Quest, lane: str, record: QuestRecord, *, tidy_later: bool = False) -> Quest:
         """Write `record` and have the quest lie in `lane`."""
         if quest.lane == lane:
             self._mover.write(quest.path, body_of(record))
             return Quest(quest.path, record)
-        return self._relocate(quest.path, lane, quest.name, record)
+        return self._relocate(quest.path, lane, quest.name, record, tidy_later=tidy_later)
 
-    def _relocate(self, source: Path, lane: str, name: str, record: QuestRecord) -> Quest:
+    def _relocate(self, source: Path, lane: str, name: str, record: QuestRecord, *, tidy_later: bool = False) -> Quest:
         move = Move(source, self.paths.lane(lane), name, body_of(record))
-        self._mover.rename_all([move])
+        self._mover.rename_all([move], tidy_later=tidy_later)
         quest = quest_of(move, record)
         if isinstance(quest, Exception):
             raise quest

@@ -10,15 +10,18 @@ chat up to each turn and comparing with the whole chat.
 
 from __future__ import annotations
 
+import json
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import jinja2
+from blake3 import blake3
 from tokenizers import Encoding, Tokenizer
 
 from arena.language.chat_templates import compile_template, local_now
@@ -83,10 +86,12 @@ class Renderer:
         specials: dict[str, str],
         *,
         starts_with_bos: bool,
+        template_source: str | None,
         way_out: str = "Correct the chat.",
     ) -> None:
-        """`way_out` is the hint for a chat that the template cannot render."""
+        """`template` was compiled from `template_source`; `way_out` is the hint for a chat that it cannot render."""
         self._way_out = way_out
+        self._template_source = template_source or ""
         self._tokenizer = tokenizer
         self._template = template
         self._specials = specials
@@ -124,8 +129,24 @@ class Renderer:
             ) from error
         way_out = "Correct the chat." if profile.chat_template else "Correct the chat, or use profile chatml."
         return cls(
-            tokenizer, template, special_tokens(config), starts_with_bos=adds_bos(tokenizer, config), way_out=way_out
-        )
+            tokenizer, template, special_tokens(config), starts_with_bos=adds_bos(tokenizer, config),
+            template_source=source, way_out=way_out,
+        )  # fmt: skip
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """BLAKE3 over tokenizer and template, hex: renderers with the same one give the same tokens at one time."""
+        tokenizer = self._tokenizer
+        parts = [
+            tokenizer.to_str(), tokenizer.encode_special_tokens, self._template_source, self._specials,
+            self._completion_start,
+        ]  # fmt: skip
+        return blake3(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def prints_time(self) -> bool:
+        """Whether the template may print the time of the clock, on which the tokens then depend."""
+        return "strftime_now" in self._template_source
 
     def render(
         self,

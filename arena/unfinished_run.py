@@ -6,8 +6,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from arena.journal import JOURNAL_NAME, History, read_history
-from arena.protocol import Begin, Claim
+from arena.protocol import Begin, Claim, QuestSettings
 from core.errors import Conflict
 from core.files import DISK, read_json
 from core.instance import InstanceLock
@@ -102,6 +104,12 @@ def _differences(history: History, begin: Begin, claim: Claim) -> list[str]:
         found.append("another model")
     if begun is not None and (begun.content_hash, begun.schema_id) != (claim.content_hash, claim.schema_id):
         found.append("another dataset")
-    if begun is not None and begun.settings != claim.settings:
+    if begun is not None and _as_asked(begun.settings, claim.settings) != claim.settings:
         found.append("other settings")
     return found
+
+
+def _as_asked(begun: QuestSettings, asked: QuestSettings) -> QuestSettings:
+    """The settings of a claim without what the trainer filled in."""
+    tokens = begun.micro_batch_tokens if asked.micro_batch_tokens else 0
+    return replace(begun, micro_batch_tokens=tokens, pass_tokens=asked.pass_tokens, arithmetic=asked.arithmetic)

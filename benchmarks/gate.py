@@ -19,6 +19,7 @@ import msgspec
 import typer
 
 from arena.gatekeepers.gate import inspect_file
+from benchmarks.figures import Figure, write_results
 
 PASSES = 5
 DIFFERENT_ROWS = 400
@@ -86,6 +87,7 @@ def decode_lines(path: Path) -> None:
 def main(megabytes: Annotated[float, typer.Option(help="Size of each file.")] = 12.0) -> None:
     """Print the table."""
     typer.echo(f"{'shape':26} {'msgspec':>9} {'gate':>9} {'ratio':>6}")
+    ratios = {}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rows.jsonl"
         for name, make in ROWS.items():
@@ -94,7 +96,11 @@ def main(megabytes: Annotated[float, typer.Option(help="Size of each file.")] = 
             assert inspect_file(str(path))["accepted"]
             plain, gate = best_of(lambda: decode_lines(path)), best_of(lambda: inspect_file(str(path)))
             size = path.stat().st_size / 1e6
-            typer.echo(f"{name:26} {size / plain:4.0f} MB/s {size / gate:4.0f} MB/s {plain / gate:6.2f}")
+            ratios[name] = plain / gate
+            typer.echo(f"{name:26} {size / plain:4.0f} MB/s {size / gate:4.0f} MB/s {ratios[name]:6.2f}")
+    what = f"QUICK gate, {len(ratios)} shapes of rows"
+    figure = Figure(what, "msgspec decoding the same bytes", list(ratios.values()), at_least=0.4)
+    write_results("gate", [figure], details={"ratios": ratios})
 
 
 if __name__ == "__main__":

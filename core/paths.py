@@ -46,6 +46,11 @@ class RealmPaths:
         return self.queue / ".unpacking"
 
     @property
+    def tokens(self) -> Path:
+        """The cache of tokens (`arena.tokens`): beside the lanes, as it goes with them; may be deleted at any time."""
+        return self.queue / ".tokens"
+
+    @property
     def control(self) -> Path:
         return self.base / "control"
 

@@ -10,15 +10,15 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import os
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeGuard, TypeVar
 
 import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from core.errors import InvalidInput
+from core.setting_types import Address, Days, Entries, HostNames, Megabytes, Names, Port, Steps, TimeOfDay
 
 RESERVED_ENVIRONMENT = {
     "REALM_BASE_DIR", "REALM_LEDGER_URL", "REALM_TOKEN", "REALM_CRASH_AT", "REALM_CRASH_LIST", "REALM_TRAINER_SOCKET"
@@ -26,55 +26,6 @@ RESERVED_ENVIRONMENT = {
 """`REALM_*` names that are not settings."""
 
 S = TypeVar("S", bound=BaseModel)
-Port = Annotated[int, Field(ge=1, le=65535)]
-Steps = Annotated[int, Field(ge=1, le=1_000_000_000)]
-Days = Annotated[float, Field(gt=0, le=36_500)]
-"""A hundred years: what is to stay for ever stays, and the date before which files go is still a date."""
-Megabytes = Annotated[int, Field(ge=1, le=1_000_000_000)]
-Entries = Annotated[int, Field(ge=100, le=1_000_000_000)]
-
-
-def _address(text: str) -> str:
-    # A name may stand for several addresses, of which the realm would listen on one.
-    try:
-        return text if text == "localhost" else str(ipaddress.ip_address(text))
-    except ValueError as error:
-        raise ValueError("it must be an IP address of this machine, or localhost") from error
-
-
-def _host_name(text: str) -> str:
-    try:
-        return str(ipaddress.ip_address(text))
-    except ValueError:
-        pass
-    if not re.fullmatch(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*", text, re.IGNORECASE):
-        raise ValueError("it must be a bare host name or address, without http:// and port")
-    return text.lower()
-
-
-def _time_of_day(value: Any) -> Any:
-    # YAML 1.1 reads 12:30 without quotes as the 750 minutes that it is.
-    text = f"{value // 60:02}:{value % 60:02}" if isinstance(value, int) and not isinstance(value, bool) else value
-    if not isinstance(text, str) or not re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", text):
-        raise ValueError("it must be a time of day from 00:00 to 23:59")
-    return text
-
-
-def _listed(value: Any) -> Any:
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
-
-
-def _name(value: Any) -> Any:
-    # A step in a YAML list is a number.
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-Address = Annotated[str, AfterValidator(_address)]
-TimeOfDay = Annotated[str, BeforeValidator(_time_of_day)]
-"""HH:MM, local time."""
-Names = Annotated[tuple[Annotated[str, BeforeValidator(_name)], ...], BeforeValidator(_listed)]
-HostNames = Annotated[tuple[Annotated[str, AfterValidator(_host_name)], ...], BeforeValidator(_listed)]
-"""A list; from the environment, names with commas between."""
 
 
 class Section(BaseModel):
@@ -145,8 +96,20 @@ class TrainerSettings(Section):
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     """CPU threads of torch; null takes one per physical core. Part of bit-for-bit reproducibility."""
 
-    micro_batch_tokens: Annotated[int, Field(ge=128, le=1_000_000_000)] = 4096
-    """Padded tokens in one forward pass at most (a single longer row still passes)."""
+    micro_batch_tokens: Annotated[int, Field(ge=128, le=1_000_000_000)] | Literal["auto"] = "auto"
+    """Padded tokens in one forward pass at most (a single longer row still passes); `auto` is what a short trial
+    found to be quickest, made once for a hero on a machine. Fixed in each quest's claim."""
+
+    packing: Literal["auto", "always", "never"] = "auto"
+    """Rows behind each other without filling, none seeing another: `auto` where the GPU has a kernel for it (with
+    bf16), `always` also without one, row by row. Fixed in each quest's claim."""
+
+    gradient_checkpointing: Literal["auto", "always", "never"] = "auto"
+    """Whether activations are computed again in the backward pass, which takes less memory and more time: `auto` where
+    they are not expected to fit. What is learned is the same."""
+
+    tf32: bool = False
+    """Whether a GPU may multiply fp32 matrices with the shorter mantissa of TF32. Fixed in each quest's claim."""
 
     seed: Annotated[int, Field(ge=0, lt=1 << 32)] = 42
     """Seed of row order, of weights made on the spot and of dropout."""
@@ -233,6 +196,9 @@ class BudgetSettings(Section):
 
     failed_megabytes: Megabytes = 4096
     """Size of `queue/failed/` in MB; beyond it the oldest files go before their days are over."""
+
+    token_cache_megabytes: Annotated[int, Field(ge=0, le=1_000_000)] = 1024
+    """Size of `queue/.tokens/` in MB, where the tokens of quests are kept that may be needed again; 0 keeps none."""
 
     quarantined_checkpoints: Annotated[int, Field(ge=0, le=1000)] = 3
     """Checkpoints that were set aside, kept for a look; torn ones go first, then those of the fewest steps."""

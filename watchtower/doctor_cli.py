@@ -26,6 +26,8 @@ CHECKS = (
     "checkpoints",
     "trainer",
     "torch_device",
+    "computing",
+    "memory",
 )
 """Modules of `watchtower.doctor.checks`, in the order in which they are told."""
 

@@ -60,6 +60,7 @@ ROUND_SECONDS = 2.0
 PORTION_FILES = 16
 PORTION_BYTES = 1 << 20
 """A larger file is a portion of its own."""
+HINTS_TOGETHER_SECONDS = 0.02
 SCAN_SHARE = 0.005
 """Part of one core that scanning may take, however much lies in the inbox: it comes out of the same share of the time
 as the work itself (`arena.doorstep.pace`)."""
@@ -123,6 +124,7 @@ class Intake:
         """Those of them that will be judged in a moment; the seal of an empty board and the gate wait for no others."""
         self._scan: Scan | None = None
         """The last one."""
+        self._warming: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Scan for ever."""
@@ -133,6 +135,8 @@ class Intake:
                 await self._wait_for_next(*await self._once())
         finally:
             self.watch.stop()
+            if self._warming is not None:
+                self._warming.cancel()
 
     def report(self) -> dict[str, Any]:
         """What lies in the inbox (`arena.doorstep.inbox_report`)."""
@@ -163,6 +167,8 @@ class Intake:
         self.waiting, self._scan = scan.waiting + len(scan.ready), scan
         await self._forget_gone()
         self.coming = scan.coming
+        if self.coming and not scan.ready:
+            self._warm_up()
         await self._tell_all_strange(scan)
         portions = _portions(scan.ready)
         while portion := await asyncio.to_thread(next, portions, None):
@@ -176,6 +182,15 @@ class Intake:
                 return 0.0, 0.0
         settled_in = self._scan_seconds if scan.due is None else scan.due - time.monotonic()
         return pause, min(self._scan_seconds, settled_in)
+
+    def _warm_up(self) -> None:
+        """A file is on its way: have the scribe ready, with all that it needs, by the time it has settled."""
+        if self._scribe.worker_pid is None and (self._warming is None or self._warming.done()):
+            self._warming = asyncio.create_task(self._make_ready(), name="intake warming up")
+
+    async def _make_ready(self) -> None:
+        with suppress(RealmError, OSError, ScribeBug):  # what is wrong shows with the file
+            await self._scribe.run(JUDGE, {"jobs": []})
 
     async def _forget_gone(self) -> None:
         """What was unpacked of a file that somebody has taken away to make room must not fill the disk instead."""
@@ -199,8 +214,8 @@ class Intake:
         await asyncio.sleep(at_least)
         with suppress(TimeoutError):
             await asyncio.wait_for(self._hint.wait(), max(0.0, at_most - at_least))
-            # A burst of events must not become a burst of scans.
-            await asyncio.sleep(min(0.1, self._scan_seconds))
+            # One write brings several events, of which the last one counts. Bursts of scans are held up by `at_least`.
+            await asyncio.sleep(min(HINTS_TOGETHER_SECONDS, self._scan_seconds))
 
     async def _take(self, portion: Sequence[tuple[InboxFile, Stamp]]) -> bool:
         """Judge and admit some files; False when the disk takes nothing any more."""

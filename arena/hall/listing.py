@@ -6,11 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from arena.hall.archives import Archive, list_archives
-from arena.heroes import SEEDLING, Hero, model_folder, survey_heroes
+from arena.heroes import SEEDLING, Hero, effective_hyperparams, model_folder, quest_settings, survey_heroes
 from arena.journal import JOURNAL_NAME, read_history
+from arena.memory.estimate import estimate_memory
+from arena.memory.model_sizes import ModelSizes, sizes_of_hero
+from arena.quests import NAMELESS
 from core.errors import RealmError
 from core.paths import RealmPaths
-from core.settings import load_settings
+from core.settings import Settings, load_settings
 from vault.checkpoints import CheckpointStore
 from vault.weights import count_parameters, weight_shapes
 
@@ -24,8 +27,10 @@ class HeroRow:
     """None when the file is broken or gone."""
     base_model: str | None
     parameters: int | None
-    """Of his model, where it is on this machine."""
+    """Of his model, where it is on this machine or can be made here."""
     in_use: bool
+    memory_bytes: int | None = None
+    """What a step of his training takes at most, gradient checkpointing left aside."""
     step: int | None = None
     """Of the present checkpoint of the one in use."""
     archives: list[Archive] = field(default_factory=list)
@@ -44,13 +49,17 @@ def list_hall(paths: RealmPaths) -> list[HeroRow]:
     for hero_id in sorted({*heroes, *broken, *of_archives, *([in_use] if in_use else [])}):
         hero = heroes.get(hero_id)
         mine = hero_id == in_use
+        settings = _settings(paths, mine=mine)
+        sizes = sizes_of_hero(hero, settings, paths) if hero else None
+        known = _parameters(paths, hero, present.path if present and mine else None)
         rows.append(
             HeroRow(
                 id=hero_id,
                 title=hero.title if hero else None,
                 base_model=hero.base_model if hero else None,
-                parameters=_parameters(paths, hero, present.path if present and mine else None),
+                parameters=known or (sizes.parameters if sizes else None),
                 in_use=mine,
+                memory_bytes=_memory(hero, settings, sizes) if hero else None,
                 step=present.step if present and mine else None,
                 archives=[archive for archive in archives if archive.hero == hero_id],
                 problem=broken.get(hero_id) or (None if hero else "his file is not in configs/heroes/"),
@@ -76,6 +85,25 @@ def _parameters(paths: RealmPaths, hero: Hero | None, checkpoint: Path | None) -
         return count_parameters(weight_shapes(folder)) if folder is not None else None
     except RealmError:
         return None
+
+
+def _memory(hero: Hero, settings: Settings, sizes: ModelSizes | None) -> int | None:
+    try:
+        learned = quest_settings(hero, settings, NAMELESS)
+    except RealmError:
+        return None
+    precision = effective_hyperparams(hero, settings).fp_precision
+    if sizes is None:
+        return None
+    return estimate_memory(sizes, learned, precision=precision, gradient_checkpointing=False).total
+
+
+def _settings(paths: RealmPaths, *, mine: bool) -> Settings:
+    """Those of the hero in use are in the file; the others learn with their own values."""
+    try:
+        return load_settings(paths.config_file) if mine else Settings()
+    except RealmError:
+        return Settings()
 
 
 def _folder_of(paths: RealmPaths, hero: Hero) -> Path | None:

@@ -82,6 +82,8 @@ class LaneMover:
         self.paths = paths
         self.files = files
         self._lanes = lanes
+        self._untidy: list[tuple[Path, Path, dict[str, Any], Stamp | None]] = []
+        """Moves whose last phases are still to come: the name before, the path now, and its sidecar."""
         self.stuck: set[Path] = set()
         """Packed files whose admission could neither be finished nor undone: their rows lie in a lane already."""
 
@@ -97,11 +99,25 @@ class LaneMover:
             raise move.error
         return move.target
 
-    def rename_all(self, moves: Sequence[Move]) -> None:
-        """Move several files; each ends with a `target` or an `error`. Raises nothing that the disk does."""
+    def rename_all(self, moves: Sequence[Move], *, tidy_later: bool = False) -> None:
+        """Move several files; each ends with a `target` or an `error`. Raises nothing that the disk does.
+
+        With `tidy_later`, what follows the commit is left to `tidy`, or to whatever is written next: it takes as long
+        as all before it, and the files are in their places.
+        """
+        sources = {move.source for move in moves}
+        if not tidy_later or any(target in sources for _, target, *_ in self._untidy):
+            self.tidy()
         going = list(moves)
         while going:
             going = self._rename_once(going)
+        if not tidy_later:
+            self.tidy()
+
+    def tidy(self) -> None:
+        """Do what is left of moves that were to be tidied up after later."""
+        done, self._untidy = self._untidy, []
+        self._finish(done)
 
     def _rename_once(self, moves: list[Move]) -> list[Move]:
         """Take all through the phases; returns those whose name was taken in the meantime, to be tried again."""
@@ -111,7 +127,7 @@ class LaneMover:
         for move in again:
             move.error = move.target = None
         self._leave(linked)
-        self._finish([(move.dropped, _target(move), move.body, move.dropped_sidecar) for move in linked])
+        self._untidy += [(move.dropped, _target(move), move.body, move.dropped_sidecar) for move in linked]
         return again
 
     def _announce(self, moves: list[Move]) -> list[Move]:
@@ -204,10 +220,13 @@ class LaneMover:
 
     def finish(self, source: Path, target: Path, body: dict[str, Any]) -> None:
         """What follows the commit. Failures are logged: the file is in its place."""
+        self.tidy()
         self._finish([(source, target, body, None)])
 
     def _finish(self, done: list[tuple[Path, Path, dict[str, Any], Stamp | None]]) -> None:
         """Phases 4 and 5, once it is sure that no old name comes back with a power cut."""
+        if not done:
+            return
         gone = {folder for folder in {source.parent for source, *_ in done} if self._is_synced(folder)}
         files = _LateSyncs(self.files)
         for source, target, body, sidecar in done:
@@ -246,6 +265,7 @@ class LaneMover:
 
     def write(self, data_file: Path, body: dict[str, Any]) -> None:
         """Write a sidecar, durably and in one step."""
+        self.tidy()  # which would write an older one over it
         self._write(data_file, body, self.files)
 
     def _write(self, data_file: Path, body: dict[str, Any], files: Files) -> None:
@@ -256,6 +276,7 @@ class LaneMover:
 
     def drop_sidecar(self, data_file: Path) -> None:
         """Remove a sidecar and a rejection report, if they are there."""
+        self.tidy()
         try:
             for path in (sidecar_of(data_file), report_of(data_file)):
                 with suppress(FileNotFoundError, IsADirectoryError):

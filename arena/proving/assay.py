@@ -8,6 +8,7 @@ quest's sidecar. Fails closed (law 6, C8): no proof, no claim; a quest at which 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -36,12 +37,20 @@ from core.files import DISK, Files
 from core.scribe import Scribe, ScribeBug
 from core.tasks import beat, rest
 
+logger = logging.getLogger(__name__)
+
 PROVE = "arena.gatekeepers.measures.standard_gate:prove_files"
 MAKE_READY = "arena.gatekeepers.measures.standard_gate:make_ready"
+KEEP_TOKENS = "arena.gatekeepers.measures.token_keeping:keep_tokens"
 
 AHEAD = 256
 """Quests that are kept proven; fewer than half of them left makes the assay look at the board again."""
+JOB_SECONDS = 60.0
 SLOWEST_BYTES_PER_SECOND = 1 << 20
+SLOWEST_BYTES_TOKENIZED = 1 << 16
+"""The same for a whole file that is tokenized."""
+CLAIM_AT_ONCE_SECONDS = 1.0
+"""A large quest that is claimed within so long is tokenized by the trainer, which has nothing else to do."""
 HUNG_SECONDS = 900.0
 RETRY_SECONDS = 5.0
 """Pause after the scribe could not be started or the disk failed."""
@@ -66,12 +75,14 @@ class Assay:
         blockade: Blockade,
         on_news: Callable[[], None],
         make_scribe: Callable[[], Scribe] = Scribe,
+        cache: Callable[[], dict[str, Any] | None] = lambda: None,
         count_verdicts: CountVerdicts = count_nothing,
         files: Files = DISK,
     ) -> None:
         """`yardstick_for` may raise `InvalidInput`: that rejects the quest. `on_news` says that claims may go on.
 
-        `blockade` is up while nothing can be proven for no quest's fault.
+        `blockade` is up while nothing can be proven for no quest's fault. `cache` tells where the tokens of proven
+        quests are kept for the trainer (`arena.gatekeepers.measures.token_keeping.entry_for`).
         """
         self._board = board
         self._yardstick_for = yardstick_for
@@ -81,8 +92,11 @@ class Assay:
         self._files = files
         self._count_verdicts = count_verdicts
         self._make_scribe = make_scribe
+        self._cache = cache
         self._scribe, self._scribe_for_large = make_scribe(), make_scribe()
         self._large: asyncio.Task[None] | None = None
+        self._large_id: str | None = None
+        """The quest that it is about."""
         self._wanted = asyncio.Event()
         self._warming: asyncio.Task[None] | None = None
         self._asked: Quest | None = None
@@ -109,6 +123,8 @@ class Assay:
     def note_claimed(self, quest: Quest) -> None:
         """The quest has taken its proof along."""
         self._proofs.pop(quest.quest_id, None)
+        if self._large is not None and self._large_id == quest.quest_id:
+            self._large.cancel()  # the trainer makes the tokens that are not there now
         if self._asked is not None and self._asked.quest_id == quest.quest_id:
             self._asked = None
         self.look()
@@ -170,6 +186,7 @@ class Assay:
         large = next((sample for sample in unproven if sample.size > JOB_BYTES), None)
         if large is not None and (self._large is None or self._large.done()):
             self._large = asyncio.create_task(self._prove_large(large), name="assay of a large quest")
+            self._large_id = large.quest.quest_id
         for samples in jobs_of([sample for sample in unproven if sample.size <= JOB_BYTES]):
             await self._prove(samples, self._scribe)
             if self._wanted.is_set():
@@ -180,9 +197,22 @@ class Assay:
         try:
             await self._tell("quest_measuring", f"{name} ({size:.0f} MB) is measured before it is trained", _utc_now())
             await self._prove([sample], self._scribe_for_large)
+            await self._keep_tokens(sample)
         except (RealmError, OSError) as error:
             await self._pause_after(error)
-        self._wanted.set()
+        finally:
+            self._wanted.set()
+
+    async def _keep_tokens(self, sample: Sample) -> None:
+        """Have a large quest that waits longer tokenized for the trainer; ended as soon as it is claimed."""
+        await asyncio.sleep(CLAIM_AT_ONCE_SECONDS)
+        if sample.cache is None or sample.quest.quest_id not in self._proofs:
+            return
+        timeout = JOB_SECONDS + sample.size / SLOWEST_BYTES_TOKENIZED
+        try:
+            await self._scribe_for_large.run(KEEP_TOKENS, sample.job(), timeout)
+        except (RealmError, OSError, ScribeBug) as error:
+            logger.warning("no tokens of %s: %s", sample.quest.name, error, extra={"event": "tokens_not_stored"})
 
     async def _pause_after(self, error: Exception) -> None:
         """No quest is to blame: wait a little, then have the claims ask again."""
@@ -232,13 +262,13 @@ class Assay:
             if proof is not None and (proof.yardstick, proof.stamp) == (yardstick, stamp):
                 view.stale.discard(quest.quest_id)
             else:
-                view.unproven.append(Sample(quest, yardstick, stamp, file))
+                view.unproven.append(Sample(quest, yardstick, stamp, file, self._cache()))
         return view
 
     # --- proving -----------------------------------------------------------------------------------------------
 
     async def _prove(self, samples: Sequence[Sample], scribe: Scribe) -> None:
-        timeout = 60.0 + sum(sample.size for sample in samples) / SLOWEST_BYTES_PER_SECOND
+        timeout = JOB_SECONDS + sum(sample.size for sample in samples) / SLOWEST_BYTES_PER_SECOND
         try:
             verdicts = await scribe.run(PROVE, {"quests": [sample.job() for sample in samples]}, timeout)
         except (InvalidInput, Unavailable, ScribeBug) as error:

@@ -32,6 +32,8 @@ class Sample:
     """Of the files behind the yardstick."""
     file: FileStamp
     """Of the data file."""
+    cache: dict[str, Any] | None = None
+    """Where the tokens are to be kept: see `arena.gatekeepers.measures.token_keeping.entry_for`."""
 
     @property
     def size(self) -> int:
@@ -40,8 +42,10 @@ class Sample:
     def job(self) -> dict[str, Any]:
         """The arguments of `arena.gatekeepers.measures.standard_gate.prove_file`."""
         record = self.quest.record
-        measure = asdict(self.yardstick)
-        return {"path": str(self.quest.path), "schema_id": record.schema_id, "rows": record.rows, "yardstick": measure}
+        return {
+            "path": str(self.quest.path), "schema_id": record.schema_id, "rows": record.rows,
+            "yardstick": asdict(self.yardstick), "content_hash": record.content_hash, "cache": self.cache,
+        }  # fmt: skip
 
 
 @dataclass
@@ -69,12 +73,13 @@ class Proof:
 
 
 def jobs_of(samples: Sequence[Sample]) -> Iterator[list[Sample]]:
-    """Parts of at most 32 quests and 1 MB, in order."""
+    """Parts of at most 32 quests and 1 MB, in order; the first are small, as a claim may wait for them."""
     job: list[Sample] = []
-    size = 0
+    most, size = 1, 0
     for sample in samples:
-        if job and (len(job) == JOB_QUESTS or size + sample.size > JOB_BYTES):
+        if job and (len(job) == most or size + sample.size > JOB_BYTES):
             yield job
+            most = min(2 * most, JOB_QUESTS)
             job, size = [], 0
         job.append(sample)
         size += sample.size

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from arena.heroes import SEEDLING, model_folder
-from arena.language.byte_tokenizer import byte_tokenizer
+from arena.memory.model_sizes import parameters_of_seedling
 from arena.start_check import Setup
 from core.checkpoint_survey import folder_size
 from core.errors import NotFound, Unavailable
@@ -55,7 +55,7 @@ def forecast(paths: RealmPaths, setup: Setup, start: CheckpointDir | None) -> Ne
     """From the checkpoint to begin with, else from the base model; raises `NotFound` for one that is not here yet."""
     folder = start.path if start else _base_folder(paths, setup)
     recipe = setup.hero.recipe or {}
-    parameters = _parameters_of_seedling(recipe) if folder is None else count_parameters(weight_shapes(folder))
+    parameters = parameters_of_seedling(recipe) if folder is None else count_parameters(weight_shapes(folder))
     reserve = setup.settings.disk.reserve_megabytes << 20
     checkpoint = max(SAVED_PER_PARAMETER * parameters, folder_size(start.path) if start else 0) + EXTRAS_BYTES
     return Needs(parameters, MEMORY_PER_PARAMETER * parameters + PROCESS_BYTES, CHECKPOINTS * checkpoint + reserve)
@@ -86,15 +86,6 @@ def _base_folder(paths: RealmPaths, setup: Setup) -> Path | None:
             f"{setup.base_model} is not on this machine yet.", hint="Start the realm once, which fetches the model."
         )
     return folder
-
-
-def _parameters_of_seedling(recipe: dict[str, int]) -> int:
-    hidden, head = recipe["hidden_size"], recipe["head_dim"]
-    heads, shared = recipe["num_attention_heads"], recipe["num_key_value_heads"]
-    attention = 2 * hidden * head * (heads + shared) + 2 * head
-    layer = attention + 3 * hidden * recipe["intermediate_size"] + 2 * hidden
-    vocabulary = byte_tokenizer().get_vocab_size(with_added_tokens=True)
-    return vocabulary * hidden + recipe["num_hidden_layers"] * layer + hidden
 
 
 def _gigabytes(size: int) -> str:

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections import defaultdict, deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -76,7 +77,10 @@ class TrainerEvents:
         saga: Saga,
         report: LiveReport,
         policy: SavePolicy,
+        on_free: Callable[[], None] = lambda: None,
     ) -> None:
+        """`on_free` hears that a quest has left `processing/`, before anything else comes of its end."""
+        self._on_free = on_free
         self._board = board
         self._ledger = ledger
         self._treasury = treasury
@@ -224,11 +228,12 @@ class TrainerEvents:
 
     async def _settle(self, end: QuestEnded | Refused, now: datetime, *, told_before: bool = False) -> None:
         """Move a quest to where its end leads. Until that is done it lies where it would be claimed once more."""
+        news = None
         try:
             if isinstance(end, Refused):
-                await self._on_refused(end, now)
+                news = await self._on_refused(end, now)
             else:
-                await self._on_ended(end, now, told_before=told_before)
+                news = await self._on_ended(end, now, told_before=told_before)
         except NotFound as error:
             logger.info("an end is not noted: %s", error, extra={"event": "removed_by_hand"})
         except OSError as error:
@@ -238,8 +243,11 @@ class TrainerEvents:
         finally:
             self._drop(end.quest_id)
         self._unmoved.pop(end.quest_id, None)
+        self._on_free()
+        if news is not None:
+            await self.tell(news.kind, news.message, now, **(news.data or {}))
 
-    async def _on_refused(self, refused: Refused, now: datetime) -> None:
+    async def _on_refused(self, refused: Refused, now: datetime) -> News:
         first = refused.errors[0]
         reason = f"line {first.line}: {first.message}" if first.line else first.message
         quest = await asyncio.to_thread(self._board.fail, refused.quest_id, outcome="refused", reason=reason, now=now)
@@ -258,7 +266,8 @@ class TrainerEvents:
         except OSError as error:  # the reason stands in the sidecar and in the event too
             logger.warning("no report on %s: %s", quest.path, error, extra={"event": "report_failed"})
         self._report.last_outcome = "refused"
-        await self.tell("quest_refused", f"{quest.name} cannot be learned: {reason}", now, quest_id=refused.quest_id)
+        message = f"{quest.name} cannot be learned: {reason}"
+        return News("quest_refused", message, {"quest_id": refused.quest_id})
 
     async def _on_progress(self, progress: Progress, now: datetime) -> None:
         self._report.note_progress(progress)
@@ -295,18 +304,18 @@ class TrainerEvents:
         if not self._unbooked and not self._unmoved:
             await self._trouble.lift("What the trainer says is written down again")
 
-    async def _on_ended(self, ended: QuestEnded, now: datetime, *, told_before: bool = False) -> None:
+    async def _on_ended(self, ended: QuestEnded, now: datetime, *, told_before: bool = False) -> News | None:
         quest = await asyncio.to_thread(self._board.find, ended.quest_id)
         if quest is None or quest.lane == "recently_completed":
-            return
+            return None
         record = quest.record
         if quest.lane == "failed" and record.rows_learned is not None:
-            return
+            return None
         if told_before and (quest.lane, record.outcome) == ("awaiting_seal", ended.outcome):
             # Who tells it again has seen none of its steps.
             self.unsealed_since.setdefault(ended.quest_id, time.monotonic())
-            return
-        news = record.outcome is None
+            return None
+        is_new = record.outcome is None
         known = Course(record.first_step, record.loss_first, record.loss_last)
         course = self._courses.get(ended.quest_id, known)
         last_step = None if course.first_step is None else ended.last_step or record.last_step
@@ -314,18 +323,19 @@ class TrainerEvents:
             self._board.await_seal, ended.quest_id, outcome=ended.outcome, rows_learned=ended.rows_learned,
             first_step=course.first_step, last_step=last_step, reason=ended.reason,
             loss_first=known.loss_first if course.loss_first is None else course.loss_first,
-            loss_last=course.loss_last, now=now,
+            loss_last=course.loss_last, now=now, tidy_later=True,
         )  # fmt: skip
         self._courses.pop(ended.quest_id, None)
         if quest.lane == "failed":
-            return
+            return None
         self.unsealed_since.setdefault(ended.quest_id, time.monotonic())
         self._report.last_outcome = ended.outcome
-        if news and not told_before:
-            words = END_WORDS.get(ended.outcome, ended.outcome)
-            why = f": {ended.reason}" if ended.reason else ""
-            message = f"{quest.name} {words} ({ended.rows_learned} rows){why}"
-            await self.tell(f"quest_{ended.outcome}", message, now, quest_id=ended.quest_id, step=ended.last_step)
+        if not is_new or told_before:
+            return None
+        words = END_WORDS.get(ended.outcome, ended.outcome)
+        why = f": {ended.reason}" if ended.reason else ""
+        message = f"{quest.name} {words} ({ended.rows_learned} rows){why}"
+        return News(f"quest_{ended.outcome}", message, {"quest_id": ended.quest_id, "step": ended.last_step})
 
     async def _on_saved(self, saved: CheckpointSaved, now: datetime) -> None:
         self._policy.note_save(time.monotonic(), seconds=saved.seconds, cost_seconds=saved.cost_seconds)

@@ -8,12 +8,14 @@ the last step of a quest wait for the next quest); the step (a list of micro-bat
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from msgspec.structs import replace
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.utils.data import DataLoader, IterableDataset
 from transformers import (
     PreTrainedModel,
@@ -25,10 +27,14 @@ from transformers import (
     TrainingArguments,
 )
 
+from arena.protocol import QuestSettings
 from arena.trainer.battle import Battle
+from arena.trainer.computing.arithmetic import Computing
+from arena.trainer.computing.packing import make_packed_batches
+from arena.trainer.computing.pass_trial import Trial, settle_pass_size
 from arena.trainer.healing.out_of_memory import OutOfMemory, release_memory, unless_out_of_memory
 from arena.trainer.saving.snapshot import EngineState, Spares, take_engine_state
-from arena.trainer.stream.batching import make_micro_batches
+from arena.trainer.stream.batching import MicroBatch, make_micro_batches
 from arena.trainer.stream.counter_random import mixed
 from arena.trainer.stream.step_plan import StepPlan
 from arena.trainer.target_loss import summed_loss_of
@@ -84,7 +90,7 @@ class BattleTrainer(Trainer):
         model: PreTrainedModel,
         tokenizer: PreTrainedTokenizerBase,
         args: TrainingArguments,
-        fp_precision: str,
+        computing: Computing,
         battle: Battle,
         evaluation: Evaluation,
     ) -> None:
@@ -95,7 +101,7 @@ class BattleTrainer(Trainer):
         self.network = model
         self.tokenizer = tokenizer
         self.summed_loss = summed_loss_of(model)
-        self._autocast_dtype = torch.bfloat16 if fp_precision == "bf16" else None
+        self._computing = computing
         self._battle = battle
         self._evaluation = evaluation
         self._plan: StepPlan | None = None
@@ -120,6 +126,16 @@ class BattleTrainer(Trainer):
     def validation_loss(self) -> tuple[float, int] | None:
         return self._evaluation(self)
 
+    def settle(self, settings: QuestSettings) -> QuestSettings:
+        """With what a claim says that the settings leave to the trainer."""
+        if self.args.output_dir is None:
+            raise RuntimeError("a trainer without a directory")
+        # The quest before may be one of a replay, computed otherwise.
+        self._computing.take(self._computing.usual)
+        trial = Trial(self.network, self.summed_loss, self.arithmetic, self.beat)
+        settled = settle_pass_size(settings, Path(self.args.output_dir), trial)
+        return replace(settled, arithmetic=self._computing.usual)
+
     # --- overridden parts of the training loop -------------------------------------------------------------------
 
     def get_train_dataloader(self) -> DataLoader[StepPlan]:
@@ -135,9 +151,11 @@ class BattleTrainer(Trainer):
         self, model: torch.nn.Module, inputs: StepPlan, num_items_in_batch: torch.Tensor | int | None = None
     ) -> torch.Tensor:
         """Gradients of the mean cross-entropy over all targets of the step; returns that mean, detached."""
-        model.train()
+        if not model.training:
+            model.train()
         self._plan = inputs
         self._apply_rates(inputs)
+        self._computing.take(inputs.settings.arithmetic)
         nothing = torch.zeros((), device=self.args.device)
         if not inputs.learn:
             return nothing
@@ -156,16 +174,24 @@ class BattleTrainer(Trainer):
         torch.manual_seed(mixed(plan.settings.seed, plan.ordinal, plan.quest_step))
         total = torch.zeros((), device=self.args.device)
         targets = sum(row.targets for row in plan.rows)
-        micro_batches = make_micro_batches(
-            plan.rows, token_budget=plan.token_budget, pad_id=self.pad_id(), device=self.args.device
-        )
-        for micro_batch in micro_batches:
+        for micro_batch in self._micro_batches(plan):
             self.beat()
             with self.arithmetic():
                 loss = self.summed_loss(micro_batch) / targets
             self.accelerator.backward(loss)
             total += loss.detach()
         return total
+
+    def _micro_batches(self, plan: StepPlan) -> list[MicroBatch]:
+        if self._computing.packs:
+            return make_packed_batches(plan.rows, token_budget=plan.token_budget, device=self.args.device)
+        return make_micro_batches(
+            plan.rows,
+            token_budget=plan.token_budget,
+            pass_tokens=plan.pass_tokens,
+            pad_id=self.pad_id(),
+            device=self.args.device,
+        )
 
     def beat(self) -> None:
         """A sign of life in the midst of a step or an evaluation (ADR 0013)."""
@@ -180,21 +206,26 @@ class BattleTrainer(Trainer):
         decaying["weight_decay"] = plan.settings.weight_decay
 
     def arithmetic(self) -> AbstractContextManager[Any]:
-        """Autocast of the chosen precision; weights stay fp32."""
-        if self._autocast_dtype is None:
-            return nullcontext()
-        return torch.autocast(self.args.device.type, dtype=self._autocast_dtype)
+        """Autocast of the precision of the quest; weights stay fp32."""
+        return self._computing.autocast()
 
     def _clip_grad_norm(self, model: torch.nn.Module) -> torch.Tensor:
         """Clip to the quest's norm; gradients that must not teach are dropped, and so is the optimizer's step."""
         plan = self._plan
         if plan is None:
             raise RuntimeError("clipping without a step")
-        norm: torch.Tensor = self.accelerator.clip_grad_norm_(model.parameters(), plan.settings.max_grad_norm)
-        self._battle.healer.judge(plan, norm.item())
+        weights = list(model.parameters())
+        norm = get_total_norm([weight.grad for weight in weights if weight.grad is not None])
+        if plan.loss is not None:
+            # The one time in a step that the device is waited for: what follows needs both numbers here.
+            plan.loss, norm = torch.stack((plan.loss, norm)).cpu()
+        size = norm.item()
+        self._battle.healer.judge(plan, size)
         if plan.dropped:
             # Without gradients AdamW leaves weights and moments alone.
             model.zero_grad(set_to_none=True)
+        elif size > plan.settings.max_grad_norm:
+            clip_grads_with_norm_(weights, plan.settings.max_grad_norm, norm)
         return norm
 
     def _get_num_items_in_batch(self, batch_samples: list[StepPlan], device: torch.device) -> None:

@@ -62,6 +62,7 @@ class ValidationSet:
 
     def __init__(self, rows: list[TokenRow], settings: QuestSettings, *, tell: Callable[[str, str], None]) -> None:
         self.rows = rows
+        self._settings = settings
         self._token_budget = settings.micro_batch_tokens
         self._tell = tell
         """Takes the kind of an event and a sentence."""
@@ -70,6 +71,7 @@ class ValidationSet:
         """Mean cross-entropy per target token (nats) and the number of rows; None without rows or memory (D7)."""
         if not self.rows:
             return None
+        self._token_budget = self._token_budget or trainer.settle(self._settings).micro_batch_tokens
         while isinstance(outcome := unless_out_of_memory(partial(self._summed, trainer)), OutOfMemory):
             release_memory()
             smaller = smaller_budget([len(row.token_ids) for row in self.rows], self._token_budget)

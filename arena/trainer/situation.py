@@ -9,7 +9,7 @@ from typing import Protocol
 
 from arena.cursor import Cursor
 from arena.journal import Entry, Journal
-from arena.protocol import Begin, State, Trouble
+from arena.protocol import Begin, QuestSettings, State, Trouble
 from arena.supervision.position_file import Phase, PositionFile
 from arena.trainer.link import DaemonLink
 from arena.trainer.orders import Orders
@@ -28,6 +28,8 @@ class Arms(Protocol):
     def snapshot(self, *, in_place: bool) -> EngineState: ...
 
     def validation_loss(self) -> tuple[float, int] | None: ...
+
+    def settle(self, settings: QuestSettings) -> QuestSettings: ...
 
 
 @dataclass

@@ -11,11 +11,16 @@ import torch
 from transformers.utils import logging as transformers_logging
 
 from arena.cursor import Cursor
-from arena.journal import JOURNAL_NAME, End, Genesis, Journal
+from arena.journal import JOURNAL_NAME, ClaimEntry, End, Genesis, Journal
+from arena.memory.machine import peak_memory
 from arena.protocol import Begin, Loading, QuestEnded, Ready, Trouble
 from arena.rendering import Renderer
 from arena.supervision.position_file import PositionFile
+from arena.tokens.token_cache import TokenCache
+from arena.tokens.token_recipe import made_with
 from arena.trainer.battle import Battle
+from arena.trainer.computing.capability import look_at
+from arena.trainer.computing.fitting import fit
 from arena.trainer.engine import BattleTrainer, training_arguments
 from arena.trainer.evaluation import ValidationSet, load_validation_rows
 from arena.trainer.healing.going_back import finish_going_back
@@ -24,6 +29,7 @@ from arena.trainer.link import DaemonLink
 from arena.trainer.loading.model_loading import LoadedModel, load_model_and_tokenizer
 from arena.trainer.loading.resuming import find_resume_point
 from arena.trainer.measuring import Measuring
+from arena.trainer.memory_watch import MemoryWatch
 from arena.trainer.orders import Orders
 from arena.trainer.saving.save_room import SaveRoom
 from arena.trainer.saving.saver import Saver
@@ -46,10 +52,8 @@ def summon(
     paths: RealmPaths, link: DaemonLink, begin: Begin, position: PositionFile, *, files: Files = DISK
 ) -> tuple[Battle, BattleTrainer]:
     """Load everything; the caller runs `trainer.train(resume_from_checkpoint=battle.resume_from)`."""
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    # Its warnings are about runs that end with their data; they would alarm whoever reads trainer-output.log.
-    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    device = _choose_device(begin.device)
+    _quieten_transformers()
+    device, memory_before = _choose_device(begin.device), peak_memory() or 0
     torch.set_num_threads(begin.threads or psutil.cpu_count(logical=False) or 1)
     store = CheckpointStore(paths.current_model, files)
     store.sweep()
@@ -66,6 +70,9 @@ def summon(
     journal = _open_journal(paths, begin, loaded, checkpoint, position, files)
     covered = _covered(journal, begin, cursor)
     _withdraw(journal, begin, cursor)
+    again = _to_make_again(journal, cursor)
+    fitted = fit(begin, paths.current_model, loaded.model, look_at(device), again, partial(_tell, link))
+    link.send(Loading(what=fitted.told))
     clock = ClaimClock()
     renderer_for = lru_cache(partial(_load_renderer, loaded.source_dir, clock))
     validation = _validation_set(paths, begin, renderer_for(begin.defaults.profile), link)
@@ -88,22 +95,39 @@ def summon(
         ),
         Measuring(situation, has_rows=bool(validation.rows)),
     )  # fmt: skip
-    taker = QuestTaker(situation, renderer_for, clock)
+    tokens = _token_cache(paths, begin, renderer_for(begin.defaults.profile), files)
+    taker = QuestTaker(situation, renderer_for, clock, tokens)
     battle = Battle(
         situation, taker, saver, Healer(situation, taker, saver, store, paths, files), ready=ready,
         resume_from=str(point.reading) if point.reading else None,
     )  # fmt: skip
     arguments = training_arguments(paths.current_model, device=device, seed=begin.seed)
     trainer = BattleTrainer(
-        model=loaded.model, tokenizer=loaded.tokenizer, args=arguments, fp_precision=begin.fp_precision, battle=battle,
+        model=loaded.model, tokenizer=loaded.tokenizer, args=arguments, computing=fitted.computing, battle=battle,
         evaluation=validation.loss,
     )  # fmt: skip
+    trainer.add_callback(MemoryWatch(fitted.estimate, device, before=memory_before))
     return battle, trainer
+
+
+def _quieten_transformers() -> None:
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    # Its warnings are about runs that end with their data; they would alarm whoever reads trainer-output.log.
+    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
 
 
 def _validation_set(paths: RealmPaths, begin: Begin, renderer: Renderer, link: DaemonLink) -> ValidationSet:
     rows = load_validation_rows(paths.validation, renderer=renderer, settings=begin.defaults, limit=begin.eval_rows)
     return ValidationSet(rows, begin.defaults, tell=partial(_tell, link))
+
+
+def _token_cache(paths: RealmPaths, begin: Begin, renderer: Renderer, files: Files) -> TokenCache | None:
+    """The cache of tokens; None when there is to be none. The keys are at hand before the first claim needs one."""
+    if not begin.token_cache_bytes:
+        return None
+    code, rendering = made_with(), renderer.fingerprint
+    logger.info("tokens are made with %.8s and %.8s", code, rendering, extra={"event": "tokens_made_with"})
+    return TokenCache(paths.tokens, begin.token_cache_bytes, files=files)
 
 
 def _choose_device(wanted: str) -> str:
@@ -173,6 +197,12 @@ def _covered(journal: Journal, begin: Begin, cursor: Cursor) -> list[QuestEnded]
     ]
 
 
+def _to_make_again(journal: Journal, cursor: Cursor) -> list[ClaimEntry]:
+    """Claims of which the checkpoint does not hold all."""
+    claims = journal.history.claims
+    return [claim for ordinal, claim in sorted(claims.items()) if ordinal >= cursor.ordinal]
+
+
 def _withdraw(journal: Journal, begin: Begin, cursor: Cursor) -> None:
     """End quests with three strikes where the checkpoint stands, so that the others replay without them."""
     reasons = {withdrawal.quest_id: withdrawal.reason for withdrawal in begin.withdrawals}
@@ -198,13 +228,12 @@ def _ready(
     covered: list[QuestEnded],
     device: str,
 ) -> Ready:
-    claims = journal.history.claims
     return Ready(
         step=0,
         checkpoint=checkpoint.name if checkpoint else None,
         parameters=sum(parameter.numel() for parameter in loaded.model.parameters()),
         device=f"{device}, {torch.get_num_threads()} threads",
-        replay=[claim.quest_id for ordinal, claim in sorted(claims.items()) if ordinal >= cursor.ordinal],
+        replay=[claim.quest_id for claim in _to_make_again(journal, cursor)],
         covered=covered,
     )
 

@@ -8,6 +8,7 @@ chunks, so that a big vocabulary never needs all logits at once. Models whose lo
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
@@ -49,7 +50,7 @@ def _plain_head(model: PreTrainedModel) -> nn.Module | None:
     try:
         with torch.no_grad():
             logits = model(input_ids=probe, use_cache=False).logits
-            hidden = _hidden_states(model, probe)
+            hidden = _hidden_states(model, probe, {})
     finally:
         hook.remove()
         model.train(was_training)
@@ -61,13 +62,13 @@ def _plain_head(model: PreTrainedModel) -> nn.Module | None:
     return head if torch.allclose(head_input, hidden, rtol=1e-4, atol=1e-5) else None
 
 
-def _hidden_states(model: PreTrainedModel, input_ids: torch.Tensor) -> torch.Tensor:
-    hidden: torch.Tensor = model.base_model(input_ids=input_ids, use_cache=False).last_hidden_state
+def _hidden_states(model: PreTrainedModel, input_ids: torch.Tensor, layout: dict[str, Any]) -> torch.Tensor:
+    hidden: torch.Tensor = model.base_model(input_ids=input_ids, use_cache=False, **layout).last_hidden_state
     return hidden
 
 
 def _target_only_loss(model: PreTrainedModel, head: nn.Module, batch: MicroBatch, rows: int) -> torch.Tensor:
-    hidden = _hidden_states(model, batch.input_ids)
+    hidden = _hidden_states(model, batch.input_ids, batch.layout)
     # Each position is picked at most once, so the backward scatter adds nothing twice: deterministic.
     wanted = hidden.flatten(0, 1).index_select(0, batch.predicting)
     if len(wanted) <= rows:
@@ -84,6 +85,6 @@ def _cross_entropy(head: nn.Module, hidden: torch.Tensor, targets: torch.Tensor)
 
 
 def _full_logits_loss(model: PreTrainedModel, batch: MicroBatch) -> torch.Tensor:
-    logits = model(input_ids=batch.input_ids, use_cache=False).logits
+    logits = model(input_ids=batch.input_ids, use_cache=False, **batch.layout).logits
     wanted = logits.flatten(0, 1).index_select(0, batch.predicting)
     return nn.functional.cross_entropy(wanted.float(), batch.targets, reduction="sum")

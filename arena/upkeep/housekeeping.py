@@ -14,6 +14,7 @@ from pathlib import Path
 from arena.blockade import Blockade
 from arena.lanes.retention import LaneBudget
 from arena.quest_board import QuestBoard
+from arena.tokens.token_cache import TokenCache
 from arena.upkeep.replay_needs import needed_for_replay
 from core.errors import RealmError
 from core.logs import turn_over
@@ -64,6 +65,9 @@ class Housekeeper:
             "Turning logs over": lambda: self._turn_logs_over(budgets.log_megabytes << 20),
             "Forgetting completed quests": lambda: self._forget("recently_completed", completed, now),
             "Forgetting failed quests": lambda: self._forget("failed", failed, now),
+            "Keeping the tokens within their limits": TokenCache(
+                self._paths.tokens, budgets.token_cache_megabytes << 20
+            ).trim,
             "Deleting checkpoints set aside": lambda: self._forget_set_aside(budgets.quarantined_checkpoints, now),
             "Keeping the vault within its limits": lambda: self._prune(now),
             "Trimming events and charts": self._saga.trim,
@@ -74,7 +78,7 @@ class Housekeeper:
     def _written_folders(self) -> list[Path]:
         """Where files are replaced as a whole; the lanes and the inbox are the sweep's."""
         paths = self._paths
-        return [paths.status, paths.control, paths.current_model, paths.configs, paths.queue]
+        return [paths.status, paths.control, paths.current_model, paths.configs, paths.queue, paths.tokens]
 
     def _turn_logs_over(self, max_bytes: int) -> None:
         stuck = None

@@ -112,8 +112,12 @@ def summon(
 
 
 def _lines(row: HeroRow) -> list[str]:
+    from arena.disk.gauge import megabytes
+
     mark = "*" if row.in_use else " "
     size = f"{row.parameters:,} parameters" if row.parameters else "size not known yet"
+    if row.memory_bytes:
+        size += f", training takes up to {megabytes(row.memory_bytes)}"
     told = f"{row.title}, {row.base_model}, {size}" if row.title else " ".join(str(row.problem).split())
     lines = [f"{mark} {row.id}: {told}" + (f", step {row.step}" if row.step is not None else "")]
     for archive in row.archives:

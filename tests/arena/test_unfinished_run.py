@@ -11,7 +11,7 @@ from arena.beginning import begin_of, claim_of
 from arena.heroes import load_hero
 from arena.journal import JOURNAL_NAME, ClaimEntry, Genesis, Journal
 from arena.one_off import OneOff
-from arena.protocol import Begin, Claim
+from arena.protocol import Arithmetic, Begin, Claim
 from arena.quest_board import QuestBoard
 from arena.quests import Quest, QuestRecord
 from arena.unfinished_run import PUBLISHING, WORK_FOLDER, DoesNotFit, begun_quest, check_output, publish, set_aside
@@ -65,6 +65,13 @@ def test_the_same_command_goes_on_with_the_quest_that_was_begun(work: RealmPaths
     assert begun_quest(work, begin, claim) is None
     begun(work, begin, replace(claim, quest_id="q_20261120_080000_00000000"))
     assert begun_quest(work, begin, claim) == "q_20261120_080000_00000000"
+
+
+def test_what_the_trainer_filled_in_is_no_difference(work: RealmPaths, told: tuple[Begin, Claim]) -> None:
+    begin, claim = told
+    filled = replace(claim.settings, micro_batch_tokens=2048, pass_tokens=70, arithmetic=Arithmetic(precision="bf16"))
+    begun(work, begin, replace(claim, settings=filled))
+    assert begun_quest(work, begin, claim) == claim.quest_id
 
 
 def test_another_command_is_told_what_differs_and_the_work_is_kept(

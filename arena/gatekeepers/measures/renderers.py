@@ -38,8 +38,11 @@ def _load(tokenizer: str, profile: str, stamp: Stamp) -> LoadedRenderer:
     if tokenizer == OF_SEEDLING:
         bytes_as_tokens = byte_tokenizer()
         hasher.update(bytes_as_tokens.to_str().encode())
-        template = compile_template(chosen.chat_template or CHATML_TEMPLATE)
-        renderer = Renderer(bytes_as_tokens, template, dict(NAMED_SPECIALS), starts_with_bos=False)
+        source = chosen.chat_template or CHATML_TEMPLATE
+        renderer = Renderer(
+            bytes_as_tokens, compile_template(source), dict(NAMED_SPECIALS), starts_with_bos=False,
+            template_source=source,
+        )  # fmt: skip
     else:
         for name, _, _ in stamp:
             hasher.update(Path(name).read_bytes())

@@ -18,9 +18,9 @@ LONGEST_ROWS = 100
 """Rows of a large file that are looked at for their length."""
 LONGEST_BYTES = 32 << 20
 """Text of the longest rows that is held in memory at most; the very longest row is always held."""
-ALL_ROWS = 1000
+ALL_ROWS = 10_000
 ALL_BYTES = 1 << 20
-"""A file within both is looked at row by row."""
+"""A file within both is looked at row by row, which also gives the trainer its tokens."""
 
 
 class RowChoice:

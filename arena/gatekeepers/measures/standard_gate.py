@@ -7,7 +7,7 @@ are looked at, never by the file.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,15 @@ from arena.gatekeepers.held_out import held_out_keys
 from arena.gatekeepers.measures import token_warden
 from arena.gatekeepers.measures.renderers import load_renderer
 from arena.gatekeepers.measures.row_choice import RowChoice
+from arena.gatekeepers.measures.token_keeping import TokenKeeper, entry_for
 from arena.gatekeepers.measures.token_warden import TokenWarden
 from arena.gatekeepers.measures.yardstick import Yardstick
 from arena.gatekeepers.row_identity import row_key
-from arena.gatekeepers.row_reader import read_rows
+from arena.gatekeepers.row_reader import Row, rows_in
+from arena.rendering import Renderer
+from arena.tokens.quest_source import QuestSource
+from arena.tokens.token_cache import CacheEntry
+from arena.tokens.token_recipe import made_with
 from core.errors import RealmError, Unavailable
 from core.files import DISK_TROUBLE
 
@@ -37,16 +42,27 @@ def prove_files(quests: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [prove_file(**quest) for quest in quests]
 
 
-def make_ready(tokenizer: str, profile: str) -> None:
-    """Load what the next proofs will need; raises `InvalidInput` when it cannot be used."""
-    load_renderer(tokenizer, profile)
+def make_ready(tokenizer: str, profile: str) -> str:
+    """Load what the next proofs will need; raises `InvalidInput` when it cannot be used.
+
+    Returns the key of what it makes tokens with.
+    """
+    return made_with() + load_renderer(tokenizer, profile).renderer.fingerprint
 
 
-def prove_file(path: str, schema_id: str, rows: int, yardstick: dict[str, Any]) -> dict[str, Any]:
+def prove_file(
+    path: str,
+    schema_id: str,
+    rows: int,
+    yardstick: dict[str, Any],
+    content_hash: str = "",
+    cache: dict[str, Any] | None = None,
+) -> dict[str, Any]:
     """Measure a quest file of `rows` rows with a `Yardstick`, given as a dict. Never raises for what is in the file.
 
-    Raises `InvalidInput` when the yardstick's tokenizer or profile cannot be used, and `Unavailable` when the disk does
-    not let the file be read: no quest is to blame for that.
+    Where every row of an accepted quest is looked at, the tokens are left for the trainer in `cache` (see `entry_for`),
+    if its content is still that of `content_hash`. Raises `InvalidInput` when tokenizer or profile of the yardstick
+    cannot be used, and `Unavailable` when the disk does not let the file be read: no quest is to blame for that.
     The verdict has the keys `accepted`, `rows`, `schema_id`, `errors`, `warnings`, their totals and `validators` as in
     `arena.gatekeepers.gate.inspect_file`, and `tokens` (`TokenCensus.to_json` with `looked_at` in words; None when no
     row could be looked at), `content` (the statistics of `DeepWarden`; None without DEEP) and `tokenizer` (the
@@ -58,12 +74,8 @@ def prove_file(path: str, schema_id: str, rows: int, yardstick: dict[str, Any]) 
     tokens: dict[str, Any] | None = None
     content: dict[str, Any] | None = None
     try:
-        with ExitStack() as stack:
-            warden = TokenWarden(loaded.renderer, measure, findings)
-            deep = stack.enter_context(DeepWarden(measure.profile, findings)) if measure.deep else None
-            held_out = held_out_keys(measure.held_out)
-            tokens = _look_through(Path(path), schema_id, rows, warden, deep, held_out, findings)
-            content = deep.finish() if deep is not None else None
+        entry = entry_for(cache, loaded.renderer, measure, content_hash=content_hash, schema_id=schema_id)
+        tokens, content = _measure(Path(path), schema_id, rows, measure, loaded.renderer, findings, entry, content_hash)
     except (OSError, RealmError) as error:
         if isinstance(error, OSError) and error.errno in DISK_TROUBLE:
             raise Unavailable(f"{path} cannot be read: {error.strerror}.") from error
@@ -87,20 +99,47 @@ def prove_file(path: str, schema_id: str, rows: int, yardstick: dict[str, Any]) 
     }
 
 
-def _look_through(
+def _measure(
     path: Path,
     schema_id: str,
     rows: int,
+    measure: Yardstick,
+    renderer: Renderer,
+    findings: Findings,
+    entry: CacheEntry | None,
+    content_hash: str,
+) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    """The statistics `tokens` and `content` of the verdict."""
+    tokens: dict[str, Any] | None = None
+    with ExitStack() as stack:
+        source = stack.enter_context(QuestSource(path))
+        choice = RowChoice(rows, source.version.size)
+        keeper = stack.enter_context(TokenKeeper(entry if choice.every else None, source, measure))
+        warden = TokenWarden(renderer, measure, findings, keeper.take)
+        deep = stack.enter_context(DeepWarden(measure.profile, findings)) if measure.deep else None
+        held_out = held_out_keys(measure.held_out)
+        found = _look_through(rows_in(source, schema_id, path), choice, warden, deep, held_out, findings)
+        if found != rows or not source.is_unchanged():
+            findings.error(None, None, f"the file changed after it was checked: {found} rows were found of {rows}")
+        if warden.census.rows:
+            tokens = {"looked_at": choice.describe(found), **warden.census.to_json()}
+        content = deep.finish() if deep is not None else None
+        if tokens is not None and not findings.total_errors:
+            keeper.keep(content_hash)
+    return tokens, content
+
+
+def _look_through(
+    rows: Iterator[Row],
+    choice: RowChoice,
     warden: TokenWarden,
     deep: DeepWarden | None,
     held_out: Mapping[bytes, str],
     findings: Findings,
-) -> dict[str, Any] | None:
-    """One pass over all rows; returns the statistics, None when no row could be counted."""
-    before = path.stat()
-    choice = RowChoice(rows, before.st_size)
+) -> int:
+    """One pass over all rows; returns how many there are."""
     found = 0
-    for row in read_rows(path, schema_id):
+    for row in rows:
         if held_out or deep is not None:
             key = row_key(row)
             if (file := held_out.get(key)) is not None:
@@ -113,10 +152,5 @@ def _look_through(
         found += 1
     for row in choice.longest():
         warden.take(row, drawn=False)
-    looked_at = choice.describe(found)
-    warden.finish(looked_at)
-    after = path.stat()
-    changed = (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns)
-    if changed or found != rows:
-        findings.error(None, None, f"the file changed after it was checked: {found} rows were found of {rows}")
-    return {"looked_at": looked_at, **warden.census.to_json()} if warden.census.rows else None
+    warden.finish(choice.describe(found))
+    return found

@@ -6,6 +6,8 @@ nothing, answers without a stop token. Counts all it looks at (PEERS 7.2).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from arena.gatekeepers.findings import Findings
 from arena.gatekeepers.measures.row_measure import Answer, RowMeasure, measure
 from arena.gatekeepers.measures.token_census import TokenCensus
@@ -29,11 +31,17 @@ STOP_BYTES = 64
 P95_WARNING = 0.80
 P99_WARNING = 0.90
 
+OnRendered = Callable[[int, RenderedRow], None]
+
 
 class TokenWarden:
     """Looks at chosen rows of one file; `finish` judges them as a whole."""
 
-    def __init__(self, renderer: Renderer, yardstick: Yardstick, findings: Findings) -> None:
+    def __init__(
+        self, renderer: Renderer, yardstick: Yardstick, findings: Findings, on_rendered: OnRendered | None = None
+    ) -> None:
+        """`on_rendered` gets each row that could be rendered, with its line, in the order in which they were taken."""
+        self._on_rendered = on_rendered
         self.census = TokenCensus(yardstick.max_length)
         self._renderer = renderer
         self._yardstick = yardstick
@@ -61,6 +69,8 @@ class TokenWarden:
         batch, self._batch, self._batch_bytes = self._batch, [], 0
         for (row, drawn), rendered in zip(batch, self._render([row for row, _ in batch]), strict=True):
             if rendered is not None:
+                if self._on_rendered is not None:
+                    self._on_rendered(row.line, rendered)
                 measured = measure(rendered, self._yardstick.max_length)
                 self.census.count(measured, drawn=drawn)
                 self._judge(row, rendered, measured)

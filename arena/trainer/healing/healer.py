@@ -11,6 +11,7 @@ import math
 from arena.journal import ClaimEntry, Dropped, End, MicroBatchSize, Quarantine
 from arena.protocol import Trouble
 from arena.supervision.position_file import Phase
+from arena.trainer.computing.packing import is_packed
 from arena.trainer.healing.anomalies import OUT_OF_MEMORY, SPIKE, anomaly_of, note_usual
 from arena.trainer.healing.flagged import FlaggedExamples, FlaggedRow
 from arena.trainer.healing.going_back import Footing, find_footing, go_back
@@ -69,7 +70,8 @@ class Healer:
     def _halve(self, plan: StepPlan, why: str) -> bool:
         situation = self._situation
         lengths = [len(row.token_ids) for row in plan.rows if row.targets]
-        tokens = smaller_budget(lengths, plan.token_budget)
+        packed = is_packed(plan.settings.arithmetic)
+        tokens = smaller_budget(lengths, plan.token_budget, plan.pass_tokens, packed=packed)
         if tokens is None:
             return False
         entry = MicroBatchSize(

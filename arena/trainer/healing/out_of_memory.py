@@ -14,7 +14,8 @@ from typing import TypeVar
 
 import torch
 
-from arena.trainer.stream.batching import group_by_length
+from arena.trainer.computing.packing import group_by_sum
+from arena.trainer.stream.batching import FEWEST_PASSES, group_by_length
 from core.errors import first_line
 
 T = TypeVar("T")
@@ -59,11 +60,17 @@ def release_memory() -> None:
         torch.cuda.empty_cache()
 
 
-def smaller_budget(lengths: Sequence[int], token_budget: int) -> int | None:
+def smaller_budget(
+    lengths: Sequence[int], token_budget: int, pass_tokens: int = FEWEST_PASSES, *, packed: bool = False
+) -> int | None:
     """The budget under which the largest micro-batch of rows of these lengths is halved.
 
     None when each row has a micro-batch of its own already. A long row that is alone says nothing of the others.
     """
-    groups = group_by_length(lengths, token_budget)
-    shared = [len(group) * max(lengths[number] for number in group) for group in groups if len(group) > 1]
-    return max(shared) // 2 if shared else None
+    if packed:
+        groups = group_by_sum(lengths, token_budget)
+    else:
+        groups = group_by_length(lengths, token_budget, pass_tokens)
+    shared = [[lengths[number] for number in group] for group in groups if len(group) > 1]
+    sizes = [sum(group) if packed else len(group) * max(group) for group in shared]
+    return max(sizes) // 2 if sizes else None

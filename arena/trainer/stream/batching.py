@@ -9,9 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
+
+FEWEST_PASSES = 1 << 40
+"""A pass that costs so many tokens is worth any padding."""
 
 
 @dataclass(frozen=True)
@@ -41,30 +45,51 @@ class MicroBatch:
     targets: torch.Tensor
     """int64[targets]: the token ids to be predicted there."""
 
+    @property
+    def layout(self) -> dict[str, Any]:
+        """What the model must be told beside the tokens; nothing, where each row has a line of its own."""
+        return {}
 
-def group_by_length(lengths: Sequence[int], token_budget: int) -> list[list[int]]:
-    """Split row numbers into groups whose padded size (rows × longest) stays within `token_budget`.
 
-    Longest first, ties in the given order. A row longer than the budget gets a group of its own.
+def group_by_length(lengths: Sequence[int], token_budget: int, pass_tokens: int = FEWEST_PASSES) -> list[list[int]]:
+    """Split row numbers into groups whose padded size (rows × longest) stays within `token_budget`, at the least cost.
+
+    The cost of a group is its padded size and `pass_tokens`: what one more forward and backward pass takes, counted in
+    tokens. Longest first, ties in the given order. A row longer than the budget gets a group of its own.
     """
     order = sorted(range(len(lengths)), key=lambda number: -lengths[number])
+    widths = np.array([lengths[number] for number in order], dtype=np.int64)
+    # Of rows in this order, the best way to group the first `end`: what it costs, and where its last group begins.
+    costs = np.zeros(len(order) + 1, dtype=np.int64)
+    begins = np.zeros(len(order) + 1, dtype=np.int64)
+    first = 0
+    for end in range(1, len(order) + 1):
+        # What does not fit together with the rows before does so even less with this one.
+        while first < end - 1 and widths[first] * (end - first) > token_budget:
+            first += 1
+        sizes = widths[first:end] * np.arange(end - first, 0, -1)
+        totals = costs[first:end] + sizes
+        begins[end] = first + totals.argmin()
+        costs[end] = totals[begins[end] - first] + pass_tokens
     groups: list[list[int]] = []
-    width = 0
-    for number in order:
-        if groups and (len(groups[-1]) + 1) * width <= token_budget:
-            groups[-1].append(number)
-        else:
-            groups.append([number])
-            width = lengths[number]
-    return groups
+    end = len(order)
+    while end:
+        groups.append(order[begins[end] : end])
+        end = int(begins[end])
+    return groups[::-1]
 
 
 def make_micro_batches(
-    rows: Sequence[TokenRow], *, token_budget: int, pad_id: int, device: torch.device
+    rows: Sequence[TokenRow],
+    *,
+    token_budget: int,
+    pad_id: int,
+    device: torch.device,
+    pass_tokens: int = FEWEST_PASSES,
 ) -> list[MicroBatch]:
     """The micro-batches of one step over `rows`; rows without targets add nothing and are left out."""
     useful = [row for row in rows if row.targets]
-    groups = group_by_length([len(row.token_ids) for row in useful], token_budget)
+    groups = group_by_length([len(row.token_ids) for row in useful], token_budget, pass_tokens)
     return [_micro_batch([useful[number] for number in group], pad_id, device) for group in groups]
 
 

@@ -16,6 +16,8 @@ from arena.journal import ClaimEntry, End, Journal
 from arena.protocol import Claim, Claimed, Progress, QuestEnded, QuestSettings, Refused, RowError, StepPoint, Trouble
 from arena.rendering import Renderer
 from arena.supervision.position_file import Phase
+from arena.tokens.token_cache import TokenCache
+from arena.tokens.token_recipe import TokenRecipe
 from arena.trainer.healing.out_of_memory import OutOfMemory, release_memory, unless_out_of_memory
 from arena.trainer.situation import Situation, utc_now
 from arena.trainer.stream.batching import TokenRow
@@ -65,11 +67,19 @@ class ClaimClock:
 class QuestTaker:
     """Holds the active quest; see the module docstring."""
 
-    def __init__(self, situation: Situation, renderer_for: Callable[[str], Renderer], clock: ClaimClock) -> None:
+    def __init__(
+        self,
+        situation: Situation,
+        renderer_for: Callable[[str], Renderer],
+        clock: ClaimClock,
+        tokens: TokenCache | None = None,
+    ) -> None:
+        """Without `tokens`, every quest is tokenized when it is taken up."""
         self._situation = situation
         self._renderer_for = renderer_for
         self._clock = clock
         """The clock of every renderer."""
+        self._tokens = tokens
         self._paths = {quest.quest_id: Path(quest.path) for quest in situation.begin.open_quests}
         self._memory_failures = 0
         """How often the quest at the cursor could not be prepared for want of memory."""
@@ -189,7 +199,7 @@ class QuestTaker:
         claim = ClaimEntry(
             seq=history.seq + 1, at=claimed_at, ordinal=situation.cursor.ordinal, quest_id=wish.quest_id,
             name=wish.name, content_hash=wish.content_hash, schema_id=wish.schema_id, rows=len(data),
-            settings=wish.settings,
+            settings=situation.arms.settle(wish.settings),
         )  # fmt: skip
         if situation.write_down(claim):
             self._paths[wish.quest_id] = Path(wish.path)
@@ -209,9 +219,16 @@ class QuestTaker:
         renderer = read_patiently(self._situation, partial(self._renderer_for, settings.profile), quest_id)
         if renderer is None:
             return None
+        entry = None
+        if self._tokens is not None:
+            recipe = TokenRecipe.of(
+                renderer, content_hash=content_hash, schema_id=schema_id, system_prompt=settings.system_prompt,
+                max_length=settings.max_length, claimed_at=claimed_at,
+            )  # fmt: skip
+            entry = self._tokens.entry(recipe.key)
         work = partial(
             prepare_quest, path, schema_id=schema_id, settings=settings, content_hash=content_hash,
-            renderer=renderer, between_batches=self._give_up_when_stopped,
+            renderer=renderer, between_batches=self._give_up_when_stopped, entry=entry,
         )  # fmt: skip
         try:
             data = read_patiently(self._situation, partial(unless_out_of_memory, work), quest_id, path)

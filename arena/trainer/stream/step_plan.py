@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from arena.protocol import QuestSettings
-from arena.trainer.stream.batching import TokenRow
+from arena.trainer.stream.batching import FEWEST_PASSES, TokenRow
 
 
 @dataclass
@@ -31,6 +31,11 @@ class StepPlan:
     """The gradients were thrown away, or never made."""
     cause: str | None = None
     """Why this step was dropped, when the journal does not say so yet; see `arena.journal.Dropped`."""
+
+    @property
+    def pass_tokens(self) -> int:
+        """What one more pass is taken to cost, in tokens."""
+        return self.settings.pass_tokens or FEWEST_PASSES
 
     def __post_init__(self) -> None:
         self.token_budget = self.token_budget or self.settings.micro_batch_tokens

@@ -205,6 +205,15 @@ async def test_a_hint_brings_the_next_scan_forward(paths: RealmPaths) -> None:
         await until_taken(paths, "x.jsonl")
 
 
+async def test_the_scribe_is_awake_before_the_file_has_settled(paths: RealmPaths) -> None:
+    """Starting it takes longer than all else between settling and the first step."""
+    async with running_intake(paths, settle_seconds=600.0) as intake:
+        await wait_until_async(lambda: intake._scan, message="the first scan is over")
+        assert intake._scribe.worker_pid is None, "an idle realm has no scribe"
+        write_quest(paths.inbox / "x.jsonl", 1)
+        await wait_until_async(lambda: intake._scribe.worker_pid, message="a scribe")
+
+
 # --- a queue that takes nothing ---------------------------------------------------------------------------------------
 
 

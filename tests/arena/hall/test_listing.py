@@ -31,6 +31,9 @@ def test_the_size_of_a_model_is_known_where_it_lies_on_this_machine(paths: Realm
     make_byte_model(paths.models / "small")
     write_hero(paths, "mira", base_model="small")
     assert rows(paths)["mira"].parameters == 259 * 8 + 8 * 8
+    seedling = rows(paths)["seedling"]
+    assert (seedling.parameters, seedling.memory_bytes is not None) == (673_216, True), "made on the spot"
+    assert rows(paths)["dio"].memory_bytes is None
     (paths.models / "small" / "model.safetensors").write_bytes(b"torn")
     assert rows(paths)["mira"].parameters is None
 

@@ -70,6 +70,11 @@ class Court:
             await wait_until_async(lambda before=before: self.news > before, message=f"a proof of {quest.name}")  # type: ignore[misc]
         return found
 
+    @property
+    def tokens(self) -> list[str]:
+        """Names of the token files."""
+        return sorted(file.name for file in self.board.paths.tokens.glob("*.tokens"))
+
     def gate_news(self) -> list[str]:
         """Kinds of the events about the gate as such."""
         return [event.kind for event in self.saga.events_after(0)]
@@ -105,6 +110,7 @@ def court(board: QuestBoard) -> Iterator[Opener]:
         made.assay = Assay(
             board, yardstick_for=made.yardstick_for, tell=made.tell, on_news=made.note_news,
             make_scribe=lambda: Scribe(command=command) if command else Scribe(), blockade=Blockade(saga, "gate"),
+            cache=lambda: {"folder": str(board.paths.tokens), "max_bytes": 1 << 24},
         )  # fmt: skip
         task = asyncio.create_task(made.assay.run())
         try:
@@ -284,6 +290,33 @@ async def test_a_quest_moved_by_hand_meanwhile_is_not_judged_by_what_lay_there_b
         at.board.remove(removed.quest_id)
         last = at.quest("three")
         assert await at.proof(last)
+
+
+async def test_the_tokens_of_what_is_proven_lie_ready_for_the_trainer(court: Opener) -> None:
+    async with court() as at:
+        first = at.quest("one", chat("1"))
+        assert await at.proof(first)
+        assert len(at.tokens) == 1
+        second = at.quest("two", chat("2"), system_prompt="Be kind.")
+        assert await at.proof(second)
+        assert len(at.tokens) == 2
+
+
+async def test_a_large_quest_is_tokenized_while_it_waits_unless_it_is_claimed_at_once(
+    court: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("arena.proving.assay.JOB_BYTES", 0)
+    monkeypatch.setattr("arena.proving.assay.CLAIM_AT_ONCE_SECONDS", 0.5)
+    rows = [{**chat(), "padding": "." * 4000}] * 300
+    async with court() as at:
+        claimed = at.quest("claimed", chat("other"), *rows, mtime=1000.0)
+        at.quest("waiting", *rows, mtime=2000.0)
+        proof = await at.proof(claimed)
+        at.assay.note_claimed(at.board.claim(claimed, proof))
+        await wait_until_async(lambda: at.tokens, message="the tokens of the one that waits", timeout=30)
+        assert at.assay.proven_ahead == 1
+        assert len(at.tokens) == 1
+    assert at.gate_news() == []
 
 
 async def test_no_more_than_a_few_are_proven_ahead(court: Opener) -> None:

@@ -28,7 +28,7 @@ from transformers import TrainerState
 
 from arena.cursor import Cursor, read_cursor
 from arena.journal import JOURNAL_NAME, Genesis, Journal
-from arena.protocol import Begin, Claim, OpenQuest, Ready, Save, Skip
+from arena.protocol import Begin, Claim, OpenQuest, QuestSettings, Ready, Save, Skip
 from arena.rendering import Renderer
 from arena.supervision.position_file import PositionFile
 from arena.trainer.battle import Battle, StepPlan
@@ -91,6 +91,9 @@ class ListEngine:
 
     def validation_loss(self) -> None:
         return None
+
+    def settle(self, settings: QuestSettings) -> QuestSettings:
+        return settings
 
     def save_pretrained(self, folder: Path, state_dict: dict[str, Any] | None = None) -> list[str]:
         if state_dict is not None:

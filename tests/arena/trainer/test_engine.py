@@ -136,6 +136,26 @@ def test_a_step_applies_the_rates_of_its_own_quest(engine: BattleTrainer, tiny_m
     assert [group["weight_decay"] for group in engine.optimizer.param_groups] == [0.25, 0.0]
 
 
+@pytest.mark.parametrize("max_norm", [1e-3, 1e9], ids=["clipped", "small-enough"])
+def test_gradients_are_clipped_bit_for_bit_as_torch_does(
+    engine: BattleTrainer, tiny_model: Path, tmp_path: Path, max_norm: float
+) -> None:
+    plan = StepPlan(
+        ordinal=1, quest_step=0, rows=token_rows(tiny_model, tmp_path, [chat(1), chat(2)]),
+        settings=settings(max_grad_norm=max_norm), learning_rate=1e-3, learn=True,
+    )  # fmt: skip
+    loss = engine.training_step(engine.network, plan)
+    weights = list(engine.network.parameters())
+    copies = [torch.nn.Parameter(weight.detach()) for weight in weights]
+    for copy, weight in zip(copies, weights, strict=True):
+        assert weight.grad is not None
+        copy.grad = weight.grad.clone()
+    wanted = torch.nn.utils.clip_grad_norm_(copies, max_norm)
+    assert torch.equal(engine._clip_grad_norm(engine.network), wanted)
+    assert (plan.loss, plan.grad_norm, plan.dropped) == (loss, wanted.item(), False)
+    assert all(torch.equal(one.grad, other.grad) for one, other in zip(weights, copies, strict=True))  # type: ignore[arg-type]
+
+
 def test_measuring_leaves_random_state_mode_and_gradients_alone(engine: BattleTrainer) -> None:
     """E6: an evaluation changed what training did next."""
     engine.network.train()

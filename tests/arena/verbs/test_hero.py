@@ -64,7 +64,8 @@ def test_the_list_marks_who_trains_and_names_what_is_broken(past: Past, paths: R
     assert lines[0] == "  dio: DIO, Qwen/Qwen3-0.6B, size not known yet"
     assert lines[1].startswith("  mira: ")
     assert "no profile named 'none'" in lines[1]
-    assert lines[2] == "* seedling: Seedling, seedling, size not known yet, step 15"
+    assert lines[2].startswith("* seedling: Seedling, seedling, 673,216 parameters, training takes up to ")
+    assert lines[2].endswith(" MB, step 15")
     rows = json.loads(ask(paths, "hero", "list", as_json=True).stdout)["heroes"]
     assert [(row["id"], row["in_use"]) for row in rows] == [("dio", False), ("mira", False), ("seedling", True)]
 

@@ -98,7 +98,7 @@ def test_rows_nearly_as_long_as_max_length_are_a_remark(tmp_path: Path) -> None:
 
 def test_one_enormous_row_is_named_wherever_it_stands(tmp_path: Path) -> None:
     """C15: one 65k-token row ran out of memory at step 5000."""
-    rows = [chat(question=f"{number}?", answer="yes") for number in range(5000)]
+    rows = [chat(question=f"{number}?", answer="yes", padding="." * 200) for number in range(5000)]
     rows[3210] = chat("word " * 13_000, "why?")
     verdict = prove(tmp_path / "x.jsonl", lines(*rows), max_length=1024)
     assert told(verdict) == [(3211, "messages[1].content")]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +33,34 @@ def test_groups_are_filled_before_another_is_begun() -> None:
     assert group_by_length([1, 9, 2, 9, 2], token_budget=18) == [[1, 3], [2, 4, 0]]
     assert group_by_length([50, 3, 3], token_budget=10) == [[0], [1, 2]]
     assert group_by_length([], token_budget=10) == []
+
+
+@given(
+    lengths=st.lists(st.integers(1, 60), min_size=1, max_size=8), budget=st.integers(1, 200), cost=st.integers(0, 100)
+)
+def test_no_other_way_to_part_rows_in_order_costs_less(lengths: list[int], budget: int, cost: int) -> None:
+    """Padding and passes together; compared with every way there is."""
+    ordered = sorted(lengths, reverse=True)
+
+    def price(groups: list[list[int]]) -> float:
+        sizes = [max(group) * len(group) for group in groups]
+        too_large = any(size > budget and len(group) > 1 for size, group in zip(sizes, groups, strict=True))
+        return math.inf if too_large else sum(sizes) + cost * len(groups)
+
+    def ways(rows: list[int]) -> Iterator[list[list[int]]]:
+        if not rows:
+            yield []
+        for first in range(1, len(rows) + 1):
+            yield from ([rows[:first], *rest] for rest in ways(rows[first:]))
+
+    found = [[lengths[number] for number in group] for group in group_by_length(lengths, budget, cost)]
+    assert price(found) == min(map(price, ways(ordered)))
+
+
+def test_a_long_row_is_parted_from_short_ones_unless_a_pass_costs_more_than_the_padding() -> None:
+    lengths = [100, 20, 20, 20]
+    assert group_by_length(lengths, token_budget=1000, pass_tokens=239) == [[0], [1, 2, 3]]
+    assert group_by_length(lengths, token_budget=1000, pass_tokens=241) == [[0, 1, 2, 3]]
 
 
 def test_rows_without_targets_are_left_out_and_the_first_token_is_never_one() -> None:

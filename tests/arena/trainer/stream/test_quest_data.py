@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,8 +12,11 @@ import pytest
 
 from arena.gatekeepers.row_reader import read_rows
 from arena.rendering import Renderer
+from arena.tokens.token_cache import TokenCache
+from arena.tokens.token_recipe import TokenRecipe
 from arena.trainer.evaluation import load_validation_rows
 from arena.trainer.stream.quest_data import ROWS_PER_BATCH, QuestData, QuestRefused, prepare_quest
+from core.files import Files
 from guild.profiles import CHATML_TEMPLATE, get_profile
 from tests.arena.trainer.tiny_hero import chat, hash_of, settings, write_rows
 
@@ -92,6 +97,88 @@ def test_a_file_that_is_gone_is_told_apart_from_one_that_changed(renderer: Rende
             tmp_path / "none.jsonl", schema_id="chat_sft_v1", settings=settings(), content_hash="0" * 64,
             renderer=renderer, between_batches=lambda: None,
         )  # fmt: skip
+
+
+# --- the cache of tokens -----------------------------------------------------------------------------------------
+
+
+class NoRoom(Files):
+    def write(self, fd: int, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def prepare_with(
+    path: Path, renderer: Renderer, cache: TokenCache, content_hash: str | None = None, max_length: int = 256
+) -> QuestData:
+    content_hash = content_hash or hash_of(path)
+    recipe = TokenRecipe.of(
+        renderer, content_hash=content_hash, schema_id="chat_sft_v1", system_prompt=None, max_length=max_length,
+        claimed_at=None,
+    )  # fmt: skip
+    return prepare_quest(
+        path, schema_id="chat_sft_v1", settings=settings(max_length=max_length), content_hash=content_hash,
+        renderer=renderer, between_batches=lambda: None, entry=cache.entry(recipe.key),
+    )  # fmt: skip
+
+
+def told(data: QuestData) -> list[tuple[int, list[int], list[bool]]]:
+    rows = [data.row(number) for number in range(len(data))]
+    return [(row.line, row.token_ids.tolist(), row.trained.tolist()) for row in rows]
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> TokenCache:
+    return TokenCache(tmp_path / "tokens", 1 << 20)
+
+
+def test_a_quest_is_tokenized_once_and_then_read_from_the_cache(
+    renderer: Renderer, tmp_path: Path, cache: TokenCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_rows(tmp_path / "q.jsonl", [chat(seed, turns=2) for seed in range(7)])
+    first = told(prepare_with(path, renderer, cache))
+    assert first == told(prepare(path, renderer))
+    again = write_rows(tmp_path / "again.jsonl", [chat(seed, turns=2) for seed in range(7)])
+    monkeypatch.setattr(Renderer, "render_many", None)
+    assert told(prepare_with(path, renderer, cache)) == first
+    assert told(prepare_with(again, renderer, cache)) == first, "the same content dropped twice"
+
+
+def test_the_cache_decides_nothing(renderer: Renderer, tmp_path: Path, cache: TokenCache) -> None:
+    """Law 3: a quest whose data are gone or changed is refused, whether its tokens are still at hand or not."""
+    path = write_rows(tmp_path / "q.jsonl", [chat(1)])
+    content_hash = hash_of(path)
+    prepare_with(path, renderer, cache)
+    write_rows(path, [chat(2)])
+    os.utime(path, ns=(1, 1))
+    with pytest.raises(QuestRefused, match="not the one that was checked at intake"):
+        prepare_with(path, renderer, cache, content_hash)
+    path.unlink()
+    with pytest.raises(FileNotFoundError):
+        prepare_with(path, renderer, cache, content_hash)
+
+
+def test_what_is_refused_leaves_nothing_in_the_cache(renderer: Renderer, tmp_path: Path, cache: TokenCache) -> None:
+    silent = {"messages": [{"role": "user", "content": "x"}]}
+    path = write_rows(tmp_path / "q.jsonl", [chat(1), silent, chat(2)])
+    for _ in range(2):
+        with pytest.raises(QuestRefused, match="line 2"):
+            prepare_with(path, renderer, cache)
+    with pytest.raises(QuestRefused, match="not the one"):
+        prepare_with(write_rows(path, [chat(1)]), renderer, cache, "0" * 64)
+    write_rows(path, [chat(number) for number in range(ROWS_PER_BATCH + 1)])
+    with pytest.raises(QuestRefused, match="not the one"):
+        prepare_with(write_rows(path, [silent]), renderer, cache, "0" * 64)
+    assert list((tmp_path / "tokens").iterdir()) == []
+
+
+@pytest.mark.parametrize("why", ["the disk is full", "the quest is too large"])
+def test_without_room_in_the_cache_the_tokens_stay_in_memory(renderer: Renderer, tmp_path: Path, why: str) -> None:
+    rows = [chat(seed) for seed in range(20)]
+    path = write_rows(tmp_path / "q.jsonl", rows)
+    small = TokenCache(tmp_path / "tokens", 2 * path.stat().st_size + 2)
+    cache = TokenCache(tmp_path / "tokens", 1 << 20, files=NoRoom()) if "full" in why else small
+    assert told(prepare_with(path, renderer, cache)) == told(prepare(path, renderer))
+    assert list((tmp_path / "tokens").iterdir()) == []
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,51 @@
+"""A model as a claim wants it computed: precision, attention and multiplication, switched between two steps."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel
+
+from arena.protocol import Arithmetic
+from arena.trainer.computing.attention import implementation_of
+from arena.trainer.computing.packing import is_packed
+
+
+def autocast(precision: str, device: torch.device) -> AbstractContextManager[Any]:
+    """Forward passes in this precision; weights stay fp32."""
+    return torch.autocast(device.type, dtype=torch.bfloat16) if precision == "bf16" else nullcontext()
+
+
+class Computing:
+    """One per trainer, around its model."""
+
+    def __init__(self, model: PreTrainedModel, *, usual: Arithmetic, gradient_checkpointing: bool = False) -> None:
+        self._model = model
+        self.usual = usual
+        """Of new claims; in force until another one is taken."""
+        self._of_padded = model.config._attn_implementation
+        if gradient_checkpointing:
+            model.activation_checkpointing_enable({"use_reentrant": False})
+        self._now = Arithmetic()
+        self.take(usual)
+
+    @property
+    def packs(self) -> bool:
+        """Whether rows lie behind each other now."""
+        return is_packed(self._now)
+
+    def take(self, arithmetic: Arithmetic | None) -> None:
+        """Compute so from now on; None, as in claims of before, is plain and in the usual precision."""
+        wanted = arithmetic or Arithmetic(precision=self.usual.precision)
+        if wanted.attention != self._now.attention:
+            name = implementation_of(wanted.attention) if is_packed(wanted) else self._of_padded
+            self._model.set_attn_implementation(name)
+        # One switch for the whole process, which has one model.
+        torch.backends.cuda.matmul.fp32_precision = "tf32" if wanted.tf32 else "ieee"
+        self._now = wanted
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """For forward passes."""
+        return autocast(self._now.precision, self._model.device)

@@ -1,0 +1,59 @@
+"""Types of single settings: what they may be, and what is made of how people write them."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Steps = Annotated[int, Field(ge=1, le=1_000_000_000)]
+Days = Annotated[float, Field(gt=0, le=36_500)]
+"""A hundred years: what is to stay for ever stays, and the date before which files go is still a date."""
+Megabytes = Annotated[int, Field(ge=1, le=1_000_000_000)]
+Entries = Annotated[int, Field(ge=100, le=1_000_000_000)]
+
+
+def _address(text: str) -> str:
+    # A name may stand for several addresses, of which the realm would listen on one.
+    try:
+        return text if text == "localhost" else str(ipaddress.ip_address(text))
+    except ValueError as error:
+        raise ValueError("it must be an IP address of this machine, or localhost") from error
+
+
+def _host_name(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        pass
+    if not re.fullmatch(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*", text, re.IGNORECASE):
+        raise ValueError("it must be a bare host name or address, without http:// and port")
+    return text.lower()
+
+
+def _time_of_day(value: Any) -> Any:
+    # YAML 1.1 reads 12:30 without quotes as the 750 minutes that it is.
+    text = f"{value // 60:02}:{value % 60:02}" if isinstance(value, int) and not isinstance(value, bool) else value
+    if not isinstance(text, str) or not re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", text):
+        raise ValueError("it must be a time of day from 00:00 to 23:59")
+    return text
+
+
+def _listed(value: Any) -> Any:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _name(value: Any) -> Any:
+    # A step in a YAML list is a number.
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Address = Annotated[str, AfterValidator(_address)]
+TimeOfDay = Annotated[str, BeforeValidator(_time_of_day)]
+"""HH:MM, local time."""
+Names = Annotated[tuple[Annotated[str, BeforeValidator(_name)], ...], BeforeValidator(_listed)]
+HostNames = Annotated[tuple[Annotated[str, AfterValidator(_host_name)], ...], BeforeValidator(_listed)]
+"""A list; from the environment, names with commas between."""
