@@ -32,7 +32,7 @@ from core.version import realm_version
 if TYPE_CHECKING:
     from aiohttp.web import AbstractRouteDef
 
-    from arena.battle_control import BattleControl
+    from arena.command.battle_control import BattleControl
     from arena.daemon import Daemon
     from arena.quest_board import QuestBoard
     from arena.start_check import Setup
@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     from core.saga import Saga
     from core.scribe import Scribe
     from core.settings import Settings
+    from core.shell.terminal import Terminal
     from core.systemd.sd_notify import Notifier
-    from core.terminal import Terminal
     from vault.retention import Pin
     from vault.treasury import Treasury
     from watchtower.scrying_pool import ScryingPool
@@ -69,7 +69,7 @@ class Arena:
 
     @cached_property
     def control(self) -> BattleControl:
-        from arena.battle_control import BattleControl
+        from arena.command.battle_control import BattleControl
 
         return BattleControl(self._paths.control)
 
@@ -140,9 +140,9 @@ def open_tavern(port: int = 8888, base_dir: str | Path | None = None) -> str:
     When no realm runs in `base_dir`, one is started in the background with its Tavern on `port`; else the running
     one's address counts, whatever `port` says. Raises `RealmError` when it does not come up.
     """
-    from core.background import start_realm
-    from core.browser import show_page
     from core.services import service_url
+    from core.shell.background import start_realm
+    from core.shell.browser import show_page
 
     paths = RealmPaths(resolve_base_dir(base_dir))
     url = service_url(paths, "tavern")
@@ -187,7 +187,7 @@ def up(
     wait: Annotated[float, typer.Option(min=0.0, help="With -d: seconds until it must answer.")] = 60.0,
 ) -> None:
     """Start the realm; Ctrl-C saves and ends it."""
-    from core.background import how_it_goes_on, start_realm
+    from core.shell.background import how_it_goes_on, start_realm
 
     paths = ctx.obj.paths
     if not detach:
@@ -214,8 +214,8 @@ def play(
 def _reign(paths: RealmPaths, ports: str | None, *, quiet: bool) -> None:
     import asyncio
 
+    from core.shell.terminal import Terminal
     from core.systemd.sd_notify import Notifier
-    from core.terminal import Terminal
 
     # Before there is any child that could inherit the variables.
     notifier = Notifier.from_environment()

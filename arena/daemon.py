@@ -10,10 +10,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from arena.battle_control import BattleControl
-from arena.beginning import begin_of
 from arena.blockade import Blockade
-from arena.claiming import ClaimTable
+from arena.command.battle_control import BattleControl
+from arena.command.beginning import begin_of
+from arena.command.claiming import ClaimTable
+from arena.command.live_settings import LiveSettings
+from arena.command.save_policy import SavePolicy
+from arena.command.wishes import WishKeeper
 from arena.disk.governor import DiskGovernor
 from arena.doorstep.inbox import Inbox
 from arena.doorstep.intake import Intake
@@ -21,13 +24,11 @@ from arena.front_desk import FrontDesk
 from arena.gatekeepers.measures.yardstick import Yardstick
 from arena.heroes import Hero
 from arena.journal import JOURNAL_NAME
-from arena.live_settings import LiveSettings
 from arena.protocol import Begin, CheckpointSaved, Claimed, DiskShort, Event, QuestEnded, Ready, Refused, Save, State
 from arena.proving.assay import Assay
 from arena.proving.measuring import yardstick_for
 from arena.quest_board import QuestBoard
 from arena.quests import QuestRecord
-from arena.save_policy import SavePolicy
 from arena.supervision.strike_bench import StrikeBench
 from arena.supervision.trainer_events import TrainerEvents
 from arena.supervision.trainer_process import Death
@@ -48,7 +49,6 @@ from arena.upkeep.daily_snapshots import DailySnapshots
 from arena.upkeep.housekeeping import Housekeeper
 from arena.upkeep.recovery import recover
 from arena.upkeep.scrubber import Scrubber
-from arena.wishes import WishKeeper
 from core.checkpoint_ledger import CheckpointLedger
 from core.crash_points import crash_point
 from core.errors import Unavailable

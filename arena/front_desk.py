@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from arena.battle_control import BattleControl
-from arena.granting import NOTHING_TO_SKIP, effect_of
+from arena.command.battle_control import BattleControl
+from arena.command.granting import NOTHING_TO_SKIP, effect_of
 from arena.quest_board import QuestBoard
 from arena.quests import Quest
 from arena.supervision.trainer_events import TrainerEvents

@@ -13,9 +13,9 @@ from core.http.site import Site
 from core.paths import RealmPaths
 from core.saga import News, Saga
 from core.services import publish_services
+from core.shell.terminal import Terminal
 from core.status_files import read_status
 from core.tasks import TaskCrew
-from core.terminal import Terminal
 from core.verbs.events import event_line
 
 

@@ -24,7 +24,7 @@ from core.errors import RealmError, Unavailable
 from core.finite import finite
 from core.house import exit_code_of_interrupt
 from core.paths import RealmPaths
-from core.terminal import printable
+from core.shell.terminal import printable
 from core.version import realm_version
 
 VALUE_OPTIONS = ("--base-dir",)

@@ -8,7 +8,7 @@ from pathlib import Path
 from blake3 import blake3
 from safetensors import safe_open
 
-from arena.beginning import begin_of
+from arena.command.beginning import begin_of
 from arena.journal import JOURNAL_NAME
 from arena.protocol import Begin, QuestEnded, Ready, Stop
 from arena.quest_board import QuestBoard

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from arena.battle_control import BattleControl
+from arena.command.battle_control import BattleControl
 from arena.doorstep.inbox import Inbox
 from arena.hall.standing import finish_what_was_begun
 from arena.journal import JOURNAL_NAME

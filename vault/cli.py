@@ -91,7 +91,7 @@ def verify(
 
     Nothing is changed or moved: a start sets aside what is torn.
     """
-    from core.console import byte_progress
+    from core.shell.console import byte_progress
     from vault.verification import bytes_to_read, choose, verify_checkpoints
 
     ledger = _ledger(ctx)
@@ -120,7 +120,7 @@ def _table(records: list[CheckpointRecord]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from core.console import table_console
+    from core.shell.console import table_console
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("checkpoint", no_wrap=True)

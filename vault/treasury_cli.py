@@ -63,8 +63,8 @@ def _treasury(paths: RealmPaths, pins_of: PinsOf, tell: Tell | None = None) -> T
 
 def _prune(paths: RealmPaths, pins_of: PinsOf, standing_still: StandingStill, *, dry_run: bool) -> dict[str, Any]:
     """Through the living realm, whose settings count; else alone: a rewind that was cut off must not lose its goal."""
-    from core.api_client import ask_realm
     from core.instance import living_realm
+    from core.shell.api_client import ask_realm
     from vault.pruning import prune_report
 
     if living_realm(paths.lock) is not None:

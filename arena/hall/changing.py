@@ -37,12 +37,12 @@ from arena.heroes import SEEDLING, Hero, load_hero, resolve_base_model
 from arena.journal import JOURNAL_NAME, History, read_history
 from core.checkpoint_ledger import CheckpointLedger
 from core.checkpoint_records import checkpoint_names
-from core.config_file import change_settings
 from core.crash_points import crash_point
 from core.errors import Conflict, NotFound
 from core.files import DISK, Files
 from core.paths import RealmPaths
 from core.settings import Settings, read_yaml
+from core.shell.config_file import change_settings
 from vault.checkpoints import CheckpointStore
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
-from arena.gated_file import gated_quest, judged
+from arena.alone.gated_file import gated_quest, judged
 from arena.heroes import quest_settings
 from arena.quest_board import QuestBoard
 from arena.quests import NAMELESS, Quest, sidecar_of

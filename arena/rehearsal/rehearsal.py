@@ -15,7 +15,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from arena.beginning import begin_of, claim_of
+from arena.command.beginning import begin_of, claim_of
 from arena.cursor import Cursor, read_cursor
 from arena.heroes import with_files_from
 from arena.journal import JOURNAL_NAME, read_history

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from arena.blockade import Blockade
+from arena.command.save_policy import SavePolicy
 from arena.gatekeepers.rejection import write_rejection
 from arena.protocol import (
     CheckpointSaved,
@@ -33,7 +34,6 @@ from arena.protocol import (
     WentBack,
 )
 from arena.quest_board import QuestBoard
-from arena.save_policy import SavePolicy
 from arena.supervision.child_guard import GOES_ON, HOLDS
 from arena.telling.live_report import LiveReport
 from arena.upkeep.ledger_repair import reconcile_ledger

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from arena.battle_control import BattleControl
 from arena.blockade import Blockade
+from arena.command.battle_control import BattleControl
 from arena.quest_board import QuestBoard
 from arena.telling.live_report import LiveReport
 from arena.telling.snapshot import lanes_part, live_part, stored_part

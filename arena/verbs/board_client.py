@@ -7,10 +7,10 @@ from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from core.api_client import ask_realm
 from core.errors import Conflict, InvalidInput, NotFound, Unavailable
 from core.instance import InstanceLock, living_realm
 from core.paths import RealmPaths
+from core.shell.api_client import ask_realm
 
 if TYPE_CHECKING:
     from arena.quest_board import QuestBoard

@@ -30,8 +30,8 @@ def _verb(action: str) -> Callable[[typer.Context, str | None], None]:
     def act(ctx: typer.Context, reason: Reason = None) -> None:
         from datetime import UTC, datetime
 
-        from arena.battle_control import BattleControl
-        from arena.granting import DOWN, NOTHING_TO_SKIP, effect_of
+        from arena.command.battle_control import BattleControl
+        from arena.command.granting import DOWN, NOTHING_TO_SKIP, effect_of
         from arena.quest_board import QuestBoard
         from core.errors import Conflict, Unavailable
 
@@ -55,7 +55,7 @@ def _verb(action: str) -> Callable[[typer.Context, str | None], None]:
 def _state(paths: RealmPaths) -> str:
     from datetime import UTC, datetime
 
-    from arena.granting import DOWN
+    from arena.command.granting import DOWN
     from core.instance import living_realm
     from core.status_files import read_status
 

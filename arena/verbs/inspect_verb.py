@@ -21,9 +21,9 @@ def inspect(
     plain: Annotated[bool, typer.Option("--plain", help="Mark learned text with ⟦ ⟧ instead of colour.")] = False,
 ) -> None:
     """Show rows as the model sees them: exact text, what is learned, lengths, the cut; and statistics of the file."""
+    from arena.alone.inspection import chosen_rows, row_report, statistics
     from arena.gatekeepers.measures.renderers import load_renderer
     from arena.gatekeepers.scrolls.open_scroll import OpenScroll
-    from arena.inspection import chosen_rows, row_report, statistics
     from arena.proving.measuring import yardstick_here
     from arena.quests import NAMELESS, dropped_options
     from arena.verbs.row_display import Display

@@ -132,7 +132,7 @@ def _table(rows: list[dict[str, Any]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from core.console import table_console
+    from core.shell.console import table_console
 
     console = table_console()
     columns = COLUMNS if console.width >= WIDE else NARROW_COLUMNS

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from arena.gatekeepers.measures.token_census import describe_census
 from arena.gatekeepers.rejection import describe_findings
-from core.console import VerbConsole
+from core.shell.console import VerbConsole
 
 LEARNED, NOT_LEARNED, LOST = "bold green", "", "red strike"
 OPEN, CLOSE = "⟦", "⟧"

@@ -21,8 +21,8 @@ def train(
     system_prompt: Annotated[str | None, typer.Option(help="Put before chats that have none.")] = None,
 ) -> None:
     """Train once, without a daemon, and leave a model that loads with from_pretrained."""
-    from arena.one_off import OneOff
-    from arena.unfinished_run import unfinished_work
+    from arena.alone.one_off import OneOff
+    from arena.alone.unfinished_run import unfinished_work
 
     job = OneOff(
         paths=ctx.obj.paths, dataset=dataset, model=model, output=output, epochs=epochs, system_prompt=system_prompt

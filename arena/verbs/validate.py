@@ -54,7 +54,7 @@ def _show(file: Path, verdict: dict[str, Any]) -> None:
     from arena.gatekeepers.deep.deep_warden import describe_deep
     from arena.gatekeepers.measures.token_census import describe_census
     from arena.gatekeepers.rejection import describe_verdict
-    from core.console import VerbConsole
+    from core.shell.console import VerbConsole
 
     judgement, *lines = describe_verdict(verdict)
     console = VerbConsole(soft_wrap=True, highlight=False)

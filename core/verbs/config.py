@@ -104,8 +104,8 @@ def _check_name(name: str, *, sections: bool = False) -> None:
 
 
 def _set(ctx: typer.Context, full_check: FullCheck, name: str, text: str) -> None:
-    from core.config_file import change_settings
     from core.settings import environment_variable, read_yaml
+    from core.shell.config_file import change_settings
 
     _check_name(name)
     if ctx.obj.paths.config_file.exists():
@@ -161,7 +161,7 @@ def _problems(full_check: FullCheck, paths: RealmPaths, values: Mapping[str, Any
 
 
 def _undo(ctx: typer.Context, full_check: FullCheck) -> None:
-    from core.config_file import undo_settings
+    from core.shell.config_file import undo_settings
 
     paths = ctx.obj.paths
     _refuse_to_change_hero(paths)
@@ -172,9 +172,9 @@ def _undo(ctx: typer.Context, full_check: FullCheck) -> None:
 
 def _refuse_to_change_hero(paths: RealmPaths) -> None:
     """`hero use` moves models along with the setting: undoing the setting alone leaves a hero without his own."""
-    from core.config_file import BACKUP_SUFFIX
     from core.errors import Conflict
     from core.settings import Settings, read_yaml
+    from core.shell.config_file import BACKUP_SUFFIX
 
     file = paths.config_file.resolve()
     backup = file.with_name(file.name + BACKUP_SUFFIX)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from core.log_reading import LogLine
+    from core.shell.log_reading import LogLine
 
 FOLLOW_SECONDS = 0.25
 
@@ -36,7 +36,7 @@ def logs(
     level: Annotated[Level, typer.Option(help="This level and those above it.")] = Level.DEBUG,
 ) -> None:
     """Show the log, oldest first; with --json the lines as they stand in the files."""
-    from core.log_reading import Follower, is_wanted, last_lines
+    from core.shell.log_reading import Follower, is_wanted, last_lines
 
     files = _chosen(ctx.obj.paths.logs, name, follow)
     levels = None if level is Level.DEBUG else frozenset(list(Level)[list(Level).index(level) :])
@@ -61,7 +61,7 @@ def _chosen(folder: Path, name: str | None, follow: bool) -> dict[str, Path]:
     import difflib
 
     from core.errors import NotFound
-    from core.log_reading import families
+    from core.shell.log_reading import families
 
     found = families(folder)
     if name is None:
@@ -79,7 +79,7 @@ def _chosen(folder: Path, name: str | None, follow: bool) -> dict[str, Path]:
 
 
 def _show(line: LogLine, *, as_json: bool, several: bool) -> None:
-    from core.terminal import printable
+    from core.shell.terminal import printable
 
     if as_json:
         typer.echo(line.raw)

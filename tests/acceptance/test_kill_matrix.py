@@ -51,7 +51,7 @@ SAVED_WITH_THEM = {
 """Those written right before one of them, or in `save.manifest`."""
 
 WRITERS = {
-    "arena/battle_control.py": "write..save",
+    "arena/command/battle_control.py": "write..save",
     "arena/journal.py": "write.journal.jsonl append.torn.journal.jsonl",
     "arena/lanes/moves.py": "write.{file}.meta.json",
     "arena/supervision/exit_record.py": "write..exit.json",
@@ -74,9 +74,9 @@ WRITERS_OF_NO_CONSEQUENCE = {
     "arena/trainer/errands.py": "an answer that its verb waits for",
     "arena/trainer/healing/flagged.py": "derived from journal and data",
     "arena/trainer/saving/writing.py": "into a staging directory: save.file.*",
-    "arena/unfinished_run.py": "of a verb, which tells how its next run goes on",
+    "arena/alone/unfinished_run.py": "of a verb, which tells how its next run goes on",
     "core/checkpoint_records.py": "into a staging directory: save.file.*",
-    "core/config_file.py": "of a verb that replaces one file, after its backup",
+    "core/shell/config_file.py": "of a verb that replaces one file, after its backup",
     "core/lineage_tracker.py": "a count that people look at",
     "core/services.py": "made anew by each start",
     "core/verbs/install_service.py": "of a verb that makes one file",

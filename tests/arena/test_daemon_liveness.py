@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import pytest
 import pytest_asyncio
 
-from arena.battle_control import BattleControl
+from arena.command.battle_control import BattleControl
 from arena.daemon import HUNG_SECONDS, Daemon
 from arena.journal import JOURNAL_NAME
 from arena.start_check import read_setup

@@ -12,8 +12,8 @@ from core.http.site import Site, make_app
 from core.paths import RealmPaths
 from core.saga import open_saga
 from core.services import service_url
+from core.shell.terminal import Terminal
 from core.tasks import TaskCrew
-from core.terminal import Terminal
 
 NOW = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
 

@@ -97,7 +97,7 @@ def test_what_the_system_refuses_is_told_with_its_place_and_is_no_bug(
     assert run(app, ["lose"]) == 3
 
 
-TABLE = "from core.console import table_console; table_console().print('x\\n' * 9)"
+TABLE = "from core.shell.console import table_console; table_console().print('x\\n' * 9)"
 LINES = """
 import sys, typer
 from core.cli import run

@@ -1,8 +1,8 @@
 """Carries out the saves that are due, one at a time, and tells the daemon what each checkpoint covers.
 
-The daemon asks for rolling checkpoints (`arena.save_policy`); milestones, those after a crash and the last one before
-the end are the trainer's own. A checkpoint is written while training goes on, and told of at the first boundary after
-it is durable; nothing is sealed before. A save that fails costs its time and nothing else (ADR 0010).
+The daemon asks for rolling checkpoints (`arena.command.save_policy`); milestones, those after a crash and the last one
+before the end are the trainer's own. A checkpoint is written while training goes on, and told of at the first boundary
+after it is durable; nothing is sealed before. A save that fails costs its time and nothing else (ADR 0010).
 """
 
 from __future__ import annotations

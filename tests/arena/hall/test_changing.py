@@ -19,12 +19,12 @@ from arena.hall.standing import finish_what_was_begun, standing_still
 from arena.journal import JOURNAL_NAME, read_history
 from arena.quest_board import QuestBoard
 from core.checkpoint_ledger import CheckpointLedger
-from core.config_file import change_settings
 from core.db import Database
 from core.errors import Conflict, InvalidInput, NotFound
 from core.paths import CHECKOUT, RealmPaths
 from core.saga import MIGRATIONS, Saga
 from core.settings import BudgetSettings, load_settings
+from core.shell.config_file import change_settings
 from tests.arena.annals.past import NOW, Past, folder_names, lanes_of, run_until_killed, snapshot
 from tests.arena.test_heroes import write_hero
 

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from arena.command.save_policy import SavePolicy
 from arena.protocol import CheckpointSaved, Claimed, Event, Progress, QuestEnded, Ready, Refused, RowError, StepPoint
 from arena.quest_board import QuestBoard
 from arena.quests import Quest
-from arena.save_policy import SavePolicy
 from arena.supervision.trainer_events import KEPT_POINTS, TrainerEvents
 from arena.telling.live_report import LiveReport
 from core.checkpoint_ledger import CheckpointLedger

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from arena.beginning import begin_of
+from arena.command.beginning import begin_of
 from arena.heroes import load_hero
 from arena.journal import MicroBatchSize
 from arena.protocol import RanOut, WentBack

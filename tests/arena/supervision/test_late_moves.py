@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from arena.beginning import begin_of
+from arena.command.beginning import begin_of
 from arena.heroes import load_hero
 from arena.protocol import Begin, Progress, QuestEnded, Ready, StepPoint
 from arena.quests import Quest, sidecar_of

@@ -12,8 +12,8 @@ import typer
 from click.testing import Result
 from typer.testing import CliRunner
 
-from arena.battle_control import ACTIONS, BattleControl
-from arena.granting import AT_THE_STEP, DOWN, effect_of
+from arena.command.battle_control import ACTIONS, BattleControl
+from arena.command.granting import AT_THE_STEP, DOWN, effect_of
 from arena.quest_board import QuestBoard
 from arena.verbs.control import add_control_verbs
 from core.cli import Choices

@@ -7,14 +7,22 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from arena.beginning import begin_of, claim_of
+from arena.alone.one_off import OneOff
+from arena.alone.unfinished_run import (
+    PUBLISHING,
+    WORK_FOLDER,
+    DoesNotFit,
+    begun_quest,
+    check_output,
+    publish,
+    set_aside,
+)
+from arena.command.beginning import begin_of, claim_of
 from arena.heroes import load_hero
 from arena.journal import JOURNAL_NAME, ClaimEntry, Genesis, Journal
-from arena.one_off import OneOff
 from arena.protocol import Arithmetic, Begin, Claim
 from arena.quest_board import QuestBoard
 from arena.quests import Quest, QuestRecord
-from arena.unfinished_run import PUBLISHING, WORK_FOLDER, DoesNotFit, begun_quest, check_output, publish, set_aside
 from core.errors import Conflict
 from core.instance import InstanceLock
 from core.paths import RealmPaths

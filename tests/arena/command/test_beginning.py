@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from arena.beginning import begin_of
+from arena.command.beginning import begin_of
 from arena.heroes import load_hero
 from arena.quest_board import QuestBoard
 from arena.quests import Quest, sidecar_of

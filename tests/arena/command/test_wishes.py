@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from arena.battle_control import BattleControl
+from arena.command.battle_control import BattleControl
+from arena.command.save_policy import SavePolicy
+from arena.command.wishes import WishKeeper
 from arena.protocol import Command, Pause, Resume
 from arena.quest_board import QuestBoard
-from arena.save_policy import SavePolicy
 from arena.supervision.trainer_events import TrainerEvents
 from arena.supervision.trainer_supervisor import TrainerSupervisor
 from arena.telling.live_report import LiveReport
-from arena.wishes import WishKeeper
 from core.checkpoint_ledger import CheckpointLedger
 from core.db import Database
 from core.files import Files

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from core.log_reading import Follower, families, last_lines
 from core.logs import JsonFormatter, turn_over
+from core.shell.log_reading import Follower, families, last_lines
 
 
 class Family:

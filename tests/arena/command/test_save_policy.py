@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from arena.command.save_policy import SavePolicy
 from arena.protocol import Save
-from arena.save_policy import SavePolicy
 
 EMPTY = Save(reason="the board is empty")
 OVERDUE = Save(reason="a quest has waited 30 minutes for its seal", urgent=True)

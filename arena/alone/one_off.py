@@ -2,7 +2,7 @@
 
 It works in a hidden folder inside the output directory, laid out like a small realm, so that the trainer child, its
 journal and its checkpoints are the very ones of the daemon; the finished checkpoint then becomes the output.
-Interrupted, it leaves that folder, from which the same command goes on (`arena.unfinished_run`).
+Interrupted, it leaves that folder, from which the same command goes on (`arena.alone.unfinished_run`).
 """
 
 from __future__ import annotations
@@ -15,8 +15,17 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from arena.beginning import begin_of, claim_of
-from arena.gated_file import gated_quest
+from arena.alone.gated_file import gated_quest
+from arena.alone.unfinished_run import (
+    WORK_FOLDER,
+    DoesNotFit,
+    begun_quest,
+    check_output,
+    finish_publishing,
+    publish,
+    set_aside,
+)
+from arena.command.beginning import begin_of, claim_of
 from arena.heroes import load_hero, resolve_base_model, survey_heroes, with_files_from
 from arena.protocol import (
     Begin,
@@ -35,15 +44,6 @@ from arena.quest_board import QuestBoard
 from arena.start_check import Setup
 from arena.supervision.heartbeat_watch import HeartbeatWatch
 from arena.supervision.trainer_process import Death, TrainerProcess
-from arena.unfinished_run import (
-    WORK_FOLDER,
-    DoesNotFit,
-    begun_quest,
-    check_output,
-    finish_publishing,
-    publish,
-    set_aside,
-)
 from core.checkpoint_ledger import CheckpointLedger
 from core.errors import Conflict, InvalidInput, RealmError, Unavailable
 from core.instance import InstanceLock

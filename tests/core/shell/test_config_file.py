@@ -15,11 +15,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from core.cli import Interrupted
-from core.config_file import change_settings, undo_settings, with_settings
 from core.errors import InvalidInput
 from core.files import Files
 from core.paths import CHECKOUT
 from core.settings import Settings, load_settings, read_yaml, setting_names
+from core.shell.config_file import change_settings, undo_settings, with_settings
 
 SHIPPED = (CHECKOUT / "configs" / "realm.yaml").read_text(encoding="utf-8")
 OWN = """\

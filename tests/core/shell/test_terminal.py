@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from core.terminal import LONGEST_BACKLOG, Terminal, printable
+from core.shell.terminal import LONGEST_BACKLOG, Terminal, printable
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from arena.battle_control import BattleControl, Wish
+from arena.command.battle_control import BattleControl, Wish
 from arena.protocol import Pause, Resume, Save, Skip
 from arena.quest_board import QuestBoard
 from arena.supervision.trainer_events import TrainerEvents

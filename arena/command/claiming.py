@@ -8,17 +8,17 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from arena.beginning import claim_of
 from arena.blockade import Blockade
+from arena.command.beginning import claim_of
+from arena.command.live_settings import LiveSettings
+from arena.command.wishes import WishKeeper
 from arena.heroes import Hero
-from arena.live_settings import LiveSettings
 from arena.proving.assay import Assay
 from arena.quest_board import QuestBoard
 from arena.quests import Quest
 from arena.supervision.strike_bench import StrikeBench
 from arena.supervision.trainer_events import TrainerEvents
 from arena.supervision.trainer_supervisor import TrainerSupervisor
-from arena.wishes import WishKeeper
 from core.crash_points import crash_point
 from core.errors import RealmError
 from core.saga import Saga

@@ -14,11 +14,11 @@ from typing import Any
 import psutil
 import pytest
 
-from core.background import start_in_background
 from core.errors import Conflict, RealmError, Unavailable
 from core.instance import InstanceLock
 from core.paths import CHECKOUT, RealmPaths
 from core.services import read_services
+from core.shell.background import start_in_background
 from tests.waiting import wait_until
 
 SERVE = """
@@ -112,7 +112,7 @@ def test_ctrl_c_takes_the_start_back(paths: RealmPaths, serve: list[str], tmp_pa
     code = (
         # What started pytest may have told its background jobs to ignore Ctrl-C.
         "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "import sys\nfrom pathlib import Path\nfrom core.background import start_in_background\n"
+        "import sys\nfrom pathlib import Path\nfrom core.shell.background import start_in_background\n"
         "from core.paths import RealmPaths\n"
         f"start_in_background(RealmPaths(Path({str(paths.base)!r})), {serve!r}, wait_seconds=60)\n"
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from arena.battle_control import ACTIONS, NO_REASON, BattleControl, Wishes
+from arena.command.battle_control import ACTIONS, NO_REASON, BattleControl, Wishes
 from core.errors import InvalidInput
 from core.files import Files
 from core.status_files import read_status

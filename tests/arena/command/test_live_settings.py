@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from arena.live_settings import INVALID_SECONDS, LiveSettings
+from arena.command.live_settings import INVALID_SECONDS, LiveSettings
 from core.settings import Settings, load_settings
 
 
