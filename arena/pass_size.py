@@ -23,7 +23,7 @@ class PassSize(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of one machine."""
 
     machine: str
-    """On what it was measured, and in which precision."""
+    """On what it was measured, and how it was computed."""
     tokens: int
     """Padded tokens of one forward and backward pass at most."""
     pass_tokens: int
@@ -48,3 +48,10 @@ def keep_pass_size(folder: Path, size: PassSize, *, files: Files = DISK) -> None
         files.write_atomic(folder / PASS_SIZE_NAME, _encode(size), durable=False)
     except OSError as error:
         logger.warning("the size of a pass is not kept: %s", error, extra={"event": "pass_size_not_kept"})
+
+
+def lower_pass_size(folder: Path, tokens: int, *, files: Files = DISK) -> None:
+    """More than `tokens` did not fit into memory: later claims are made with no more."""
+    size = read_pass_size(folder)
+    if size is not None and size.tokens > tokens:
+        keep_pass_size(folder, msgspec.structs.replace(size, tokens=tokens), files=files)

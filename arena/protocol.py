@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 3
 SOCKET_VARIABLE = "REALM_TRAINER_SOCKET"
 
 DISK_RESERVE_BYTES = 256 << 20
@@ -63,7 +63,7 @@ class QuestSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How often learning goes back within this quest before it is withdrawn; 0: what a withdrawn quest taught stays."""
     pass_tokens: int = 0
     """What one pass costs beside its tokens, in tokens: rows of a step are grouped so that passes and padding cost
-    least. Filled in by the trainer; 0 in a claim of before: as few passes as can be."""
+    least. Filled in by the trainer; 0 in a claim of before, whose rows are grouped as they were then."""
     arithmetic: Arithmetic | None = None
     """Filled in by the trainer when it writes the claim down; None in a claim of before: plain, in `fp_precision`."""
 

@@ -99,6 +99,7 @@ class Runner:
         except (TimeoutError, ConnectionError):
             line = b""
         if not line:
+            self.end()  # its last words are behind the end of the connection
             said = "\n".join(self._log.read_text(errors="replace").splitlines()[-LOG_LINES:])
             raise RaceFailed(f"{self.contestant.title} did not go on. It said last:\n{said}")
         heard: dict[str, Any] = json.loads(line)

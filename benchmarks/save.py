@@ -123,12 +123,15 @@ class Rounds(TrainerCallback):
             self.durable = [each.seconds for each in saved]
 
     def _save_plainly(self, folder: Path) -> None:
+        optimizer, scheduler = self._trainer.optimizer, self._trainer.lr_scheduler
+        if optimizer is None or scheduler is None:
+            raise RuntimeError("a save before the first step")
         self._trainer.network.save_pretrained(folder)
         self._trainer.tokenizer.save_pretrained(folder)
         # As torch does it by itself; the trainer goes without, as its manifest tells more.
         set_crc32_options(compute_crc32=True)
-        torch.save(self._trainer.optimizer.state_dict(), folder / "optimizer.pt")
-        torch.save(self._trainer.lr_scheduler.state_dict(), folder / "scheduler.pt")
+        torch.save(optimizer.state_dict(), folder / "optimizer.pt")
+        torch.save(scheduler.state_dict(), folder / "scheduler.pt")
         torch.save({"cpu": torch.get_rng_state(), "python": random.getstate()}, folder / "rng_state.pth")
         set_crc32_options(compute_crc32=False)
         self._trainer.state.save_to_json(str(folder / "trainer_state.json"))

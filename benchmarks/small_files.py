@@ -157,7 +157,10 @@ def measure_gaps(realm: LivingRealm, lexicon: Lexicon, quests: int) -> tuple[lis
 
 
 def gaps_between(starts: Sequence[StepStart], *, steps: int) -> tuple[list[float], list[float]]:
-    """Of quests of so many steps each; see `measure_gaps`. Pairs of steps of which one was not seen are left out."""
+    """Of quests of so many steps each; see `measure_gaps`. Pairs of steps of which one was not seen are left out.
+
+    Raises `RuntimeError` when nothing is left.
+    """
     seen = {(start.ordinal, start.quest_step): start.at for start in starts}
     within: list[float] = []
     across: list[float] = []
@@ -165,6 +168,8 @@ def gaps_between(starts: Sequence[StepStart], *, steps: int) -> tuple[list[float
         following = (ordinal, step + 1) if step + 1 < steps else (ordinal + 1, 0)
         if following in seen:
             (within if step + 1 < steps else across).append(seen[following] - at)
+    if not within or not across:
+        raise RuntimeError("steps go by quicker than they can be seen; take a larger model")
     usual = statistics.median(within)
     return [seconds - usual for seconds in across], [seconds - usual for seconds in within]
 

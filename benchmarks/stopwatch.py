@@ -14,6 +14,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
+from typing import TypedDict
 
 GO = b"go\n"
 PACKAGES = ("torch", "transformers", "accelerate", "tokenizers", "trl", "datasets")
@@ -38,6 +39,8 @@ class Course:
     """Padded tokens of one forward pass at most, where a contestant goes by tokens; 0: as our trainer finds best."""
     pass_tokens: int
     """What such a pass costs beside its tokens, counted in tokens."""
+    attention: str
+    """Of our trainer, as `arena.protocol.Arithmetic` names it."""
     learning_rate: float
     threads: int
     steps_per_lap: int
@@ -50,6 +53,14 @@ class Course:
     @property
     def steps(self) -> int:
         return self.steps_per_lap * self.laps
+
+
+class Settled(TypedDict):
+    """The fields of a course that our trainer finds out by itself."""
+
+    micro_tokens: int
+    pass_tokens: int
+    attention: str
 
 
 @dataclass(frozen=True)
@@ -66,8 +77,8 @@ class Lap:
     """Tokens whose loss was learned from; None where the contestant does not tell."""
     loss: float
     """Mean over the steps of the mean cross-entropy per target token, nats."""
-    settled: list[int] | None = None
-    """`micro_tokens` and `pass_tokens` that our trainer goes by."""
+    settled: Settled | None = None
+    """What our trainer goes by."""
 
     @property
     def speed(self) -> float:

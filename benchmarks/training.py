@@ -107,6 +107,7 @@ def lay_out(
         micro_rows=1,
         micro_tokens=0,
         pass_tokens=0,
+        attention="",
         learning_rate=1e-3,
         threads=threads or psutil.cpu_count(logical=False) or 1,
         steps_per_lap=steps,
@@ -136,13 +137,15 @@ def run(
 
 
 def settled(stable: Stable, course: Course) -> Course:
-    """The course with the sizes of passes that our trainer measures, so that its batches can be made by others, too."""
+    """The course with the passes that our trainer finds best, so that its batches can be made by others, too."""
     trial = stable.start(OURS, replace(course, steps_per_lap=1, laps=1))
     try:
-        micro_tokens, pass_tokens = trial.warm_up().settled or (0, 0)
+        found = trial.warm_up().settled
     finally:
         trial.end()
-    return replace(course, micro_tokens=micro_tokens, pass_tokens=pass_tokens)
+    if found is None:
+        raise RaceFailed("our trainer has not said what it goes by")
+    return replace(course, **found)
 
 
 def report(vocabulary: int, course: Course, runners: list[Runner], laps: list[dict[str, Lap]]) -> None:

@@ -101,8 +101,8 @@ class TrainerSettings(Section):
     found to be quickest, made once for a hero on a machine. Fixed in each quest's claim."""
 
     packing: Literal["auto", "always", "never"] = "auto"
-    """Rows behind each other without filling, none seeing another: `auto` where the GPU has a kernel for it (with
-    bf16), `always` also without one, row by row. Fixed in each quest's claim."""
+    """Rows behind each other without filling, none seeing another: `auto` on a CPU, and where the GPU has a kernel for
+    it (with bf16); `always` also without one, row by row. Fixed in each quest's claim."""
 
     gradient_checkpointing: Literal["auto", "always", "never"] = "auto"
     """Whether activations are computed again in the backward pass, which takes less memory and more time: `auto` where

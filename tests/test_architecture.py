@@ -317,7 +317,7 @@ def test_test_folders_are_named_like_the_rooms() -> None:
     """STYLE 8.2: a test folder named like a stdlib module, `queue` among them, shadows it."""
     tests = CHECKOUT / "tests"
     names = {file.relative_to(tests).parts[0] for file in code_of_tests() if file.parent != tests}
-    assert names <= {*ROOMS, "acceptance"}
+    assert names <= {*ROOMS, "acceptance", "benchmarks"}
     stdlib = {folder.name for file in code_of_tests() for folder in file.parents if folder.is_relative_to(tests)}
     assert not stdlib & sys.stdlib_module_names
 

@@ -31,7 +31,7 @@ from arena.protocol import QuestSettings
 from arena.trainer.battle import Battle
 from arena.trainer.computing.arithmetic import Computing
 from arena.trainer.computing.packing import make_packed_batches
-from arena.trainer.computing.pass_trial import Trial, settle_pass_size
+from arena.trainer.computing.pass_trial import ROW_TOKENS, Trial, settle_pass_size
 from arena.trainer.healing.out_of_memory import OutOfMemory, release_memory, unless_out_of_memory
 from arena.trainer.saving.snapshot import EngineState, Spares, take_engine_state
 from arena.trainer.stream.batching import MicroBatch, make_micro_batches
@@ -132,7 +132,13 @@ class BattleTrainer(Trainer):
             raise RuntimeError("a trainer without a directory")
         # The quest before may be one of a replay, computed otherwise.
         self._computing.take(self._computing.usual)
-        trial = Trial(self.network, self.summed_loss, self.arithmetic, self.beat)
+        begun = self.optimizer is not None and self.optimizer.state
+        trained = [weight for weight in self.network.parameters() if weight.requires_grad]
+        trial = Trial(
+            self.network, self.summed_loss, self.arithmetic, self.beat,
+            packs=self._computing.packs, row_tokens=min(ROW_TOKENS, settings.max_length),
+            moments_bytes=0 if begun else 2 * sum(weight.nbytes for weight in trained),
+        )  # fmt: skip
         settled = settle_pass_size(settings, Path(self.args.output_dir), trial)
         return replace(settled, arithmetic=self._computing.usual)
 

@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from arena.trainer.computing.attention import implementation_of
+from arena.trainer.computing.packing import PADDED, make_packed_batches
 from arena.trainer.stream.batching import MicroBatch, TokenRow, make_micro_batches
 from benchmarks.contestants.hugging_face import IGNORED, labelled_rows, load
 from benchmarks.stopwatch import Course, Lap, Stopwatch, contestant
@@ -26,6 +28,8 @@ def run(course: Course, stopwatch: Stopwatch) -> None:
     model, tokenizer = load(course)
     rows = labelled_rows(course, tokenizer)
     if course.variant == "batches":
+        if course.attention != PADDED:
+            model.set_attn_implementation(implementation_of(course.attention))
         steps = _steps_over_batches(course, model, rows, tokenizer.pad_token_id)
     else:
         steps = _steps_over_blocks(course, model, rows)
@@ -57,22 +61,26 @@ def _steps_over_batches(
     ]
     for first in range(0, len(rows), course.rows_per_step):
         taken = token_rows[first : first + course.rows_per_step]
-        batches = make_micro_batches(
-            taken,
-            token_budget=course.micro_tokens,
-            pass_tokens=course.pass_tokens,
-            pad_id=pad_id,
-            device=torch.device("cpu"),
-        )
+        batches = _our_batches(course, taken, pad_id)
         targets = sum(row.targets for row in taken)
         yield len(taken), sum(len(row.token_ids) for row in taken), targets, _over_batches(model, batches, targets)
+
+
+def _our_batches(course: Course, rows: list[TokenRow], pad_id: int) -> list[MicroBatch]:
+    device = torch.device("cpu")
+    if course.attention != PADDED:
+        return make_packed_batches(rows, token_budget=course.micro_tokens, device=device)
+    return make_micro_batches(
+        rows, token_budget=course.micro_tokens, pass_tokens=course.pass_tokens, pad_id=pad_id, device=device
+    )
 
 
 def _over_batches(model: torch.nn.Module, batches: list[MicroBatch], targets: int) -> Callable[[], float]:
     def make_gradients() -> float:
         total = 0.0
         for batch in batches:
-            hidden = model.model(input_ids=batch.input_ids, use_cache=False).last_hidden_state  # type: ignore[operator]
+            body = model.model(input_ids=batch.input_ids, use_cache=False, **batch.layout)  # type: ignore[operator]
+            hidden = body.last_hidden_state
             logits = model.lm_head(hidden.flatten(0, 1).index_select(0, batch.predicting))  # type: ignore[operator]
             loss = functional.cross_entropy(logits, batch.targets, reduction="sum") / targets
             loss.backward()  # type: ignore[no-untyped-call]

@@ -16,12 +16,12 @@ from typing import Any
 from blake3 import blake3
 from transformers import TrainerCallback
 
-from arena.protocol import Begin, Claim, Progress, QuestSettings, StepPoint, decode_event, encode
+from arena.protocol import Arithmetic, Begin, Claim, Progress, QuestSettings, StepPoint, decode_event, encode
 from arena.supervision.position_file import PositionFile
 from arena.trainer.battle import Battle
 from arena.trainer.link import DaemonLink
 from arena.trainer.summoning import summon
-from benchmarks.stopwatch import Course, Lap, Stopwatch, contestant
+from benchmarks.stopwatch import Course, Lap, Settled, Stopwatch, contestant
 from core.paths import RealmPaths
 
 ANSWER_SECONDS = 60.0
@@ -85,7 +85,10 @@ class LapCallback(TrainerCallback):
             lap = Lap(
                 *times, self._course.steps_per_lap * self._course.rows_per_step,
                 sum(point.tokens for point in points), None, statistics.fmean(losses),
-                settled=[settings.micro_batch_tokens, settings.pass_tokens],
+                settled=Settled(
+                    micro_tokens=settings.micro_batch_tokens, pass_tokens=settings.pass_tokens,
+                    attention=(settings.arithmetic or Arithmetic()).attention,
+                ),
             )  # fmt: skip
             if not self._stopwatch.wait(lap):
                 self._situation.orders.stop("the race is over")
@@ -100,7 +103,7 @@ def run(course: Course, stopwatch: Stopwatch) -> None:
     begin = Begin(
         base_model=course.model, hero="contestant", recipe=None, device="cpu", threads=course.threads, seed=course.seed,
         fp_precision="fp32", defaults=settings, save_steps=1_000_000, eval_steps=1_000_000, eval_rows=1, open_quests=[],
-        withdrawals=[], pause_reason=None,
+        withdrawals=[], pause_reason=None, packing="auto",
     )  # fmt: skip
     chats = Path(course.chats)
     with tempfile.TemporaryDirectory() as folder:

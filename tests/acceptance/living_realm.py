@@ -383,8 +383,8 @@ class LivingRealm:
         if way == "file":
             self.wish(action)
         elif way == "cli":
-            answer = self.cli(action, "--reason", "a test wishes it")
-            assert answer.returncode == 0, answer.stderr
+            said = self.cli(action, "--reason", "a test wishes it")
+            assert said.returncode == 0, said.stderr
         else:
             answer = self.http("POST", "/api/training/control", {"action": action, "reason": "a test wishes it"})
             assert answer.status_code == 200, answer.text

@@ -61,6 +61,7 @@ WRITERS = {
 }
 """Where files are replaced or appended to by `core.files`: the expansions of `write.*` and `append.torn.*`."""
 WRITERS_OF_NO_CONSEQUENCE = {
+    "arena/alone/unfinished_run.py": "of a verb, which tells how its next run goes on",
     "arena/annals/adopting.py": "into a staging directory",
     "arena/annals/turning.py": "before it nothing has happened, and turn.planned is right behind it",
     "arena/disk/places.py": "a mark that the next look makes again",
@@ -70,11 +71,11 @@ WRITERS_OF_NO_CONSEQUENCE = {
     "arena/hall/archives.py": "within a change of heroes, which goes on until it is whole: hero.*",
     "arena/hall/changing.py": "before it nothing has happened, and hero.planned is right behind it",
     "arena/hall/new_hero.py": "of a verb that makes one file",
+    "arena/pass_size.py": "measured again where it is missing",
     "arena/quest_board.py": "derived from the lanes",
     "arena/trainer/errands.py": "an answer that its verb waits for",
     "arena/trainer/healing/flagged.py": "derived from journal and data",
     "arena/trainer/saving/writing.py": "into a staging directory: save.file.*",
-    "arena/alone/unfinished_run.py": "of a verb, which tells how its next run goes on",
     "core/checkpoint_records.py": "into a staging directory: save.file.*",
     "core/shell/config_file.py": "of a verb that replaces one file, after its backup",
     "core/lineage_tracker.py": "a count that people look at",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from arena.pass_size import PASS_SIZE_NAME, PassSize, keep_pass_size, read_pass_size
+from arena.pass_size import PASS_SIZE_NAME, PassSize, keep_pass_size, lower_pass_size, read_pass_size
 from core.files import Files
 
 SIZE = PassSize(machine="cpu, 2 threads, fp32", tokens=1024, pass_tokens=40)
@@ -37,3 +37,15 @@ def test_a_full_disk_stops_nobody(tmp_path: Path) -> None:
     keep_pass_size(tmp_path, SIZE, files=FullDisk())
     assert read_pass_size(tmp_path) is None
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_did_not_fit_is_not_tried_again_with_the_next_quest(tmp_path: Path) -> None:
+    """D7: each quest ran out of memory anew, at the cost of a trainer on a CPU."""
+    lower_pass_size(tmp_path, 512)
+    assert list(tmp_path.iterdir()) == []
+    keep_pass_size(tmp_path, SIZE)
+    lower_pass_size(tmp_path, 512)
+    lower_pass_size(tmp_path, 2048)
+    kept = read_pass_size(tmp_path)
+    assert kept is not None
+    assert (kept.machine, kept.tokens, kept.pass_tokens) == (SIZE.machine, 512, SIZE.pass_tokens)

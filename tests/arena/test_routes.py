@@ -58,7 +58,7 @@ async def test_each_wish_reaches_the_arena_as_itself(action: str) -> None:
     arena = RecordingArena()
     async with serving(training_routes(arena)) as visitor:
         answer = await control(visitor, {"action": action, "reason": "dinner"})
-    assert arena.command.wishes == [(action, "dinner")]
+    assert arena.wishes == [(action, "dinner")]
     if action == "skip":
         assert (answer.status, answer.body["message"]) == (409, "No quest is running.")
     else:
@@ -72,7 +72,7 @@ async def test_another_action_is_refused_by_naming_the_valid_ones(action: Any) -
         answer = await control(visitor, {"action": action})
     assert answer.status == 400
     assert "pause, resume, stop, skip, save" in answer.body["message"]
-    assert arena.command.wishes == []
+    assert arena.wishes == []
 
 
 async def test_a_reason_becomes_one_printable_line() -> None:
@@ -82,7 +82,7 @@ async def test_a_reason_becomes_one_printable_line() -> None:
         await control(visitor, {"action": "pause", "reason": " for\n2026-11-21\r\ncool\x00\u2028now  "})
         await control(visitor, {"action": "pause", "reason": "\n \t"})
         await control(visitor, {"action": "pause"})
-    assert arena.command.wishes == [("pause", "for 2026-11-21 cool now"), ("pause", None), ("pause", None)]
+    assert arena.wishes == [("pause", "for 2026-11-21 cool now"), ("pause", None), ("pause", None)]
 
 
 @pytest.mark.parametrize("reason", [1, ["x"], "x" * 501])
@@ -90,7 +90,7 @@ async def test_a_reason_that_is_no_short_text_is_refused(reason: Any) -> None:
     arena = RecordingArena()
     async with serving(training_routes(arena)) as visitor:
         assert (await control(visitor, {"action": "pause", "reason": reason})).status == 400
-    assert arena.command.wishes == []
+    assert arena.wishes == []
 
 
 async def test_a_foreign_page_cannot_stop_training() -> None:
@@ -100,7 +100,7 @@ async def test_a_foreign_page_cannot_stop_training() -> None:
             "/api/training/control", {"action": "stop"}, headers={"Origin": "https://evil.example"}
         )
     assert answer.status == 403
-    assert arena.command.wishes == []
+    assert arena.wishes == []
 
 
 async def test_quests_are_retried_removed_and_moved() -> None:
@@ -115,7 +115,7 @@ async def test_quests_are_retried_removed_and_moved() -> None:
             assert answer.status == 200
         missing = await visitor.post("/api/training/quests/retry", {"quest": "nobody.jsonl"})
     assert missing.status == 404
-    assert arena.command.wishes[:3] == [
+    assert arena.wishes[:3] == [
         ("retry", "x.jsonl", None),
         ("remove", "q_20261121_093000_5f2c1ab7", None),
         ("move", "a b.jsonl", "high"),
@@ -140,7 +140,7 @@ async def test_a_quest_action_that_makes_no_sense_is_refused(action: str, body: 
     arena = RecordingArena()
     async with serving(training_routes(arena)) as visitor:
         assert (await visitor.post(f"/api/training/quests/{action}", body)).status == status
-    assert arena.command.wishes == []
+    assert arena.wishes == []
 
 
 @pytest.mark.parametrize("quest", ["../../etc/passwd", "/etc/passwd", "..", ".", "high/x.jsonl", "x\0.jsonl"])
@@ -149,4 +149,4 @@ async def test_a_quest_name_cannot_lead_out_of_its_lane(quest: str) -> None:
     arena = RecordingArena()
     async with serving(training_routes(arena)) as visitor:
         assert (await visitor.post("/api/training/quests/remove", {"quest": quest})).status == 400
-    assert arena.command.wishes == []
+    assert arena.wishes == []

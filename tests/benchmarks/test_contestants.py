@@ -28,7 +28,7 @@ def course(tmp_path_factory: pytest.TempPathFactory) -> Course:
     recipe = {**TINY_RECIPE, "max_position_embeddings": MAX_LENGTH}
     workload = make_workload(folder / "model", vocabulary=512, rows=64, recipe=recipe)
     course = lay_out(workload, folder, rows_per_step=4, steps=2, rounds=LAPS - 1, threads=1)
-    return replace(course, micro_tokens=1024, pass_tokens=64)
+    return replace(course, micro_tokens=1024, pass_tokens=64, attention="rows")
 
 
 def laps_of(run: Run, course: Course) -> list[Lap]:
@@ -60,16 +60,17 @@ def ours(course: Course) -> list[Lap]:
 
 
 @pytest.mark.parametrize(
-    ("run", "variant"),
-    [(stock_trainer.run, "padded"), (hand_written.run, "batches")],
-    ids=["stock", "hand-written"],
-)
+    ("run", "own"),
+    [(stock_trainer.run, {"variant": "padded"}), (hand_written.run, {"variant": "batches"}),
+     (hand_written.run, {"variant": "batches", "attention": "padded"})],
+    ids=["stock", "hand-written", "hand-written, padded"],
+)  # fmt: skip
 def test_who_has_the_same_rows_in_each_step_learns_the_same_as_our_trainer(
-    course: Course, ours: list[Lap], run: Run, variant: str
+    course: Course, ours: list[Lap], run: Run, own: dict[str, str]
 ) -> None:
-    theirs = laps_of(run, replace(course, variant=variant, micro_rows=2))
+    theirs = laps_of(run, replace(course, **own, micro_rows=2))
     assert [(lap.rows, lap.tokens) for lap in theirs] == [(lap.rows, lap.tokens) for lap in ours]
-    assert all(lap.settled == [1024, 64] for lap in ours)
+    assert all(lap.settled == {"micro_tokens": 1024, "pass_tokens": 64, "attention": "rows"} for lap in ours)
     assert [lap.loss for lap in theirs] == pytest.approx([lap.loss for lap in ours], abs=1e-3)
     assert ours[-1].loss < ours[0].loss - 0.05, "nothing was learned"
 

@@ -17,8 +17,8 @@ WALKER = "tests.benchmarks.walker"
 def course_on(folder: Path, variant: str = "", laps: int = 4) -> Course:
     return Course(
         model="", chats=str(folder / "diary"), ordered="", rows_per_step=8, blocks_per_step=2, micro_rows=1,
-        micro_tokens=1, pass_tokens=0, learning_rate=0.0, threads=1, steps_per_lap=1, laps=laps, max_length=1,
-        variant=variant,
+        micro_tokens=1, pass_tokens=0, attention="padded", learning_rate=0.0, threads=1, steps_per_lap=1,
+        laps=laps, max_length=1, variant=variant,
     )  # fmt: skip
 
 

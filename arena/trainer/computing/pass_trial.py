@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from msgspec.structs import replace
 from transformers import PreTrainedModel
@@ -22,15 +23,16 @@ from transformers import PreTrainedModel
 from arena.memory.machine import free_memory
 from arena.pass_size import PassSize, keep_pass_size, read_pass_size
 from arena.protocol import QuestSettings
+from arena.trainer.computing.packing import make_packed_batches
 from arena.trainer.healing.out_of_memory import OutOfMemory, release_memory, unless_out_of_memory
-from arena.trainer.stream.batching import FEWEST_PASSES, MicroBatch
+from arena.trainer.stream.batching import FEWEST_PASSES, TokenRow, make_micro_batches
 from arena.trainer.target_loss import SummedLoss
 from core.files import DISK, Files
 
 logger = logging.getLogger(__name__)
 
 ROW_TOKENS = 128
-"""Length of the rows that are tried, about that of a chat of some sentences."""
+"""Length of the rows that are tried, about that of a chat of some sentences, where the model takes as many."""
 LARGEST = {"cpu": 8192, "cuda": 1 << 18}
 """Tokens of a pass that are tried at most."""
 UNTRIED = 2048
@@ -57,22 +59,30 @@ class Trial:
     """Autocast, as in training."""
     beat: Callable[[], None]
     """A sign of life."""
+    packs: bool = False
+    """Whether rows lie behind each other."""
+    row_tokens: int = ROW_TOKENS
+    """Length of the rows that are tried."""
+    moments_bytes: int = 0
+    """What the optimizer has still to take of the free memory, with its first step."""
 
     @property
     def machine(self) -> str:
         """What the outcome depends on beside the model."""
         device = self.network.device
         with self.arithmetic():
-            precision = "bf16" if torch.is_autocast_enabled(device.type) else "fp32"
+            how = ["bf16" if torch.is_autocast_enabled(device.type) else "fp32"]
+        how += ["packed"] if self.packs else []
+        how += ["gradient checkpointing"] if self.network.is_activation_checkpointing else []
         if device.type == "cuda":
-            return f"{torch.cuda.get_device_name(device)}, {precision}"
-        return f"{device.type}, {torch.get_num_threads()} threads, {precision}"
+            return ", ".join([torch.cuda.get_device_name(device), *how])
+        return ", ".join([device.type, f"{torch.get_num_threads()} threads", *how])
 
     def best(self) -> tuple[int, int]:
         """Tokens of a pass at most, and what a pass takes beside its tokens, counted in tokens."""
         began = time.monotonic()
         with _left_as_it_was(self.network):
-            most_rows = self._most_tokens() // ROW_TOKENS
+            most_rows = self._most_tokens() // self.row_tokens
             taken: dict[int, float] = {}
             rows = 1
             while rows <= most_rows:
@@ -85,11 +95,11 @@ class Trial:
                 if time.monotonic() - began + REPEATS * 2 * seconds > PATIENCE_SECONDS:
                     break
         if len(taken) < 2:
-            return min(UNTRIED, max(1, most_rows) * ROW_TOKENS), PASS_TOKENS
+            return min(UNTRIED, max(1, most_rows) * self.row_tokens), PASS_TOKENS
         quickest = min(seconds / rows for rows, seconds in taken.items())
         best = next(rows for rows, seconds in taken.items() if seconds / rows <= quickest * WORTH_IT)
-        each = quickest / ROW_TOKENS
-        return best * ROW_TOKENS, max(1, round(taken[1] / each) - ROW_TOKENS)
+        each = quickest / self.row_tokens
+        return best * self.row_tokens, max(1, round(taken[1] / each) - self.row_tokens)
 
     def _most_tokens(self) -> int:
         """How many are tried at most: of so many, what is kept for the backward pass is expected to fit."""
@@ -106,7 +116,8 @@ class Trial:
         a_row = sum(size for place, size in kept.items() if place not in weights)
         device = self.network.device
         free = free_memory() if device.type == "cpu" else torch.cuda.mem_get_info(device)[0]
-        return min(LARGEST[device.type], int(PART_OF_FREE * free / max(1, a_row)) * ROW_TOKENS)
+        room = PART_OF_FREE * max(0, free - self.moments_bytes)
+        return min(LARGEST[device.type], int(room / max(1, a_row)) * self.row_tokens)
 
     def _seconds(self, rows: int) -> float | None:
         """What the quickest of some passes took; None when one did not fit into memory."""
@@ -123,11 +134,18 @@ class Trial:
 
     def _pass(self, rows: int) -> None:
         device = self.network.device
-        tokens = torch.arange(rows * ROW_TOKENS) % self.network.config.get_text_config().vocab_size
-        # Every second token is a target, as in a chat of questions and answers; the last of a row predicts nothing.
-        predicting = torch.arange(0, rows * ROW_TOKENS, 2)
-        batch = MicroBatch(
-            tokens.view(rows, ROW_TOKENS).to(device), predicting.to(device), tokens[predicting + 1].to(device)
+        vocabulary = self.network.config.get_text_config().vocab_size
+        # Every second token is a target, as in a chat of questions and answers.
+        row = TokenRow(
+            line=1,
+            token_ids=np.arange(self.row_tokens, dtype=np.int32) % vocabulary,
+            trained=np.arange(self.row_tokens) % 2 == 1,
+        )
+        size = rows * self.row_tokens
+        (batch,) = (
+            make_packed_batches([row] * rows, token_budget=size, device=device)
+            if self.packs
+            else make_micro_batches([row] * rows, token_budget=size, pad_id=0, device=device)
         )
         with self.arithmetic():
             loss = self.summed_loss(batch)

@@ -49,7 +49,8 @@ def _attention(wishes: Wishes, machine: Capability, obstacle: Obstacle) -> tuple
         why = obstacle("varlen", wishes.precision)
         if why is None:
             return "varlen", None
-    if wishes.packing == "always":
+    # A call for each row costs a CPU less than padding does; a GPU waits for as many kernels in each layer.
+    if wishes.packing == "always" or machine.device == "cpu":
         why = obstacle("rows", wishes.precision)
         if why is None:
             return "rows", None

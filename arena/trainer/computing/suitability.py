@@ -9,6 +9,7 @@ from transformers import PreTrainedModel
 from arena.trainer.computing.arithmetic import autocast
 from arena.trainer.computing.attention import implementation_of
 from arena.trainer.computing.packing import PackedBatch, pack
+from arena.trainer.healing.out_of_memory import is_out_of_memory
 from arena.trainer.stream.batching import TokenRow
 from core.errors import first_line
 
@@ -21,6 +22,8 @@ def why_not_packed(model: PreTrainedModel, attention: str, precision: str) -> st
 
     `attention` is `rows` or `varlen`. Model and random state are left as they were.
     """
+    if limited := _limited_layers(model):
+        return f"layers of the model do not see all of a row ({', '.join(limited)})"
     before, was_training, device = model.config._attn_implementation, model.training, model.device
     with (
         torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
@@ -31,6 +34,8 @@ def why_not_packed(model: PreTrainedModel, attention: str, precision: str) -> st
             return _try(model, attention, TOLERANCE[precision])
         # Models refuse what they do not know with any of these, torch what the device does not have.
         except (TypeError, ValueError, RuntimeError, LookupError, AttributeError) as error:
+            if is_out_of_memory(error):
+                raise
             return first_line(error)
         finally:
             model.set_attn_implementation(before)
@@ -56,8 +61,20 @@ def _try(model: PreTrainedModel, attention: str, tolerance: float) -> str | None
     if (found - wanted).abs().max() > tolerance * wanted.abs().max():
         return "packed rows come out otherwise than rows alone"
     model.train(True)
-    _states(model, packed)  # dropout is asked for in training only
+    # Dropout is asked for in training only, and a kernel may refuse the way back alone.
+    with torch.enable_grad():
+        trained = next(weight for weight in model.parameters() if weight.requires_grad)
+        torch.autograd.grad(_states(model, packed).sum(), trained)
     return None
+
+
+def _limited_layers(model: PreTrainedModel) -> list[str]:
+    """Windows, chunks and recurrent states; many models have them in their masks only, which are not made here."""
+    config = model.config.get_text_config()
+    if kinds := getattr(config, "layer_types", None):
+        return sorted(set(kinds) - {"full_attention"})
+    names = ["sliding_window"] if getattr(config, "use_sliding_window", True) else []
+    return [name for name in (*names, "attention_chunk_size") if getattr(config, name, None)]
 
 
 def _states(model: PreTrainedModel, batch: PackedBatch) -> torch.Tensor:

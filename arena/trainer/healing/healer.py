@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 
 from arena.journal import ClaimEntry, Dropped, End, MicroBatchSize, Quarantine
+from arena.pass_size import lower_pass_size
 from arena.protocol import Trouble
 from arena.supervision.position_file import Phase
 from arena.trainer.computing.packing import is_packed
@@ -83,6 +84,7 @@ class Healer:
         crash_point("heal.halved")
         situation.note(Phase.STEPPING)
         plan.token_budget = tokens
+        lower_pass_size(self._paths.current_model, tokens)
         message = f"Memory did not suffice at {self._where(plan)}: {why}. It goes on with {tokens} tokens at a time."
         situation.link.send(Trouble(what="out_of_memory", message=message, quest_id=situation.quest_id))
         return True

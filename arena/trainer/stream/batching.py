@@ -16,6 +16,8 @@ import torch
 
 FEWEST_PASSES = 1 << 40
 """A pass that costs so many tokens is worth any padding."""
+UNWEIGHED = 0
+"""In the place of what a pass costs: rows are grouped as claims were made before costs were weighed (law 3)."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,8 @@ def group_by_length(lengths: Sequence[int], token_budget: int, pass_tokens: int 
     tokens. Longest first, ties in the given order. A row longer than the budget gets a group of its own.
     """
     order = sorted(range(len(lengths)), key=lambda number: -lengths[number])
+    if pass_tokens == UNWEIGHED:
+        return _filled_in_order(order, lengths, token_budget)
     widths = np.array([lengths[number] for number in order], dtype=np.int64)
     # Of rows in this order, the best way to group the first `end`: what it costs, and where its last group begins.
     costs = np.zeros(len(order) + 1, dtype=np.int64)
@@ -77,6 +81,18 @@ def group_by_length(lengths: Sequence[int], token_budget: int, pass_tokens: int 
         groups.append(order[begins[end] : end])
         end = int(begins[end])
     return groups[::-1]
+
+
+def _filled_in_order(order: Sequence[int], lengths: Sequence[int], token_budget: int) -> list[list[int]]:
+    groups: list[list[int]] = []
+    width = 0
+    for number in order:
+        if groups and (len(groups[-1]) + 1) * width <= token_budget:
+            groups[-1].append(number)
+        else:
+            groups.append([number])
+            width = lengths[number]
+    return groups
 
 
 def make_micro_batches(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from arena.protocol import QuestSettings
-from arena.trainer.stream.batching import FEWEST_PASSES, TokenRow
+from arena.trainer.stream.batching import TokenRow
 
 
 @dataclass
@@ -34,8 +34,8 @@ class StepPlan:
 
     @property
     def pass_tokens(self) -> int:
-        """What one more pass is taken to cost, in tokens."""
-        return self.settings.pass_tokens or FEWEST_PASSES
+        """What one more pass is taken to cost, in tokens; `UNWEIGHED` in a claim of before."""
+        return self.settings.pass_tokens
 
     def __post_init__(self) -> None:
         self.token_budget = self.token_budget or self.settings.micro_batch_tokens

@@ -17,7 +17,7 @@ def test_it_says_how_the_hero_is_computed_and_what_a_step_takes(paths: RealmPath
     healthy = patient(paths)
     device = torch_device.check(healthy)
     found = computing.check(healthy)
-    assert (found.verdict, found.message) == ("ok", "fp32, padded rows")
+    assert (found.verdict, found.message) == ("ok", "fp32, packed rows (rows)")
     assert found.details["machine"] == device.details["machine"]
     needs = memory.check(healthy)
     assert needs.verdict == "ok"

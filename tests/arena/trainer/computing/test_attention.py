@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import torch
@@ -22,10 +24,13 @@ from transformers import (
     MistralConfig,
     MistralForCausalLM,
     PreTrainedModel,
+    Qwen2MoeConfig,
+    Qwen2MoeForCausalLM,
 )
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from arena.trainer.computing.arithmetic import autocast
-from arena.trainer.computing.attention import implementation_of
+from arena.trainer.computing.attention import KERNELS, _attend, implementation_of
 from arena.trainer.computing.packing import PackedBatch, pack
 from arena.trainer.computing.suitability import why_not_packed
 from arena.trainer.stream.batching import TokenRow
@@ -132,6 +137,12 @@ def make(kind: str) -> PreTrainedModel:
         return MistralForCausalLM(MistralConfig(**SIZES, sliding_window=8))
     if kind == "gemma2":
         return Gemma2ForCausalLM(Gemma2Config(**SIZES, head_dim=8, attn_implementation="eager"))
+    if kind == "qwen2_moe":  # its windows are in its masks alone, and longer than any row of a short trial
+        config = Qwen2MoeConfig(
+            **SIZES, moe_intermediate_size=8, shared_expert_intermediate_size=8, num_experts=2, use_sliding_window=True,
+            sliding_window=16, layer_types=["sliding_attention", "full_attention"],
+        )  # fmt: skip
+        return Qwen2MoeForCausalLM(config)
     if kind == "bloom":
         return BloomForCausalLM(BloomConfig(vocab_size=300, hidden_size=16, n_layer=2, n_head=2))
     return MambaForCausalLM(MambaConfig(vocab_size=300, hidden_size=16, num_hidden_layers=2, state_size=4))
@@ -143,7 +154,8 @@ def make(kind: str) -> PreTrainedModel:
         ("llama", None),
         ("gpt2", None),
         ("mistral", "sliding_window"),
-        ("gemma2", "softcap"),
+        ("gemma2", "sliding_attention"),
+        ("qwen2_moe", "sliding_attention"),
         ("bloom", ""),
         ("mamba", ""),
     ],
@@ -166,3 +178,38 @@ def test_the_kernel_is_not_used_where_attention_has_dropout_and_rows_are(dropout
     model = AutoModelForCausalLM.from_pretrained(dropout_model)
     assert why_not_packed(model, "varlen", "bf16") == "the kernel knows no dropout"
     assert why_not_packed(model, "rows", "bf16") is None
+
+
+def test_a_device_that_is_full_for_a_moment_says_nothing_of_the_model(tiny_model: Path) -> None:
+    """A claim that is to be made again must not be given up for it."""
+    model = AutoModelForCausalLM.from_pretrained(tiny_model)
+
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    handle = model.lm_head.register_forward_pre_hook(full), model.base_model.register_forward_pre_hook(full)
+    with pytest.raises(torch.OutOfMemoryError):
+        why_not_packed(model, "rows", "fp32")
+    for each in handle:
+        each.remove()
+    assert why_not_packed(model, "rows", "fp32") is None
+
+
+def test_a_kernel_without_a_way_back_is_not_used(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each quest of such a model failed at its first step."""
+
+    class Forward(torch.autograd.Function):
+        @staticmethod
+        def forward(context: Any, query: torch.Tensor) -> torch.Tensor:
+            return query.transpose(1, 2)
+
+        @staticmethod
+        def backward(context: Any, *gradients: torch.Tensor) -> torch.Tensor:
+            raise RuntimeError("backward is not supported for this head size")
+
+    def one_way(query: torch.Tensor, *told: Any) -> torch.Tensor:
+        return cast(torch.Tensor, Forward.apply(KERNELS["rows"](query, *told).transpose(1, 2)))
+
+    monkeypatch.setitem(ALL_ATTENTION_FUNCTIONS, "realm_rows", partial(_attend, one_way))
+    model = AutoModelForCausalLM.from_pretrained(tiny_model)
+    assert why_not_packed(model, "rows", "fp32") == "backward is not supported for this head size"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -23,9 +24,9 @@ from tests.arena.trainer.tiny_hero import settings
 Loss = Callable[[MicroBatch], torch.Tensor]
 
 
-def trial_of(model: Path, spoil: Callable[[Loss], Loss] = lambda loss: loss) -> Trial:
+def trial_of(model: Path, spoil: Callable[[Loss], Loss] = lambda loss: loss, **more: Any) -> Trial:
     network = AutoModelForCausalLM.from_pretrained(model)
-    return Trial(network, spoil(summed_loss_of(network)), nullcontext, lambda: None)
+    return Trial(network, spoil(summed_loss_of(network)), nullcontext, lambda: None, **more)
 
 
 def card_of(tokens: int) -> Callable[[Loss], Loss]:
@@ -83,6 +84,34 @@ def test_little_memory_is_not_filled_to_find_out(tiny_model: Path, monkeypatch: 
     monkeypatch.setattr(pass_trial, "free_memory", lambda: 1 << 20)
     trial_of(tiny_model, watched).best()
     assert max(tried) == ROW_TOKENS
+
+
+def test_memory_that_the_optimizer_will_take_is_left_to_it(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """D7: the trial is made before the first step, and moments come with that."""
+    monkeypatch.setattr(pass_trial, "free_memory", lambda: 1 << 40)
+    assert trial_of(tiny_model, moments_bytes=(1 << 40) - (1 << 20)).best() == (ROW_TOKENS, PASS_TOKENS)
+
+
+def test_rows_are_tried_as_they_will_be_learned(tiny_model: Path) -> None:
+    """Packed where they are packed, and no longer than the model has places for."""
+    shapes: list[tuple[int, ...]] = []
+
+    def watched(loss: Loss) -> Loss:
+        def noted(batch: MicroBatch) -> torch.Tensor:
+            shapes.append(tuple(batch.input_ids.shape))
+            return loss(batch)
+
+        return noted
+
+    padded = trial_of(tiny_model, watched, row_tokens=32)
+    assert padded.best()[0] % 32 == 0
+    assert {width for _, width in shapes} == {32}
+    shapes.clear()
+    packed = trial_of(tiny_model, watched, packs=True, row_tokens=32)
+    packed.best()
+    assert {rows for rows, _ in shapes} == {1}
+    assert {width % 32 for _, width in shapes} == {0}
+    assert packed.machine != padded.machine
 
 
 def test_on_a_slow_machine_one_row_is_all_that_is_tried(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,8 +34,9 @@ def no_kernel(attention: str, precision: str) -> str | None:
 @pytest.mark.parametrize(
     ("machine", "wishes", "attention"),
     [
-        (PLAIN_CPU, Wishes("bf16", "auto"), "padded"),
+        (PLAIN_CPU, Wishes("bf16", "auto"), "rows"),
         (PLAIN_CPU, Wishes("fp32", "always"), "rows"),
+        (PLAIN_CPU, Wishes("fp32", "never"), "padded"),
         (OLD_GPU, Wishes("bf16", "auto"), "padded"),
         (GPU, Wishes("bf16", "auto"), "varlen"),
         (GPU, Wishes("bf16", "never"), "padded"),
@@ -43,7 +44,7 @@ def no_kernel(attention: str, precision: str) -> str | None:
         (GPU, Wishes("fp32", "always"), "rows"),
     ],
 )
-def test_rows_are_packed_where_the_kernel_is_or_where_that_is_wanted(
+def test_rows_are_packed_on_a_cpu_where_the_kernel_is_and_where_that_is_wanted(
     machine: Capability, wishes: Wishes, attention: str
 ) -> None:
     arithmetic, _ = settle(wishes, machine, nothing)
@@ -58,7 +59,8 @@ def test_a_model_that_cannot_be_packed_is_padded_and_the_reason_is_told() -> Non
     assert settle(Wishes("bf16", "auto"), GPU, no_kernel)[0].attention == "padded"
     assert settle(Wishes("bf16", "always"), GPU, no_kernel)[0].attention == "rows"
     assert settle(Wishes("bf16", "auto"), PLAIN_CPU, everything)[1] == [
-        "CPU has no instructions for bf16: it is computed, but slower than fp32"
+        "CPU has no instructions for bf16: it is computed, but slower than fp32",
+        "rows are padded, not packed: the model wants sliding_window of attention",
     ]
 
 

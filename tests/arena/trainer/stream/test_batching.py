@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM
 
-from arena.trainer.stream.batching import MicroBatch, TokenRow, group_by_length, make_micro_batches
+from arena.trainer.stream.batching import UNWEIGHED, MicroBatch, TokenRow, group_by_length, make_micro_batches
+from arena.trainer.stream.step_plan import StepPlan
 from arena.trainer.target_loss import summed_loss_of
-from tests.arena.trainer.tiny_hero import chat, token_rows
+from tests.arena.trainer.tiny_hero import chat, settings, token_rows
 
 CPU = torch.device("cpu")
 
@@ -55,6 +56,13 @@ def test_no_other_way_to_part_rows_in_order_costs_less(lengths: list[int], budge
 
     found = [[lengths[number] for number in group] for group in group_by_length(lengths, budget, cost)]
     assert price(found) == min(map(price, ways(ordered)))
+
+
+def test_claims_of_before_are_grouped_as_they_were() -> None:
+    """Law 3: what a replay comes to does not change with the version."""
+    assert group_by_length([10, 4, 4], token_budget=20, pass_tokens=UNWEIGHED) == [[0, 1], [2]]
+    assert group_by_length([10, 4, 4], token_budget=20) == [[0], [1, 2]]
+    assert StepPlan(1, 0, [], settings(pass_tokens=0), 0.1, True).pass_tokens == UNWEIGHED
 
 
 def test_a_long_row_is_parted_from_short_ones_unless_a_pass_costs_more_than_the_padding() -> None:

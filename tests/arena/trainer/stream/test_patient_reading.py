@@ -15,7 +15,7 @@ import pytest
 
 from arena.cursor import Cursor
 from arena.journal import ClaimEntry, Genesis, Journal
-from arena.protocol import Claim, Claimed, Event, Refused, State, Stop, Trouble, decode_event, encode
+from arena.protocol import Claim, Claimed, Event, QuestSettings, Refused, State, Stop, Trouble, decode_event, encode
 from arena.rendering import Renderer
 from arena.supervision.position_file import Phase, PositionFile, read_position
 from arena.trainer.link import DaemonLink
@@ -33,6 +33,9 @@ class StandingStill:
     """The engine of a trainer that makes no step."""
 
     global_step = 0
+
+    def settle(self, settings: QuestSettings) -> QuestSettings:
+        return settings
 
 
 @dataclass
