@@ -35,6 +35,9 @@ class Arithmetic(msgspec.Struct, frozen=True, kw_only=True):
     attention: str = "padded"
     """`padded`: rows side by side, filled up to the longest. `rows` and `varlen`: rows behind each other without any
     filling, attention by one call for each row, or by one kernel for all of them."""
+    shares: int = 1
+    """Parts of a step that are computed by themselves, dropout included, and added up in order: as many as processes
+    trained when it was claimed, however many make it again (ADR 0017)."""
 
 
 class QuestSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,6 +137,8 @@ class Begin(Message, frozen=True):
     tf32: bool = False
     gradient_checkpointing: str = "never"
     """`auto`, `always` or `never`; changes memory and time only."""
+    processes: int = 1
+    """So many train together on this machine; more than one are started by torchrun."""
 
 
 class Claim(Message, frozen=True):

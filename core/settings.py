@@ -122,6 +122,15 @@ class TrainerSettings(Section):
     it is asked to end, writes where it stands into `logs/trainer-output.log`, and is killed and started again."""
 
 
+class DistributedSettings(Section):
+    """Several processes that train one hero together. The claim of a quest says into how many shares its steps are cut,
+    so that more or fewer of them may learn it again: on a CPU to the same bits."""
+
+    processes: Annotated[int, Field(ge=1, le=64)] = 1
+    """Processes on this machine, started by torchrun, among which each step is shared: one for each GPU, or on a CPU
+    each with `trainer.threads`, which must be set for equal bits. `realm train` and `realm prove-resume` take one."""
+
+
 class HealingSettings(Section):
     """What becomes of steps that must not teach. Read again at every claim."""
 
@@ -295,6 +304,7 @@ class Settings(Section):
     inbox: InboxSettings = InboxSettings()
     gates: GateSettings = GateSettings()
     trainer: TrainerSettings = TrainerSettings()
+    distributed: DistributedSettings = DistributedSettings()
     healing: HealingSettings = HealingSettings()
     services: ServiceSettings = ServiceSettings()
     budgets: BudgetSettings = BudgetSettings()

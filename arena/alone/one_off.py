@@ -122,6 +122,7 @@ class OneOff:
             raise
         work.create()
         begin = begin_of(work, setup.settings, setup.hero, setup.base_model, QuestBoard(work), [], pause_reason=None)
+        begin = replace(begin, processes=1)
         begun = begun_quest(work, begin, claim)
         if begun is not None:
             tell(f"An earlier run was interrupted; its work in {work.base} goes on.")

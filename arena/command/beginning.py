@@ -51,6 +51,7 @@ def begin_of(
         packing=settings.trainer.packing,
         tf32=settings.trainer.tf32,
         gradient_checkpointing=settings.trainer.gradient_checkpointing,
+        processes=settings.distributed.processes,
     )
 
 

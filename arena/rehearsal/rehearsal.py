@@ -216,7 +216,7 @@ class Rehearsal:
         base_model = with_files_from(self._paths.models, setup.base_model)
         begin = begin_of(scene, setup.settings, setup.hero, base_model, QuestBoard(scene), unfinished, None)
         here = OpenQuest(quest_id=self._quest.quest_id, path=str(self._quest.path))
-        return replace(begin, open_quests=[here], save_steps=self._from + 4 * self._half)
+        return replace(begin, open_quests=[here], save_steps=self._from + 4 * self._half, processes=1)
 
     def _claim(self) -> Claim:
         claim = claim_of(self._setup.hero, self._setup.settings, self._quest)

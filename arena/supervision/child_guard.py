@@ -16,6 +16,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
+
 from arena.protocol import Trouble
 from arena.supervision.heartbeat_watch import WORDS, Finding, Glance, HeartbeatWatch, describe_hang
 from arena.supervision.memory_kills import MemoryKills
@@ -66,7 +68,9 @@ class ChildGuard:
     ) -> None:
         """`position` is the child's own record, `output` where its stdout and stderr go."""
         self.pid = pid
-        self._handle = os.pidfd_open(pid)
+        self._handle = self._leader_handle = os.pidfd_open(pid)
+        self._leader = pid
+        """The process that was started: the child, or torchrun around it."""
         self._position = position
         self._output = output
         self._watch = watch
@@ -91,9 +95,9 @@ class ChildGuard:
 
     def close(self) -> None:
         """The child is gone. May be called more than once."""
-        if self._handle >= 0:
-            os.close(self._handle)
-            self._handle = -1
+        for handle in {self._handle, self._leader_handle} - {-1}:
+            os.close(handle)
+        self._handle = self._leader_handle = -1
 
     def send(self, number: signal.Signals) -> bool:
         """Signal the child, and no other process; False when it is gone."""
@@ -105,12 +109,28 @@ class ChildGuard:
             return False
         return True
 
+    def follow(self, pid: int) -> bool:
+        """Guard, from now on, the process `pid` that the one it was made for has started; False when it has not."""
+        try:
+            if psutil.Process(pid).ppid() != self._leader:
+                return False
+            self._handle = os.pidfd_open(pid)
+        except (psutil.Error, OSError):
+            return False
+        self.pid = pid
+        self._watch.begin()
+        return True
+
     def kill_group(self) -> None:
-        """SIGKILL to the child and whatever it has started."""
+        """SIGKILL to the child and whatever it, or torchrun around it, has started."""
         with suppress(ProcessLookupError):
             # As long as the child is there, its number is that of no other group.
-            signal.pidfd_send_signal(self._handle, 0)
-            os.killpg(self.pid, signal.SIGKILL)
+            signal.pidfd_send_signal(self._leader_handle, 0)
+            others = _below(self._leader)
+            os.killpg(self._leader, signal.SIGKILL)
+            for process in others:  # torchrun gives each process a group of its own
+                with suppress(psutil.Error):
+                    process.kill()
 
     def _glance(self) -> Glance | None:
         process = look_at(self.pid)
@@ -184,6 +204,13 @@ class ChildGuard:
                 break
             seen = size
         return await asyncio.to_thread(_place_in, self._output, begin)
+
+
+def _below(pid: int) -> list[psutil.Process]:
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.Error:
+        return []
 
 
 def _size(path: Path) -> int:

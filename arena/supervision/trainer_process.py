@@ -33,6 +33,8 @@ SOCKET_NAME = "trainer.sock"
 LONGEST_SOCKET_PATH = 107
 """Bytes, `sun_path` of Linux less its end."""
 LAST_LINES = 5
+SCALING_MODULE = "arena.trainer.scaling"
+"""Torchrun, around several processes of a trainer."""
 HUNG_SECONDS = 120.0
 """Of silence, for whoever has no settings at hand; `trainer.hung_seconds` is the daemon's."""
 
@@ -56,7 +58,7 @@ class Death:
 
 
 class TrainerProcess:
-    """Starts `python -m arena.trainer` in its own process group; single use."""
+    """Starts `python -m arena.trainer` in its own process group, or torchrun around several; single use."""
 
     def __init__(
         self,
@@ -83,6 +85,7 @@ class TrainerProcess:
         self._misfit: str | None = None
         """Why the two of us cannot speak with each other."""
         self._death: Death | None = None
+        self._processes = 1
         self._told_to_end = False
         self._given_up: str | None = None
         """Why we killed it, when it did not hang."""
@@ -93,6 +96,9 @@ class TrainerProcess:
 
     @property
     def pid(self) -> int | None:
+        """The trainer's own: of several processes, the first one's once it has said hello, until then torchrun's."""
+        if self._guard is not None:
+            return self._guard.pid
         return self._process.pid if self._process else None
 
     async def start(self, begin: Begin, *, environment: Mapping[str, str] | None = None) -> None:
@@ -102,13 +108,13 @@ class TrainerProcess:
         """
         self._socket_dir = _short_folder()
         socket_path = os.path.join(self._socket_dir, SOCKET_NAME)
-        self._begin = begin
+        self._begin, self._processes = begin, begin.processes
         try:
             self._server = await asyncio.start_unix_server(self._serve, socket_path, limit=LINE_LIMIT)
             env = os.environ | {SOCKET_VARIABLE: socket_path, "PYTHONUNBUFFERED": "1"} | dict(environment or {})
             with self._open_output() as output:
                 self._process = await asyncio.create_subprocess_exec(
-                    sys.executable, "-m", self._module, "--base-dir", str(self._paths.base),
+                    sys.executable, "-m", *self._command(), "--base-dir", str(self._paths.base),
                     "--log-megabytes", str(self._log_megabytes),
                     cwd=CHECKOUT, env=env, stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output,
                     start_new_session=True,
@@ -169,7 +175,7 @@ class TrainerProcess:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             hello = decode_event(await reader.readline())
-            if not isinstance(hello, Hello) or hello.pid != self.pid:
+            if not isinstance(hello, Hello) or not self._take_for_ours(hello.pid):
                 logger.error("something else spoke on the trainer's socket", extra={"event": "trainer_bad_hello"})
                 return
             if hello.version != PROTOCOL_VERSION:
@@ -177,8 +183,9 @@ class TrainerProcess:
                 self._misfit = f"The trainer speaks {spoken}: the code was changed meanwhile. Start the realm again."
                 return
             self._writer = writer
-            # Nobody else is to connect. Killed from here on, this process leaves nothing behind in /tmp.
-            shutil.rmtree(self._socket_dir, ignore_errors=True)
+            if self._processes == 1:
+                # Nobody else is to connect. Killed from here on, this process leaves nothing behind in /tmp.
+                shutil.rmtree(self._socket_dir, ignore_errors=True)
             await self.send(self._begin)
             while line := await reader.readline():
                 self._events.put_nowait(decode_event(line))
@@ -189,6 +196,18 @@ class TrainerProcess:
             logger.warning("the trainer's socket broke: %s", error, extra={"event": "trainer_link_broke"})
         finally:
             writer.close()
+
+    def _command(self) -> list[str]:
+        """The module to run, and for several processes torchrun around it."""
+        if self._processes == 1:
+            return [self._module]
+        return [SCALING_MODULE, "--processes", str(self._processes), "--meeting-place", self._socket_dir]
+
+    def _take_for_ours(self, pid: int) -> bool:
+        """Whether the child itself says hello, or one that it has started as torchrun; that one is guarded then."""
+        if pid == self.pid:
+            return True
+        return self._processes > 1 and self._guard is not None and self._guard.follow(pid)
 
     async def _end_events_at_exit(self) -> None:
         if self._process is None:
@@ -227,7 +246,9 @@ class TrainerProcess:
         death = Death(pid=guard.pid, clean=False, cause="", position=position)
         if self._misfit is not None:
             return replace(death, cause=self._misfit)
-        if record is not None and record.clean:
+        killed_by_us = guard.verdict is not None or self._given_up is not None
+        another_killed = self._processes > 1 and code == -signal.SIGKILL and not killed_by_us
+        if record is not None and record.clean and not another_killed:
             if code:  # a library that breaks while the interpreter is taken down has nothing left to harm
                 logger.warning("the trainer saved, and ended with code %d", code, extra={"event": "trainer_exit_code"})
             obeyed = guard.asked is not None and record.reason.startswith("signal SIGTERM")
@@ -235,6 +256,10 @@ class TrainerProcess:
             return replace(death, clean=True, cause=cause)
         if guard.verdict is not None:
             return replace(death, cause=guard.verdict)
+        if another_killed and record is not None:
+            # The first process has noticed, or was ended by torchrun for it.
+            kill = self._explain_kill(death)
+            return replace(kill, cause=f"{kill.cause} {record.reason}")
         if record is not None:
             return replace(death, cause=record.reason, out_of_memory=record.out_of_memory)
         if self._given_up is not None or (self._told_to_end and code == -signal.SIGTERM):

@@ -16,12 +16,14 @@ import traceback
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from arena.protocol import PROTOCOL_VERSION, SOCKET_VARIABLE, Begin, Exiting, Hello, Loading
 from arena.supervision.child_guard import DUMP_SIGNAL
 from arena.supervision.exit_record import forget_exit_record, write_exit_record
 from arena.supervision.position_file import Phase, PositionFile
 from arena.trainer.link import DaemonLink
+from arena.trainer.scaling.membership import Membership
 from core.crash_points import crash_point
 from core.errors import RealmError
 from core.files import DISK_TROUBLE
@@ -29,6 +31,9 @@ from core.instance import InstanceLock
 from core.lasting_imports import lasting_imports
 from core.logs import configure_logging
 from core.paths import RealmPaths
+
+if TYPE_CHECKING:
+    from arena.trainer.scaling.company import Company
 
 logger = logging.getLogger("arena.trainer")
 
@@ -51,10 +56,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m arena.trainer")
     parser.add_argument("--base-dir", required=True, type=Path)
     parser.add_argument("--log-megabytes", type=int, default=64)
+    parser.add_argument("--meeting-place", type=Path, help="given to each of several processes by torchrun")
     options = parser.parse_args()
     paths = RealmPaths(options.base_dir)
+    membership = Membership.from_torchrun(options.meeting_place) if options.meeting_place else None
+    if membership is not None and membership.rank:
+        return _follow(paths, membership)
     lock = InstanceLock(paths.current_model / ".lock")
     link: DaemonLink | None = None
+    code = 0
     try:
         _prepare_for_signals()
         configure_logging(paths.logs, "trainer", max_bytes_total=options.log_megabytes << 20)
@@ -66,8 +76,10 @@ def main() -> int:
             on_wait=partial(_tell_of_wait, link),
         )
         forget_exit_record(paths.current_model, os.getpid())
-        reason = _fight(paths, link)
+        reason = _fight(paths, link, membership)
     except SentAway as told:
+        # Torchrun then ends the others, who may not know of this one yet.
+        code = 1 if membership is not None else 0
         reason = f"{told} while it was loading"
     except Exception as error:  # every failure must reach the exit record
         logger.exception("the trainer failed", extra={"event": "trainer_failed"})
@@ -75,7 +87,7 @@ def main() -> int:
         return 1
     _leave(paths, link, clean=True, reason=reason)
     lock.release()
-    return 0
+    return code
 
 
 def _tell_of_wait(link: DaemonLink, holder: dict[str, object] | None) -> None:
@@ -91,10 +103,14 @@ def _ran_out_of_memory(error: Exception) -> bool:
     return is_out_of_memory(error)
 
 
-def _prepare_for_signals() -> None:
-    # What breaks or hangs inside a library leaves its stack in the log; the parent asks for those of a hung child.
+def _show_stacks() -> None:
+    """What breaks or hangs inside a library leaves its stack in the log; the parent asks for those of a hung child."""
     faulthandler.enable()
     faulthandler.register(DUMP_SIGNAL, all_threads=True, chain=False)
+
+
+def _prepare_for_signals() -> None:
+    _show_stacks()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for number in TOLD_TO_END:
         signal.signal(number, _go_at_once)
@@ -136,7 +152,7 @@ def _leave(
         link.close()
 
 
-def _fight(paths: RealmPaths, link: DaemonLink) -> str:
+def _fight(paths: RealmPaths, link: DaemonLink, membership: Membership | None) -> str:
     """Load the hero and run the endless battle; returns why it ended."""
     begin = link.receive(HELLO_ANSWER_SECONDS)
     if not isinstance(begin, Begin):
@@ -147,7 +163,15 @@ def _fight(paths: RealmPaths, link: DaemonLink) -> str:
     # torch takes seconds to import; the hello above must not wait for it.
     with lasting_imports():
         from arena.trainer.summoning import summon
-    battle, trainer = summon(paths, link, begin, position)
+    company = _gather(link, membership) if membership is not None else None
+    try:
+        battle, trainer = summon(paths, link, begin, position)
+        if company is not None:
+            trainer.lead(company, begin)
+    except SentAway:
+        if company is not None:
+            company.part()  # raises where another one is gone, for which torchrun ends this one too
+        raise
     stop = battle.situation.orders.stop
     for told in TOLD_TO_END:
         signal.signal(told, lambda number, frame: stop(_told(number)))
@@ -165,7 +189,25 @@ def _fight(paths: RealmPaths, link: DaemonLink) -> str:
             hint="Look at the free space of the disk that holds current_model/.",
         )
     battle.situation.note(Phase.EXITED)
+    if company is not None:
+        company.part()
     return battle.situation.orders.stop_reason or "the battle ended"
+
+
+def _gather(link: DaemonLink, membership: Membership) -> Company:
+    """Meet the other processes, which have loaded torch meanwhile."""
+    from arena.trainer.scaling.company import Company
+
+    link.send(Loading(what=f"waiting for the other {membership.size - 1} of {membership.size} processes"))
+    membership.call()
+    return Company(membership)
+
+
+def _follow(paths: RealmPaths, membership: Membership) -> int:
+    _show_stacks()
+    with lasting_imports():
+        from arena.trainer.scaling.follower import follow
+    return follow(paths, membership)
 
 
 if __name__ == "__main__":

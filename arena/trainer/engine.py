@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from msgspec.structs import replace
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
+from torch.optim import Optimizer
 from torch.utils.data import DataLoader, IterableDataset
 from transformers import (
     PreTrainedModel,
@@ -27,15 +28,17 @@ from transformers import (
     TrainingArguments,
 )
 
-from arena.protocol import QuestSettings
+from arena.protocol import Begin, QuestSettings
 from arena.trainer.battle import Battle
 from arena.trainer.computing.arithmetic import Computing
-from arena.trainer.computing.packing import make_packed_batches
 from arena.trainer.computing.pass_trial import ROW_TOKENS, Trial, settle_pass_size
+from arena.trainer.gradients import add_gradients
 from arena.trainer.healing.out_of_memory import OutOfMemory, release_memory, unless_out_of_memory
 from arena.trainer.saving.snapshot import EngineState, Spares, take_engine_state
-from arena.trainer.stream.batching import MicroBatch, make_micro_batches
-from arena.trainer.stream.counter_random import mixed
+from arena.trainer.scaling.company import Company
+from arena.trainer.scaling.crew import Alone, Crew, Leader
+from arena.trainer.scaling.plans import Enlist
+from arena.trainer.scaling.shares import deal, shares_of
 from arena.trainer.stream.step_plan import StepPlan
 from arena.trainer.target_loss import summed_loss_of
 
@@ -49,11 +52,13 @@ Evaluation = Callable[["BattleTrainer"], tuple[float, int] | None]
 class QuestStream(IterableDataset[StepPlan]):
     """The battle's steps as a torch data set; single use, in the main process."""
 
-    def __init__(self, battle: Battle, control: Callable[[], TrainerControl]) -> None:
+    def __init__(self, battle: Battle, begin: Callable[[], None], control: Callable[[], TrainerControl]) -> None:
         self._battle = battle
+        self._begin = begin
         self._control = control
 
     def __iter__(self) -> Iterator[StepPlan]:
+        self._begin()
         yield from self._battle.steps()
         # A stream that just ends lets the Trainer spin through all of `max_steps`.
         self._control().should_training_stop = True
@@ -81,6 +86,13 @@ def training_arguments(output_dir: Path, *, device: str, seed: int) -> TrainingA
     )
 
 
+def apply_rates(optimizer: Optimizer, learning_rate: float, weight_decay: float) -> None:
+    """Of the next step; norms and biases never decay."""
+    decaying, constant = optimizer.param_groups
+    decaying["lr"] = constant["lr"] = learning_rate
+    decaying["weight_decay"] = weight_decay
+
+
 class BattleTrainer(Trainer):
     """One training loop for daemon and one-off runs alike."""
 
@@ -104,9 +116,21 @@ class BattleTrainer(Trainer):
         self._computing = computing
         self._battle = battle
         self._evaluation = evaluation
+        self._crew: Crew = Alone()
         self._plan: StepPlan | None = None
         self._spares = Spares()
         battle.situation.arms = self
+
+    def lead(self, company: Company, begin: Begin) -> None:
+        """Make the steps together with these processes; called before `train`, and followed by it."""
+        self._crew = Leader(company)
+        enlist = Enlist(
+            begin=replace(begin, open_quests=[]), checkpoint=self._battle.resume_from, device=self.args.device.type,
+            usual=self._computing.usual, gradient_checkpointing=self._computing.gradient_checkpointing,
+            pad_id=self.pad_id(),
+        )  # fmt: skip
+        with company.together(enlist):
+            company.connect(self.args.device)
 
     # --- what the battle asks for (situation.Arms) ----------------------------------------------------------------
 
@@ -147,7 +171,7 @@ class BattleTrainer(Trainer):
     def get_train_dataloader(self) -> DataLoader[StepPlan]:
         # A generator of its own: `iter(DataLoader)` draws from the global one otherwise, and resume differs.
         return DataLoader(
-            QuestStream(self._battle, lambda: self.control),
+            QuestStream(self._battle, self._begin, lambda: self.control),
             batch_size=None,
             collate_fn=_as_it_is,  # type: ignore[arg-type]  # typed for batches, called with single items
             generator=torch.Generator(),
@@ -174,30 +198,24 @@ class BattleTrainer(Trainer):
         inputs.loss = outcome
         return outcome
 
+    def _begin(self) -> None:
+        """All is loaded, and the first step is about to be made."""
+        if self.optimizer is None:
+            raise RuntimeError("a battle before the optimizer was made")
+        self._crew.begin(self.network, self.optimizer)
+
     def _gradients(self, plan: StepPlan) -> torch.Tensor:
         """Forward and backward of the whole step, from its first micro-batch on."""
-        # Dropout must not depend on what ran before: a replay leaves out what was withdrawn or dropped (law 3).
-        torch.manual_seed(mixed(plan.settings.seed, plan.ordinal, plan.quest_step))
-        total = torch.zeros((), device=self.args.device)
-        targets = sum(row.targets for row in plan.rows)
-        for micro_batch in self._micro_batches(plan):
-            self.beat()
-            with self.arithmetic():
-                loss = self.summed_loss(micro_batch) / targets
-            self.accelerator.backward(loss)
-            total += loss.detach()
-        return total
+        shares = deal(plan.rows, shares_of(plan.settings))
 
-    def _micro_batches(self, plan: StepPlan) -> list[MicroBatch]:
-        if self._computing.packs:
-            return make_packed_batches(plan.rows, token_budget=plan.token_budget, device=self.args.device)
-        return make_micro_batches(
-            plan.rows,
-            token_budget=plan.token_budget,
-            pass_tokens=plan.pass_tokens,
-            pad_id=self.pad_id(),
-            device=self.args.device,
-        )
+        def compute(share: int) -> torch.Tensor:
+            return add_gradients(
+                plan, shares[share], share, summed_loss=self.summed_loss, computing=self._computing,
+                pad_id=self.pad_id(), device=self.args.device, beat=self.beat,
+            )  # fmt: skip
+
+        weights = [weight for weight in self.network.parameters() if weight.requires_grad]
+        return self._crew.add_up(plan, weights, len(shares), compute)
 
     def beat(self) -> None:
         """A sign of life in the midst of a step or an evaluation (ADR 0013)."""
@@ -207,9 +225,7 @@ class BattleTrainer(Trainer):
         """The quest's own rates beat whatever a checkpoint or the scheduler put there (A19)."""
         if self.optimizer is None:
             raise RuntimeError("a step before the optimizer was made")
-        decaying, constant = self.optimizer.param_groups
-        decaying["lr"] = constant["lr"] = plan.learning_rate
-        decaying["weight_decay"] = plan.settings.weight_decay
+        apply_rates(self.optimizer, plan.learning_rate, plan.settings.weight_decay)
 
     def arithmetic(self) -> AbstractContextManager[Any]:
         """Autocast of the precision of the quest; weights stay fp32."""
@@ -227,6 +243,7 @@ class BattleTrainer(Trainer):
             plan.loss, norm = torch.stack((plan.loss, norm)).cpu()
         size = norm.item()
         self._battle.healer.judge(plan, size)
+        self._crew.finish(plan, size)
         if plan.dropped:
             # Without gradients AdamW leaves weights and moments alone.
             model.zero_grad(set_to_none=True)

@@ -52,9 +52,9 @@ def summon(
     paths: RealmPaths, link: DaemonLink, begin: Begin, position: PositionFile, *, files: Files = DISK
 ) -> tuple[Battle, BattleTrainer]:
     """Load everything; the caller runs `trainer.train(resume_from_checkpoint=battle.resume_from)`."""
-    _quieten_transformers()
+    quieten_transformers()
     device, memory_before = _choose_device(begin.device), peak_memory() or 0
-    torch.set_num_threads(begin.threads or psutil.cpu_count(logical=False) or 1)
+    set_threads(begin)
     store = CheckpointStore(paths.current_model, files)
     store.sweep()
     load = partial(_load, paths, link, begin, device)
@@ -70,8 +70,8 @@ def summon(
     journal = _open_journal(paths, begin, loaded, checkpoint, position, files)
     covered = _covered(journal, begin, cursor)
     _withdraw(journal, begin, cursor)
-    again = _to_make_again(journal, cursor)
-    fitted = fit(begin, paths.current_model, loaded.model, look_at(device), again, partial(_tell, link))
+    machine, again = look_at(device, begin.processes), _to_make_again(journal, cursor)
+    fitted = fit(begin, paths.current_model, loaded.model, machine, again, partial(_tell, link))
     link.send(Loading(what=fitted.told))
     clock = ClaimClock()
     renderer_for = lru_cache(partial(_load_renderer, loaded.source_dir, clock))
@@ -110,7 +110,7 @@ def summon(
     return battle, trainer
 
 
-def _quieten_transformers() -> None:
+def quieten_transformers() -> None:
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     # Its warnings are about runs that end with their data; they would alarm whoever reads trainer-output.log.
     transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
@@ -130,6 +130,12 @@ def _token_cache(paths: RealmPaths, begin: Begin, renderer: Renderer, files: Fil
     return TokenCache(paths.tokens, begin.token_cache_bytes, files=files)
 
 
+def set_threads(begin: Begin) -> None:
+    """As many as the settings say for each process; else all processes together have one per core."""
+    cores = psutil.cpu_count(logical=False) or 1
+    torch.set_num_threads(begin.threads or max(1, cores // begin.processes))
+
+
 def _choose_device(wanted: str) -> str:
     if wanted == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
@@ -140,6 +146,11 @@ def _choose_device(wanted: str) -> str:
 
 def _load(paths: RealmPaths, link: DaemonLink, begin: Begin, device: str, folder: Path | None) -> LoadedModel:
     link.send(Loading(what=f"loading {folder.name if folder else begin.base_model}"))
+    return load_hero(paths, begin, device, folder)
+
+
+def load_hero(paths: RealmPaths, begin: Begin, device: str, folder: Path | None) -> LoadedModel:
+    """Load from this directory, or the base model."""
     return load_model_and_tokenizer(
         begin.base_model, models_dir=paths.models, recipe=begin.recipe, seed=begin.seed,
         device=device, dtype=torch.float32, checkpoint=folder,
@@ -232,7 +243,7 @@ def _ready(
         step=0,
         checkpoint=checkpoint.name if checkpoint else None,
         parameters=sum(parameter.numel() for parameter in loaded.model.parameters()),
-        device=f"{device}, {torch.get_num_threads()} threads",
+        device=f"{device}, {torch.get_num_threads()} threads{_of_each(begin.processes)}",
         replay=[claim.quest_id for claim in _to_make_again(journal, cursor)],
         covered=covered,
     )
@@ -240,3 +251,7 @@ def _ready(
 
 def _load_renderer(source_dir: Path, clock: ClaimClock, profile: str) -> Renderer:
     return Renderer.load(source_dir, get_profile(profile), clock=clock)
+
+
+def _of_each(processes: int) -> str:
+    return f" in each of {processes} processes" if processes > 1 else ""

@@ -26,6 +26,7 @@ class Computing:
         self.usual = usual
         """Of new claims; in force until another one is taken."""
         self._of_padded = model.config._attn_implementation
+        self.gradient_checkpointing = gradient_checkpointing
         if gradient_checkpointing:
             model.activation_checkpointing_enable({"use_reentrant": False})
         self._now = Arithmetic()

@@ -31,12 +31,12 @@ class Capability:
     """Memory that is left."""
 
 
-def look_at(device: str) -> Capability:
-    """Ask torch about `cpu`, or about the first `cuda` device."""
+def look_at(device: str, sharers: int = 1) -> Capability:
+    """Ask torch about `cpu`, which so many processes share, or about the first `cuda` device."""
     if device == "cpu":
         found = torch.cpu.get_capabilities()
         bf16 = any(found.get(name) for name in BF16_OF_CPUS)
-        return Capability("cpu", "CPU", bf16=bf16, tf32=False, varlen=False, free_bytes=free_memory())
+        return Capability("cpu", "CPU", bf16=bf16, tf32=False, varlen=False, free_bytes=free_memory() // sharers)
     is_ampere = torch.cuda.get_device_capability() >= AMPERE
     return Capability(
         "cuda",

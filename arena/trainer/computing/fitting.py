@@ -52,7 +52,7 @@ def fit(
     """
     obstacle = lru_cache(partial(why_not_packed, model))
     check_claims(claims, machine, obstacle)
-    wishes = Wishes(begin.fp_precision, begin.packing, begin.tf32)
+    wishes = Wishes(begin.fp_precision, begin.packing, begin.tf32, begin.processes)
     arithmetic, notes = settle(wishes, machine, obstacle)
     for note in notes:
         logger.warning(note, extra={"event": "computed_otherwise"})

@@ -25,6 +25,7 @@ class Wishes:
     precision: str
     packing: str = "never"
     tf32: bool = False
+    shares: int = 1
 
 
 def settle(wishes: Wishes, machine: Capability, obstacle: Obstacle) -> tuple[Arithmetic, list[str]]:
@@ -37,7 +38,9 @@ def settle(wishes: Wishes, machine: Capability, obstacle: Obstacle) -> tuple[Ari
     attention, why = _attention(wishes, machine, obstacle)
     if why is not None:
         notes.append(why)
-    arithmetic = Arithmetic(precision=wishes.precision, tf32=wishes.tf32 and machine.tf32, attention=attention)
+    arithmetic = Arithmetic(
+        precision=wishes.precision, tf32=wishes.tf32 and machine.tf32, attention=attention, shares=wishes.shares
+    )
     return arithmetic, notes
 
 
@@ -81,4 +84,5 @@ def check_claims(claims: Iterable[ClaimEntry], machine: Capability, obstacle: Ob
 def told(arithmetic: Arithmetic) -> str:
     """For people: `bf16, packed rows (varlen)`."""
     rows = "padded rows" if arithmetic.attention == PADDED else f"packed rows ({arithmetic.attention})"
-    return ", ".join([arithmetic.precision, *(["TF32"] if arithmetic.tf32 else []), rows])
+    shares = [f"{arithmetic.shares} shares a step"] if arithmetic.shares > 1 else []
+    return ", ".join([arithmetic.precision, *(["TF32"] if arithmetic.tf32 else []), rows, *shares])

@@ -18,6 +18,7 @@ from arena.trainer.healing.flagged import FlaggedExamples, FlaggedRow
 from arena.trainer.healing.going_back import Footing, find_footing, go_back
 from arena.trainer.healing.out_of_memory import smaller_budget
 from arena.trainer.saving.saver import Saver
+from arena.trainer.scaling.shares import deal, shares_of
 from arena.trainer.situation import Situation, utc_now
 from arena.trainer.stream.data_at_hand import data_at_hand
 from arena.trainer.stream.quest_taking import ActiveQuest, QuestTaker
@@ -70,9 +71,15 @@ class Healer:
 
     def _halve(self, plan: StepPlan, why: str) -> bool:
         situation = self._situation
-        lengths = [len(row.token_ids) for row in plan.rows if row.targets]
+        shares = deal(plan.rows, shares_of(plan.settings))
         packed = is_packed(plan.settings.arithmetic)
-        tokens = smaller_budget(lengths, plan.token_budget, plan.pass_tokens, packed=packed)
+        halves = [
+            smaller_budget(
+                [len(row.token_ids) for row in rows if row.targets], plan.token_budget, plan.pass_tokens, packed=packed
+            )
+            for rows in shares
+        ]
+        tokens = max((half for half in halves if half is not None), default=None)
         if tokens is None:
             return False
         entry = MicroBatchSize(

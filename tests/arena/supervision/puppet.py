@@ -151,7 +151,7 @@ PLOTS: dict[str, Callable[[Stage], str]] = {
 }
 
 
-def play(paths: RealmPaths, link: DaemonLink) -> str:
+def play(paths: RealmPaths, link: DaemonLink, membership: object) -> str:
     """In the place of the battle."""
     return PLOTS[os.environ[PLOT]](Stage(paths, link))
 

@@ -7,8 +7,9 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from arena.protocol import Command, Event, decode_event, encode
+from arena.protocol import Begin, Command, Event, decode_event, encode
 from arena.supervision.position_file import PositionFile
+from arena.trainer.engine import BattleTrainer
 from arena.trainer.link import DaemonLink
 from arena.trainer.summoning import summon
 from tests.arena.trainer.driving import Field
@@ -16,10 +17,16 @@ from tests.arena.trainer.driving import Field
 Answer = Callable[[Event], Command | None]
 
 
-def fight(field: Field, *first: Command, answer: Answer = lambda event: None, **begin: Any) -> list[Event]:
+def fight(
+    field: Field,
+    *first: Command,
+    answer: Answer = lambda event: None,
+    prepare: Callable[[BattleTrainer, Begin], None] = lambda trainer, begin: None,
+    **begin: Any,
+) -> list[Event]:
     """Train until `stop_at_step` of `begin`, or a `Stop` that `answer` gives to an event.
 
-    Returns everything that was told, or raises what ended the trainer.
+    `prepare` gets the trainer when all is loaded. Returns everything that was told, or raises what ended the trainer.
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX)
     events: list[Event] = []
@@ -38,7 +45,9 @@ def fight(field: Field, *first: Command, answer: Answer = lambda event: None, **
     link = DaemonLink(ours)
     position = PositionFile(field.paths.current_model / ".position")
     try:
-        battle, trainer = summon(field.paths, link, field.begin(**begin), position)
+        began = field.begin(**begin)
+        battle, trainer = summon(field.paths, link, began, position)
+        prepare(trainer, began)
         trainer.train(resume_from_checkpoint=battle.resume_from)
     finally:
         position.close()
