@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from arena.blockade import Blockade
+from arena.gatekeepers.measures.row_choice import looks_at_every
 from arena.gatekeepers.measures.yardstick import Stamp, Yardstick, is_at_hand
 from arena.gatekeepers.rejection import describe_verdict, write_rejection
 from arena.lanes.reading import stamp_of
@@ -95,8 +96,13 @@ class Assay:
         self._cache = cache
         self._scribe, self._scribe_for_large = make_scribe(), make_scribe()
         self._large: asyncio.Task[None] | None = None
+        """Proves a large quest, or makes the tokens of one that is proven."""
         self._large_id: str | None = None
         """The quest that it is about."""
+        self._large_is_proven = False
+        """Whether no claim waits for that, as it is about tokens."""
+        self._kept: dict[str, int] = {}
+        """Bytes of the tokens that were made here for each quest that still waits; 0 where they could not be."""
         self._wanted = asyncio.Event()
         self._warming: asyncio.Task[None] | None = None
         self._asked: Quest | None = None
@@ -125,6 +131,8 @@ class Assay:
         self._proofs.pop(quest.quest_id, None)
         if self._large is not None and self._large_id == quest.quest_id:
             self._large.cancel()  # the trainer makes the tokens that are not there now
+        if self._kept.pop(quest.quest_id, 0):
+            self._wanted.set()  # there may be room for those of another one
         if self._asked is not None and self._asked.quest_id == quest.quest_id:
             self._asked = None
         self.look()
@@ -173,6 +181,7 @@ class Assay:
         rest()  # the scribe has time limits of its own
         for quest_id in view.stale:
             self._proofs.pop(quest_id, None)
+        self._kept = {quest_id: size for quest_id, size in self._kept.items() if quest_id in self._proofs}
         for quest, error in view.unmeasurable:
             await self._refuse(quest, verdict_of_error(quest.record, str(error)))
         if view.unmeasurable:
@@ -183,36 +192,60 @@ class Assay:
             await self._blockade.lift(WORKS_AGAIN)  # what it failed at is not there any more
         # One of them may have been proven while the board was looked at.
         unproven = [sample for sample in view.unproven if sample.quest.quest_id not in self._proofs]
-        large = next((sample for sample in unproven if sample.size > JOB_BYTES), None)
-        if large is not None and (self._large is None or self._large.done()):
-            self._large = asyncio.create_task(self._prove_large(large), name="assay of a large quest")
-            self._large_id = large.quest.quest_id
+        self._begin_large(next((sample for sample in unproven if sample.size > JOB_BYTES), None), view.proven)
         for samples in jobs_of([sample for sample in unproven if sample.size <= JOB_BYTES]):
             await self._prove(samples, self._scribe)
             if self._wanted.is_set():
                 return
+
+    def _begin_large(self, unproven: Sample | None, proven: list[Sample]) -> None:
+        """Prove this large quest or, without one, make the tokens of the next that waits; one at a time."""
+        at_work = self._large is not None and not self._large.done()
+        if unproven is not None and (not at_work or self._large_is_proven):
+            if self._large is not None:
+                self._large.cancel()  # a claim may wait for the proof; those tokens are made later, or by the trainer
+            self._large = asyncio.create_task(self._prove_large(unproven), name="assay of a large quest")
+            self._large_id, self._large_is_proven = unproven.quest.quest_id, False
+        elif not at_work and (sample := self._next_to_tokenize(proven)) is not None:
+            self._large = asyncio.create_task(self._keep_tokens(sample), name="tokens of a large quest")
+            self._large_id, self._large_is_proven = sample.quest.quest_id, True
+
+    def _next_to_tokenize(self, proven: list[Sample]) -> Sample | None:
+        """The next quest whose tokens are still to be made, if there is room for them.
+
+        Together they have half of the cache. Without a bound, the tokens of the quests behind would push out those that
+        were made first, which are the ones that are needed next.
+        """
+        for sample in proven:
+            limit = sample.cache["max_bytes"] // 2 if sample.cache is not None else 0
+            done = sample.quest.quest_id in self._kept or sample.quest.quest_id not in self._proofs
+            if done or sample.size > limit or looks_at_every(sample.quest.record.rows, sample.size):
+                continue
+            return sample if sum(self._kept.values()) + sample.size <= limit else None
+        return None
 
     async def _prove_large(self, sample: Sample) -> None:
         name, size = sample.quest.name, sample.size / 1e6
         try:
             await self._tell("quest_measuring", f"{name} ({size:.0f} MB) is measured before it is trained", _utc_now())
             await self._prove([sample], self._scribe_for_large)
-            await self._keep_tokens(sample)
         except (RealmError, OSError) as error:
             await self._pause_after(error)
         finally:
             self._wanted.set()
 
     async def _keep_tokens(self, sample: Sample) -> None:
-        """Have a large quest that waits longer tokenized for the trainer; ended as soon as it is claimed."""
-        await asyncio.sleep(CLAIM_AT_ONCE_SECONDS)
-        if sample.cache is None or sample.quest.quest_id not in self._proofs:
-            return
-        timeout = JOB_SECONDS + sample.size / SLOWEST_BYTES_TOKENIZED
+        """Have a quest that waits longer tokenized for the trainer; ended as soon as it is claimed."""
+        quest_id, timeout = sample.quest.quest_id, JOB_SECONDS + sample.size / SLOWEST_BYTES_TOKENIZED
         try:
-            await self._scribe_for_large.run(KEEP_TOKENS, sample.job(), timeout)
+            await asyncio.sleep(CLAIM_AT_ONCE_SECONDS)
+            if quest_id in self._proofs:
+                self._kept[quest_id] = await self._scribe_for_large.run(KEEP_TOKENS, sample.job(), timeout)
         except (RealmError, OSError, ScribeBug) as error:
+            self._kept[quest_id] = 0
             logger.warning("no tokens of %s: %s", sample.quest.name, error, extra={"event": "tokens_not_stored"})
+        finally:
+            self._wanted.set()
 
     async def _pause_after(self, error: Exception) -> None:
         """No quest is to blame: wait a little, then have the claims ask again."""
@@ -258,11 +291,13 @@ class Assay:
             if yardstick not in stamps:
                 stamps[yardstick] = yardstick.stamp()
             stamp = stamps[yardstick]
+            sample = Sample(quest, yardstick, stamp, file, self._cache())
             proof = proofs.get(quest.quest_id)
             if proof is not None and (proof.yardstick, proof.stamp) == (yardstick, stamp):
                 view.stale.discard(quest.quest_id)
+                view.proven.append(sample)
             else:
-                view.unproven.append(Sample(quest, yardstick, stamp, file, self._cache()))
+                view.unproven.append(sample)
         return view
 
     # --- proving -----------------------------------------------------------------------------------------------

@@ -54,7 +54,9 @@ class BoardView:
 
     stale: set[str]
     """Ids of proven quests that do not wait any more, or whose proof does not hold any more."""
+    proven: list[Sample] = field(default_factory=list)
     unproven: list[Sample] = field(default_factory=list)
+    """Both in the order of the claims."""
     unmeasurable: list[tuple[Quest, RealmError]] = field(default_factory=list)
     """Quests whose options name something that is not there."""
     missing: str = ""

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from arena.tokens.token_file import SUFFIX, NotStored, TokenFileWriter, Tokens, Version, open_tokens
-from core.files import DISK, Files
+from core.files import DISK, UNREADABLE, Files
 
 logger = logging.getLogger(__name__)
 
@@ -47,12 +47,13 @@ class TokenCache:
         if source_bytes > self._max_bytes // 2:
             raise NotStored("the tokens would hardly fit into half of the cache")
         try:
-            free = self._free_bytes()
+            room = self._free_bytes() - SPARE_BYTES
         except OSError as error:
             raise NotStored(str(error)) from error
-        if free - source_bytes < SPARE_BYTES:
+        if source_bytes > room:
             raise NotStored("the disk has little room left")
-        return TokenFileWriter(path, max_bytes=self._max_bytes // 2, files=self.files)
+        # A byte of text may become a token of four bytes.
+        return TokenFileWriter(path, max_bytes=min(self._max_bytes // 2, room), files=self.files)
 
     def note(self, path: Path) -> None:
         """This file has come; others may have to go for it."""
@@ -107,6 +108,9 @@ class CacheEntry:
             return None
         except OSError as error:
             logger.warning("tokens are made anew: %s", error, extra={"event": "tokens_unreadable"})
+            if error.errno in UNREADABLE:
+                with suppress(OSError):  # it is asked for again, and is a miss again
+                    self._cache.files.unlink(self._path)
             return None
         with suppress(OSError):  # gone meanwhile, or on a disk that cannot be written
             if tokens is None:
@@ -115,6 +119,14 @@ class CacheEntry:
             else:
                 os.utime(self._path)
         return tokens
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file; 0 when it is not there."""
+        try:
+            return self._path.stat().st_size
+        except OSError:
+            return 0
 
     def begin(self, source_bytes: int) -> TokenFileWriter:
         """A writer for the tokens of a quest file of that size; `keep` ends it. Raises `NotStored`."""

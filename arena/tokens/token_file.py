@@ -25,6 +25,7 @@ from core.files import DISK, Files
 MAGIC = b"RLMTOK1\n"
 SUFFIX = ".tokens"
 BUFFER_BYTES = 1 << 20
+READ_BYTES = 1 << 22
 _TRAILER = Struct("=QQqq32s")
 """Tokens, rows, size and mtime of the quest file, key."""
 _DIGEST_BYTES = 32
@@ -163,15 +164,16 @@ class TokenFileWriter:
 def open_tokens(path: Path, key: str) -> Tokens | None:
     """The tokens in a file, mapped; None when it is not whole, or not of that key. Raises `OSError`.
 
+    All of it is read before it is mapped: what cannot be read raises here, and kills whoever comes to it in the map.
     Deleting the file does not disturb whoever has it open.
     """
     with path.open("rb", buffering=0) as file:
         size = os.fstat(file.fileno()).st_size
         ends = _TRAILER.size + _DIGEST_BYTES
-        if size < len(MAGIC) + ends:
+        if size < len(MAGIC) + ends or not _fits_its_digest(file.fileno(), size):
             return None
         whole = memoryview(mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ))
-    if whole[: len(MAGIC)] != MAGIC or _digest(whole[:-_DIGEST_BYTES]) != whole[-_DIGEST_BYTES:]:
+    if whole[: len(MAGIC)] != MAGIC:
         return None
     tokens, rows, source_size, mtime_ns, found_key = _TRAILER.unpack(whole[-ends:-_DIGEST_BYTES])
     codes_end = len(MAGIC) + 4 * tokens
@@ -187,8 +189,11 @@ def open_tokens(path: Path, key: str) -> Tokens | None:
     )
 
 
-def _digest(data: memoryview) -> bytes:
-    return blake3(data, max_threads=blake3.AUTO).digest()
+def _fits_its_digest(fd: int, size: int) -> bool:
+    hasher, end = blake3(max_threads=blake3.AUTO), size - _DIGEST_BYTES
+    for start in range(0, end, READ_BYTES):
+        hasher.update(os.pread(fd, min(READ_BYTES, end - start), start))
+    return hasher.digest() == os.pread(fd, _DIGEST_BYTES, end)
 
 
 def _padding(tokens: int, rows: int) -> int:

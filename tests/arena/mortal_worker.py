@@ -1,4 +1,7 @@
-"""A scribe's worker that dies over jobs about `poison` and never ends those about `endless`; else the real one."""
+"""A scribe's worker that dies over jobs about `poison` and never ends those about `endless`; else the real one.
+
+It proves what is named `wordy`, and never comes to an end with its tokens.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ def main() -> None:
     for line in sys.stdin.buffer:
         if b"poison" in line:
             os.kill(os.getpid(), signal.SIGKILL)
-        while b"endless" in line:
+        while b"endless" in line or (b"wordy" in line and b"keep_tokens" in line):
             signal.pause()
         sys.stdout.buffer.write(answer_to(line) + b"\n")
         sys.stdout.buffer.flush()

@@ -23,11 +23,16 @@ ALL_BYTES = 1 << 20
 """A file within both is looked at row by row, which also gives the trainer its tokens."""
 
 
+def looks_at_every(rows: int, size_bytes: int) -> bool:
+    """Whether a file is so small that all of its rows are looked at."""
+    return rows <= DRAWN_ROWS + LONGEST_ROWS or (rows <= ALL_ROWS and size_bytes <= ALL_BYTES)
+
+
 class RowChoice:
     """Chooses from a file of `rows` rows and `size_bytes`, in one pass."""
 
     def __init__(self, rows: int, size_bytes: int) -> None:
-        self.every = rows <= DRAWN_ROWS + LONGEST_ROWS or (rows <= ALL_ROWS and size_bytes <= ALL_BYTES)
+        self.every = looks_at_every(rows, size_bytes)
         self._drawn = frozenset() if self.every else frozenset(random.Random(SEED).sample(range(rows), DRAWN_ROWS))
         self._longest: list[tuple[int, int, Row]] = []
         self._held_bytes = 0

@@ -73,8 +73,13 @@ def prove_file(
     findings = Findings()
     tokens: dict[str, Any] | None = None
     content: dict[str, Any] | None = None
+    entry = None
     try:
         entry = entry_for(cache, loaded.renderer, measure, content_hash=content_hash, schema_id=schema_id)
+    except Exception as error:  # whatever is wrong with the cache, no quest is to blame for it
+        told = {"event": "tokens_not_stored"}
+        logger.warning("no tokens are kept of %s: %s", path, error, exc_info=True, extra=told)
+    try:
         tokens, content = _measure(Path(path), schema_id, rows, measure, loaded.renderer, findings, entry, content_hash)
     except (OSError, RealmError) as error:
         if isinstance(error, OSError) and error.errno in DISK_TROUBLE:

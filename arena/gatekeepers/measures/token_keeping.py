@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 from functools import lru_cache
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from arena.gatekeepers.measures.renderers import load_renderer
+from arena.gatekeepers.measures.row_batches import batches_of
 from arena.gatekeepers.measures.yardstick import Yardstick
 from arena.gatekeepers.row_reader import rows_in
 from arena.rendering import RenderedRow, Renderer
@@ -18,9 +18,6 @@ from arena.tokens.token_file import NotStored, TokenFileWriter
 from arena.tokens.token_recipe import TokenRecipe
 
 logger = logging.getLogger(__name__)
-
-BATCH_ROWS = 64
-"""Rows rendered together."""
 
 
 class TokenKeeper:
@@ -76,22 +73,22 @@ class TokenKeeper:
         """All rows were taken and all may be learned: let the trainer have them, if they are of that content."""
         if self._writer is None or self._entry is None:
             return
-        if self._source.content_hash() == content_hash and self._source.is_unchanged():
-            try:
+        try:
+            if self._source.content_hash() == content_hash and self._source.is_unchanged():
                 self._entry.keep(self._writer, self._source.version)
                 return
-            except NotStored as reason:
-                self._tell(reason)
+        except (NotStored, OSError) as reason:
+            self._tell(reason)
         self.give_up()
 
-    def _tell(self, reason: NotStored) -> None:
+    def _tell(self, reason: Exception) -> None:
         logger.info("no tokens are kept: %s", reason, extra={"event": "tokens_not_stored"})
 
 
 def keep_tokens(
     path: str, schema_id: str, rows: int, yardstick: dict[str, Any], content_hash: str, cache: dict[str, Any]
-) -> bool:
-    """Tokenize a whole quest file, with the arguments of `prove_file`; whether the cache has its tokens now.
+) -> int:
+    """Tokenize a whole quest file, with the arguments of `prove_file`. Returns the bytes that the cache has of it now.
 
     Rows that cannot be learned are the trainer's to refuse. Raises `InvalidInput` when tokenizer or profile of the
     yardstick cannot be used, and `OSError` when the file cannot be read.
@@ -100,15 +97,16 @@ def keep_tokens(
     renderer = load_renderer(measure.tokenizer, measure.profile).renderer
     entry = entry_for(cache, renderer, measure, content_hash=content_hash, schema_id=schema_id)
     if entry is None or entry.find() is not None:
-        return entry is not None
+        return entry.size if entry is not None else 0
     with QuestSource(Path(path)) as source, TokenKeeper(entry, source, measure) as keeper:
-        found = rows_in(source, schema_id, Path(path))
-        while keeper.keeps and (batch := list(islice(found, BATCH_ROWS))):
+        for batch in batches_of(rows_in(source, schema_id, Path(path))):
+            if not keeper.keeps:
+                break
             rendered = renderer.render_many([row.as_mapping() for row in batch], measure.system_prompt)
             for row, whole in zip(batch, rendered, strict=True):
                 keeper.take(row.line, whole)
         keeper.keep(content_hash)
-        return keeper.keeps
+        return entry.size if keeper.keeps else 0
 
 
 def entry_for(
@@ -116,7 +114,8 @@ def entry_for(
 ) -> CacheEntry | None:
     """The place of a quest's tokens in the cache that `tokens` describes; None where they cannot be made yet.
 
-    `tokens` is `{folder, max_bytes}`. What a template prints of the time of the claim is known at the claim.
+    `tokens` is `{folder, max_bytes}`. What a template prints of the time of the claim is known at the claim. Raises
+    `OSError` when the code that makes tokens cannot be read, as it may be in the middle of an update.
     """
     if tokens is None or renderer.prints_time:
         return None

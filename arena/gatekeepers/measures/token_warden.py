@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from arena.gatekeepers.findings import Findings
+from arena.gatekeepers.measures.row_batches import is_full
 from arena.gatekeepers.measures.row_measure import Answer, RowMeasure, measure
 from arena.gatekeepers.measures.token_census import TokenCensus
 from arena.gatekeepers.measures.yardstick import Yardstick
@@ -24,8 +25,6 @@ VALIDATOR_VERSION = "1.0.0"
 MOST_BYTES_PER_TOKEN = 64
 """Text beyond this many bytes for each token of `max_length` is refused unread: tokenizing 100 MB takes gigabytes."""
 
-BATCH_ROWS = 64
-BATCH_BYTES = 256 * 1024
 STOP_BYTES = 64
 """Characters at the end of an answer among which its stop token is looked for."""
 P95_WARNING = 0.80
@@ -61,7 +60,7 @@ class TokenWarden:
             return
         self._batch.append((row, drawn))
         self._batch_bytes += size
-        if len(self._batch) >= BATCH_ROWS or self._batch_bytes >= BATCH_BYTES:
+        if is_full(len(self._batch), self._batch_bytes):
             self._look()
 
     def _look(self) -> None:

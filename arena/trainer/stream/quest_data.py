@@ -64,7 +64,8 @@ def prepare_quest(
     """All tokens of a quest; nothing is learned from a quest with a row that teaches nothing.
 
     `entry` is the place of just these tokens in the cache. Raises `QuestRefused` with the lines at fault, and `OSError`
-    for a file that is gone or cannot be read, whatever the cache holds: it saves work and decides nothing.
+    for a file that is gone or cannot be read, whatever the cache holds: it saves work and decides nothing. (But for a
+    file changed in place that has size and mtime of before: where its tokens are known, what was claimed is learned.)
     `between_batches` runs every 512 rows and may raise to give up.
     """
     known = entry.find() if entry is not None else None

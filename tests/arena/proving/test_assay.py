@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from arena.blockade import Blockade
+from arena.gatekeepers.measures.row_choice import ALL_ROWS
 from arena.gatekeepers.measures.yardstick import Yardstick
 from arena.proving.assay import AHEAD, Assay
 from arena.proving.proofs import JOB_BYTES
@@ -75,6 +76,11 @@ class Court:
         """Names of the token files."""
         return sorted(file.name for file in self.board.paths.tokens.glob("*.tokens"))
 
+    @property
+    def large_jobs(self) -> int:
+        """Proofs of large quests and whole quests tokenized, begun so far."""
+        return self.assay._scribe_for_large.jobs
+
     def gate_news(self) -> list[str]:
         """Kinds of the events about the gate as such."""
         return [event.kind for event in self.saga.events_after(0)]
@@ -98,7 +104,9 @@ def court(board: QuestBoard) -> Iterator[Opener]:
     saga = Saga(Database(board.paths.saga_db, MIGRATIONS), BudgetSettings())
 
     @asynccontextmanager
-    async def opened(*, command: tuple[str, ...] | None = None, **changes: Any) -> AsyncIterator[Court]:
+    async def opened(
+        *, command: tuple[str, ...] | None = None, cache_bytes: int = 1 << 24, **changes: Any
+    ) -> AsyncIterator[Court]:
         values = {
             "tokenizer": "seedling",
             "profile": "chatml",
@@ -110,7 +118,7 @@ def court(board: QuestBoard) -> Iterator[Opener]:
         made.assay = Assay(
             board, yardstick_for=made.yardstick_for, tell=made.tell, on_news=made.note_news,
             make_scribe=lambda: Scribe(command=command) if command else Scribe(), blockade=Blockade(saga, "gate"),
-            cache=lambda: {"folder": str(board.paths.tokens), "max_bytes": 1 << 24},
+            cache=lambda: {"folder": str(board.paths.tokens), "max_bytes": cache_bytes},
         )  # fmt: skip
         task = asyncio.create_task(made.assay.run())
         try:
@@ -307,16 +315,51 @@ async def test_a_large_quest_is_tokenized_while_it_waits_unless_it_is_claimed_at
 ) -> None:
     monkeypatch.setattr("arena.proving.assay.JOB_BYTES", 0)
     monkeypatch.setattr("arena.proving.assay.CLAIM_AT_ONCE_SECONDS", 0.5)
-    rows = [{**chat(), "padding": "." * 4000}] * 300
     async with court() as at:
-        claimed = at.quest("claimed", chat("other"), *rows, mtime=1000.0)
-        at.quest("waiting", *rows, mtime=2000.0)
+        claimed = at.quest("claimed", chat("other"), *LARGE, mtime=1000.0)
+        at.quest("waiting", *LARGE, mtime=2000.0)
         proof = await at.proof(claimed)
         at.assay.note_claimed(at.board.claim(claimed, proof))
-        await wait_until_async(lambda: at.tokens, message="the tokens of the one that waits", timeout=30)
+        await wait_until_async(lambda: at.tokens, message="the tokens of the one that waits", timeout=60)
         assert at.assay.proven_ahead == 1
         assert len(at.tokens) == 1
     assert at.gate_news() == []
+
+
+LARGE = [{**chat(), "padding": "." * 4000}] * 300
+"""More than the gate looks at row by row; few tokens."""
+
+
+async def test_the_proof_of_a_large_quest_does_not_wait_for_the_tokens_of_another_one(
+    court: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The trainer had nothing to do for as long as the tokens of a quest took that came after."""
+    monkeypatch.setattr("arena.proving.assay.CLAIM_AT_ONCE_SECONDS", 0.0)
+    async with court(command=MORTAL) as at:
+        wordy = at.quest("wordy", *LARGE, priority="low")
+        await wait_until_async(lambda: at.large_jobs == 2, message="its tokens are begun", timeout=60)
+        assert await at.proof(at.quest("urgent", chat("other"), *LARGE, priority="high"))
+        await wait_until_async(lambda: len(at.tokens) == 1, message="the tokens of what is claimed next", timeout=60)
+        await wait_until_async(lambda: at.large_jobs == 5, message="those of the other one are begun again", timeout=60)
+        assert await at.proof(wordy)
+    assert at.gate_news() == []
+
+
+async def test_tokens_are_made_ahead_as_long_as_they_push_out_none_of_a_quest_that_waits(
+    court: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The oldest tokens go first, and those are of the quest that is claimed next."""
+    monkeypatch.setattr("arena.proving.assay.CLAIM_AT_ONCE_SECONDS", 0.0)
+    many = [{"text": "a"}] * (ALL_ROWS + 1)
+    async with court(cache_bytes=2 * len(lines(*LARGE)) + 1000) as at:
+        first = at.quest("first", *many, schema_id="completion_v1", mtime=1000.0)
+        second = at.quest("second", *LARGE, mtime=2000.0)
+        assert await at.proof(second)
+        await wait_until_async(lambda: at.assay._kept, message="tokens of the first", timeout=60)
+        assert await at.proof(at.quest("small", mtime=3000.0))
+        assert (len(at.tokens), at.large_jobs) == (2, 2), "the gate has made those of the small one"
+        at.assay.note_claimed(at.board.claim(first, await at.proof(first)))
+        await wait_until_async(lambda: len(at.tokens) == 3, message="tokens of the second, now with room", timeout=60)
 
 
 async def test_no_more_than_a_few_are_proven_ahead(court: Opener) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -89,6 +90,15 @@ def test_a_disk_with_little_room_gets_all_of_it_back(tmp_path: Path) -> None:
     assert held(cache, 1) == []
 
 
+def test_tokens_that_are_more_than_their_text_do_not_take_the_last_room(tmp_path: Path) -> None:
+    """A byte of text may become a token of four bytes."""
+    cache = TokenCache(tmp_path / "tokens", 1 << 20, files=SmallDisk(SPARE_BYTES + 1000))
+    put(cache, 1, tokens=100)
+    with pytest.raises(NotStored):
+        put(cache, 2, tokens=250)
+    assert held(cache, 1, 2) == [1]
+
+
 def test_a_cache_of_nothing_is_emptied(tmp_path: Path) -> None:
     put(TokenCache(tmp_path / "tokens", 1 << 20), 1)
     off = TokenCache(tmp_path / "tokens", 0)
@@ -108,3 +118,19 @@ def test_a_damaged_file_is_a_miss_and_goes(tmp_path: Path) -> None:
     assert cache.entry(key(2)).find() is None
     (cache.folder / f"{key(3)}.tokens").mkdir()
     assert cache.entry(key(3)).find() is None, "whatever lies there"
+
+
+@pytest.mark.parametrize(("trouble", "left"), [(errno.EIO, []), (errno.ENOMEM, [1])], ids=["rotten", "out of memory"])
+def test_a_file_on_a_rotten_sector_is_a_miss_and_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: int, left: list[int]
+) -> None:
+    """Read through the map, it killed the trainer with SIGBUS, and the next one at the same place."""
+    cache = TokenCache(tmp_path / "tokens", 1 << 20)
+    put(cache, 1, tokens=1000)
+
+    def pread(fd: int, size: int, offset: int) -> bytes:
+        raise OSError(trouble, os.strerror(trouble))
+
+    monkeypatch.setattr(os, "pread", pread)
+    assert cache.entry(key(1)).find() is None
+    assert held(cache, 1) == left

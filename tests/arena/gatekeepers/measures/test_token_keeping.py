@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from arena.gatekeepers.measures.standard_gate import prove_file
 from arena.gatekeepers.measures.token_keeping import keep_tokens
-from arena.rendering import Renderer
+from arena.rendering import RenderedRow, Renderer
+from arena.tokens import token_recipe
 from arena.tokens.token_cache import CacheEntry, TokenCache
 from arena.tokens.token_recipe import TokenRecipe
 from arena.trainer.stream.quest_data import QuestData, prepare_quest
@@ -142,6 +143,39 @@ def test_what_the_trainer_would_refuse_or_the_cache_cannot_hold_is_not_kept(
     cache = {**cache_in(tmp_path), **small}
     assert not keep_tokens(str(path), "chat_sft_v1", 70, yardstick(), content_hash, cache)
     assert list((tmp_path / "tokens").iterdir()) == []
+
+
+def test_few_rows_are_rendered_together_where_they_are_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """64 rows of 32k tokens took 0.4 GB beside the training."""
+    path = tmp_path / "x.jsonl"
+    path.write_bytes(lines(*[chat("a" * 20_000)] * 30, *[chat()] * 70))
+    rendered: list[int] = []
+    render_many = Renderer.render_many
+
+    def noting(self: Renderer, rows: Any, system_prompt: str | None = None) -> list[RenderedRow]:
+        rendered.append(len(rows))
+        return render_many(self, rows, system_prompt)
+
+    monkeypatch.setattr(Renderer, "render_many", noting)
+    assert keep(tmp_path, path, 100)
+    assert rendered == [14, 14, 64, 8]
+
+
+def test_a_quest_is_let_in_whatever_is_wrong_with_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of the realm that was gone for the moment of an update rejected the quests of that moment."""
+    path = tmp_path / "x.jsonl"
+    path.write_bytes(lines(chat()))
+    (tmp_path / "arena" / "language").mkdir(parents=True)
+    (tmp_path / "arena" / "language" / "going.py").symlink_to("gone.py")
+    monkeypatch.setattr(token_recipe, "CHECKOUT", tmp_path)
+    token_recipe.made_with.cache_clear()
+    try:
+        assert prove(tmp_path, path, 1)["accepted"]
+        with pytest.raises(FileNotFoundError):
+            token_recipe.made_with()
+    finally:
+        token_recipe.made_with.cache_clear()
+    assert not (tmp_path / "tokens").exists()
 
 
 def test_what_prints_the_time_of_its_claim_is_not_made_before_the_claim(tmp_path: Path) -> None:
