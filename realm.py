@@ -232,6 +232,7 @@ def _reign(paths: RealmPaths, ports: str | None, *, quiet: bool) -> None:
 def _add_rooms() -> None:
     from arena.verbs.adopt import adopt
     from arena.verbs.control import add_control_verbs
+    from arena.verbs.export import export
     from arena.verbs.hero import hero_app
     from arena.verbs.init import init
     from arena.verbs.inspect_verb import inspect
@@ -254,7 +255,7 @@ def _add_rooms() -> None:
         app.command()(verb)
     add_control_verbs(app)
     app.add_typer(quest_app(), name="quest")
-    for file_verb in (validate, inspect, train):
+    for file_verb in (validate, inspect, train, export):
         app.command()(file_verb)
     ledger = ledger_app()
     # The journal is the arena's, and the vault does not know the arena.

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from arena.protocol import QuestSettings
+from arena.protocol import Lora, QuestSettings
 from arena.quests import QuestRecord
 from core.errors import InvalidInput, NotFound
 from core.paths import CHECKOUT, RealmPaths
@@ -62,6 +62,22 @@ class HeroHyperparams(Section):
     fp_precision: Literal["fp32", "bf16"]
 
 
+_LayerName = Annotated[str, Field(min_length=1)]
+
+
+class HeroLora(Section):
+    """Trains adapters of low rank beside the frozen weights; needs peft. Fixed once the hero has trained."""
+
+    rank: Annotated[int, Field(ge=1, le=1024)] = 16
+    alpha: Annotated[int, Field(ge=1, le=65536)] = 32
+    """What an adapter adds is scaled by `alpha / rank`."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    target_modules: Literal["all-linear"] | Annotated[list[_LayerName], Field(min_length=1)] = "all-linear"
+    """`all-linear`, every linear layer but the output layer, or the ends of the names of some: `[q_proj, v_proj]`."""
+    rslora: bool = False
+    """Scale by `alpha / sqrt(rank)` instead, which suits large ranks (arXiv:2312.03732)."""
+
+
 class Hero(Section):
     """One hero file."""
 
@@ -75,6 +91,8 @@ class Hero(Section):
     """Put before chats that have no system message."""
     recipe: dict[str, int] | None = None
     """Sizes of the model to make when `base_model` is `seedling`: exactly the `RECIPE_KEYS`."""
+    lora: HeroLora | None = None
+    """Train adapters in place of all weights."""
     hyperparams: HeroHyperparams
 
     @field_validator("recipe")
@@ -139,6 +157,22 @@ def effective_hyperparams(hero: Hero, settings: Settings) -> HeroHyperparams:
     """The hero's values, replaced by those that `hyperparams` of the settings gives."""
     given = settings.hyperparams.model_dump(exclude_none=True)
     return hero.hyperparams.model_copy(update=given)
+
+
+def lora_of(hero: Hero, settings: Settings) -> Lora | None:
+    """What the hero trains in place of all weights; None when he trains all of them."""
+    if hero.lora is None:
+        return None
+    modules = hero.lora.target_modules
+    return Lora(
+        rank=hero.lora.rank,
+        alpha=hero.lora.alpha,
+        dropout=hero.lora.dropout,
+        # In whatever order and how often they are named, they are the same.
+        target_modules=None if modules == "all-linear" else tuple(sorted(set(modules))),
+        rslora=hero.lora.rslora,
+        seed=settings.trainer.seed,
+    )
 
 
 def quest_settings(hero: Hero, settings: Settings, quest: QuestRecord) -> QuestSettings:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from arena.protocol import QuestSettings
+from arena.protocol import Lora, QuestSettings
 from core.crash_points import crash_point
 from core.errors import Conflict
 from core.files import DISK, Files
@@ -41,6 +41,8 @@ class Genesis(Entry, frozen=True):
     """BLAKE3 of the weight files that the history starts from."""
     checkpoint: str | None = None
     """Name of the adopted checkpoint that holds these weights; None when they are the base model's."""
+    lora: Lora | None = None
+    """The adapters that are trained; `weights` are then the frozen ones. None when all weights are trained."""
 
 
 class ClaimEntry(Entry, frozen=True, tag="claim"):

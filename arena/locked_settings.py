@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from arena.heroes import Hero
+from arena.heroes import Hero, lora_of
 from arena.journal import History
+from arena.lora import told
 from core.errors import Conflict
 from core.settings import Settings
 
 
 def check_locked(history: History, hero: Hero, settings: Settings, base_model: str) -> None:
-    """Compare hero, base model and `max_length` with what the journal says; raises `Conflict` naming the first one."""
+    """Compare hero, model, LoRA and `max_length` with what the journal says; raises `Conflict` naming the first one."""
     if history.genesis is None:
         return
     max_length = settings.hyperparams.max_length or hero.hyperparams.max_length
@@ -20,6 +21,7 @@ def check_locked(history: History, hero: Hero, settings: Settings, base_model: s
     pairs = [
         ("hero", hero.id, history.genesis.hero),
         ("model_name", Path(base_model).name, Path(history.genesis.base_model).name),
+        ("lora", told(lora_of(hero, settings)), told(history.genesis.lora)),
         ("hyperparams.max_length", max_length, last_claim.settings.max_length if last_claim else max_length),
     ]
     for name, wanted, trained in pairs:

@@ -40,6 +40,20 @@ class Arithmetic(msgspec.Struct, frozen=True, kw_only=True):
     trained when it was claimed, however many make it again (ADR 0017)."""
 
 
+class Lora(msgspec.Struct, frozen=True, kw_only=True):
+    """Adapters of low rank that are trained beside frozen weights; fixed for a model's life (ADR 0018)."""
+
+    rank: int
+    alpha: int
+    """What an adapter adds is scaled by `alpha / rank`, or with `rslora` by `alpha / sqrt(rank)`."""
+    dropout: float
+    target_modules: tuple[str, ...] | None
+    """Ends of the names of the linear layers that get one; None for all but the output layer."""
+    rslora: bool
+    seed: int
+    """From which the adapters' first weights are drawn."""
+
+
 class QuestSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything beside the base model that decides what a quest does to the weights; part of its claim."""
 
@@ -139,6 +153,8 @@ class Begin(Message, frozen=True):
     """`auto`, `always` or `never`; changes memory and time only."""
     processes: int = 1
     """So many train together on this machine; more than one are started by torchrun."""
+    lora: Lora | None = None
+    """What is trained in place of all weights; a journal that has begun already says itself from which seed."""
 
 
 class Claim(Message, frozen=True):

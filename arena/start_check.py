@@ -14,6 +14,7 @@ from typing import Any
 from arena.heroes import Hero, load_hero, resolve_base_model
 from arena.journal import JOURNAL_NAME, read_history
 from arena.locked_settings import check_locked
+from arena.lora import check_peft
 from core.errors import InvalidInput, RealmError
 from core.paths import RealmPaths
 from core.settings import Settings, merge_sources, validate_section
@@ -65,6 +66,11 @@ def read_setup(
         base_model = resolve_base_model(hero, names, paths)
         if settings is not None:
             check_locked(read_history(paths.current_model / JOURNAL_NAME), hero, settings, base_model)
+    except RealmError as error:
+        errors.append(error)
+    try:
+        if hero is not None and hero.lora is not None:
+            check_peft()
     except RealmError as error:
         errors.append(error)
     if errors or settings is None or hero is None or base_model is None:

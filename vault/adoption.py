@@ -7,6 +7,7 @@ hub cache). The copy is staged; the caller fills in what belongs to the realm an
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from core.files import DISK, Files, read_json
 from core.finite import finite
 from vault.checkpoints import CheckpointStore
 from vault.manifest import MANIFEST, check_manifest, listed_files
-from vault.weights import weight_files
+from vault.weights import check_no_adapter, weight_files
 
 TAKEN = (
     "config.json",
@@ -51,6 +52,7 @@ def check_source(folder: Path, store: CheckpointStore) -> Path:
             f"{source} belongs to the present model already.",
             hint="`realm rewind CHECKPOINT` goes back to one of its own.",
         )
+    check_no_adapter(source)
     if not isinstance(read_json(source / "config.json"), dict):
         raise InvalidInput(
             f"{source} has no config.json that can be read.", hint="Give a directory in Hugging Face format."
@@ -110,13 +112,17 @@ def find_same_weights(store: CheckpointStore, digest: str) -> str | None:
     return None
 
 
+def model_files(names: Iterable[str]) -> list[str]:
+    """Those of some names of files that make a model in Hugging Face format."""
+    return [name for name in sorted(names) if any(fnmatch(name, pattern) for pattern in TAKEN)]
+
+
 def _names(source: Path) -> list[str]:
     """Names of the files that are taken, those of the optimizer only together."""
     # Where a manifest tells what was saved, nothing that was dropped beside it comes along.
     there = listed_files(source) if (source / MANIFEST).exists() else (path.name for path in source.iterdir())
-    names = sorted(there)
-    taken = [name for name in names if any(fnmatch(name, pattern) for pattern in TAKEN)]
-    return taken + (list(OPTIMIZER_FILES) if set(OPTIMIZER_FILES) <= set(names) else [])
+    names = set(there)
+    return model_files(names) + (list(OPTIMIZER_FILES) if set(OPTIMIZER_FILES) <= names else [])
 
 
 def _contained(source: Path, file: Path) -> Path:

@@ -29,7 +29,7 @@ from core.paths import RealmPaths
 from vault.checkpoints import STAGING, CheckpointDir, CheckpointStore
 from vault.manifest import MANIFEST, check_manifest, listed_files
 from vault.trash import discard, hidden_folders, to_trash
-from vault.weights import weight_files
+from vault.weights import ADAPTER_CONFIG, CONFIG, is_adapter, weight_files
 
 logger = logging.getLogger(__name__)
 
@@ -129,8 +129,9 @@ def _day(name: str) -> date | None:
 
 def _check_model(folder: Path, *, deep: bool) -> list[str]:
     problems = check_manifest(folder, deep=deep)
-    if not isinstance(read_json(folder / "config.json"), dict):
-        problems.append("config.json is missing or damaged")
+    config = ADAPTER_CONFIG if is_adapter(folder) else CONFIG
+    if not isinstance(read_json(folder / config), dict):
+        problems.append(f"{config} is missing or damaged")
     try:
         empty = [file.name for file in weight_files(folder) if not file.stat().st_size]
         problems += [f"{name} is empty" for name in empty]

@@ -17,16 +17,39 @@ from core.files import read_json
 
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+CONFIG = "config.json"
+ADAPTER = "adapter_model.safetensors"
+ADAPTER_CONFIG = "adapter_config.json"
+"""A LoRA adapter in the format of peft, which is nothing without its base model."""
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 Shapes = dict[str, tuple[int, ...]]
 """Shape of each tensor by its name."""
 
 
+def is_adapter(folder: Path) -> bool:
+    """True when a directory holds a LoRA adapter and nothing of a model."""
+    return (folder / ADAPTER).is_file() and not any((folder / name).exists() for name in (SINGLE, INDEX, CONFIG))
+
+
+def check_no_adapter(folder: Path) -> None:
+    """Raise `InvalidInput` for an adapter where a whole model is wanted."""
+    if is_adapter(folder) or ((folder / ADAPTER_CONFIG).is_file() and not (folder / CONFIG).is_file()):
+        raise InvalidInput(
+            f"{folder} holds a LoRA adapter, which is no model without its base.",
+            hint="Merge the two first: `realm export DIRECTORY` does so for a checkpoint of the hero in use.",
+        )
+
+
 def weight_files(folder: Path) -> list[Path]:
-    """The files that hold the model's tensors; raises `InvalidInput` when they are missing, or are pickles."""
+    """The files that hold the model's or the adapter's tensors.
+
+    Raises `InvalidInput` when they are missing, or are pickles.
+    """
     if (folder / SINGLE).is_file():
         return [folder / SINGLE]
+    if is_adapter(folder):
+        return [folder / ADAPTER]
     index = read_json(folder / INDEX)
     if isinstance(index, dict) and isinstance(index.get("weight_map"), dict):
         names = sorted({str(name) for name in index["weight_map"].values()})

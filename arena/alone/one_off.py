@@ -26,7 +26,9 @@ from arena.alone.unfinished_run import (
     set_aside,
 )
 from arena.command.beginning import begin_of, claim_of
+from arena.hall.exporting import merge_into
 from arena.heroes import load_hero, resolve_base_model, survey_heroes, with_files_from
+from arena.lora import check_peft
 from arena.protocol import (
     Begin,
     CheckpointSaved,
@@ -52,6 +54,9 @@ from core.settings import load_settings
 from vault.checkpoints import CheckpointStore
 
 STEPS_BETWEEN_LINES = 10
+
+MERGED = "merged"
+"""In the directory of the run's checkpoints: the model of a LoRA hero, on its way into the output directory."""
 
 
 class OneOff:
@@ -143,7 +148,7 @@ class OneOff:
         record = CheckpointLedger.of(work).find(saved.name)
         loss = record.train_loss if record else None
         result = {"output": str(self._output), "rows": ended.rows_learned, "steps": saved.step, "loss": loss}
-        self._publish(work, saved.name, result)
+        self._publish(work, saved.name, setup, result)
         return result
 
     async def _battle(
@@ -197,6 +202,8 @@ class OneOff:
         else:
             hero = load_hero(self._paths, settings.hero if settings.hero != "seedling" else "dio")
             name = str(Path(self._model).resolve()) if Path(self._model).is_dir() else self._model
+        if hero.lora is not None:
+            check_peft()
         settings = settings.model_copy(update={"model_name": name})
         # The child's own directory of models is empty, and lies in a folder that goes.
         base_model = with_files_from(self._paths.models, resolve_base_model(hero, settings, self._paths))
@@ -210,12 +217,18 @@ class OneOff:
         shown = f", loss {loss:.4f}" if loss is not None else ""
         tell(f"step {progress.quest_step} of {progress.quest_steps}{shown}")
 
-    def _publish(self, work: RealmPaths, checkpoint: str, result: dict[str, Any]) -> None:
-        """Let the checkpoint become the output."""
+    def _publish(self, work: RealmPaths, checkpoint: str, setup: Setup, result: dict[str, Any]) -> None:
+        """Let the checkpoint become the output; that of a LoRA hero, merged into its base model."""
         found = CheckpointStore(work.current_model).resolve(checkpoint)
         if found is None:
             raise RealmError(f"The checkpoint {checkpoint} has vanished from {work.current_model}.")
-        publish(work, found.path, {"asked": self._asked, "result": result})
+        folder = found.path
+        if setup.hero.lora is not None:
+            folder = work.current_model / MERGED
+            shutil.rmtree(folder, ignore_errors=True)  # of a run that was cut off
+            folder.mkdir()
+            merge_into(folder, found.path, setup, work)
+        publish(work, folder, {"asked": self._asked, "result": result})
 
     def _result_of(self, published: dict[str, Any], tell: Callable[[str], None]) -> dict[str, Any]:
         """What the run came to that was killed while its model was put into place."""

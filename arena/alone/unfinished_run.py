@@ -9,6 +9,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from arena.journal import JOURNAL_NAME, History, read_history
+from arena.lora import same_kind
 from arena.protocol import Begin, Claim, QuestSettings
 from core.errors import Conflict
 from core.files import DISK, read_json
@@ -102,6 +103,8 @@ def _differences(history: History, begin: Begin, claim: Claim) -> list[str]:
     found = []
     if genesis is not None and (genesis.hero, genesis.base_model) != (begin.hero, begin.base_model):
         found.append("another model")
+    elif genesis is not None and not same_kind(genesis.lora, begin.lora):
+        found.append("another kind of adapter")
     if begun is not None and (begun.content_hash, begun.schema_id) != (claim.content_hash, claim.schema_id):
         found.append("another dataset")
     if begun is not None and _as_asked(begun.settings, claim.settings) != claim.settings:

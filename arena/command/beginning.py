@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from arena.heroes import Hero, quest_settings
+from arena.heroes import Hero, lora_of, quest_settings
 from arena.lanes.reading import CLAIMED_LANES
 from arena.protocol import Begin, Claim, OpenQuest, RanOut, Withdrawal
 from arena.quest_board import QuestBoard
@@ -52,6 +52,7 @@ def begin_of(
         tf32=settings.trainer.tf32,
         gradient_checkpointing=settings.trainer.gradient_checkpointing,
         processes=settings.distributed.processes,
+        lora=lora_of(hero, settings),
     )
 
 

@@ -29,6 +29,11 @@ def adopt_for_hero(paths: RealmPaths, folder: Path, *, step: int | None, requeue
     hero = load_hero(paths, settings.hero)
     base_model = resolve_base_model(hero, settings, paths)
     check_locked(read_history(paths.current_model / JOURNAL_NAME), hero, settings, base_model)
+    if hero.lora is not None:
+        raise Conflict(
+            f"{hero.title} trains a LoRA adapter beside {base_model}: no other model can take its place.",
+            hint=f"`realm hero summon ID --from {folder}` makes a hero of its own of a model.",
+        )
     source = check_source(folder, CheckpointStore(paths.current_model))
     if problems := _differences(paths, hero, base_model, source):
         raise Conflict(

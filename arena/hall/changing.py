@@ -33,8 +33,9 @@ from arena.hall.archives import (
     restore_series,
     write_note,
 )
-from arena.heroes import SEEDLING, Hero, load_hero, resolve_base_model
+from arena.heroes import SEEDLING, Hero, load_hero, lora_of, resolve_base_model
 from arena.journal import JOURNAL_NAME, History, read_history
+from arena.lora import same_kind, told
 from core.checkpoint_ledger import CheckpointLedger
 from core.checkpoint_records import checkpoint_names
 from core.crash_points import crash_point
@@ -176,6 +177,7 @@ def _locked_changes(
     """What the locked settings must become; None where the hero's own value is to be in force."""
     if restored is not None:
         past = read_history(paths.archive / restored.name / JOURNAL_NAME)
+        _check_adapters(past, hero, restored)
         wanted = _settings_of(past, hero, paths)
     elif history.genesis is None or history.genesis.hero == hero.id:
         return {}
@@ -196,6 +198,17 @@ def _trained_with(history: History) -> dict[str, Any]:
         "model_name": history.genesis.base_model if history.genesis else None,
         "hyperparams.max_length": last_claim.settings.max_length if last_claim else None,
     }
+
+
+def _check_adapters(past: History, hero: Hero, restored: Archive) -> None:
+    """What stands in the hero's file is no setting that could be changed with him."""
+    trained = past.genesis.lora if past.genesis else None
+    wanted = lora_of(hero, Settings())
+    if not same_kind(trained, wanted):
+        raise Conflict(
+            f"archive/{restored.name} was trained with {told(trained)}, and the file of {hero.id} says {told(wanted)}.",
+            hint=f"Set `lora` in his file back, or begin anew with `realm hero use {hero.id} --fresh`.",
+        )
 
 
 def _settings_of(past: History, hero: Hero, paths: RealmPaths) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import tempfile
@@ -38,6 +39,14 @@ def compare_checkpoints(paths: RealmPaths, first: Path, second: Path) -> dict[st
     return _run(paths, "compare", [str(first), str(second)], show=False)
 
 
+def merge_adapter(paths: RealmPaths, adapter: Path, target: Path, base: dict[str, Any]) -> None:
+    """Write the model that adapters and base model make together, as `arena.trainer.loading.merging.merge` says.
+
+    Takes as long as torch takes to start, and as much memory as the model in fp32.
+    """
+    _run(paths, "merge", [str(adapter), str(target), json.dumps(base)], show=False)
+
+
 def _run(paths: RealmPaths, errand: str, what: list[str], *, show: bool) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="realm-") as scratch:
         answer_file = Path(scratch) / "answer.json"
@@ -51,7 +60,8 @@ def _run(paths: RealmPaths, errand: str, what: list[str], *, show: bool) -> dict
     if not isinstance(answer, dict):
         last = " | ".join((ended.stderr or "").splitlines()[-LAST_LINES:])
         raise RealmError(
-            f"The process that was to {errand} {' and '.join(what)} ended with code {ended.returncode}. {last}".strip()
+            f"The process that was to {errand} {' and '.join(what[:2])} ended with code {ended.returncode}. "
+            f"{last}".strip()
         )
     if "error" in answer:
         kinds = {kind.code: kind for kind in (InvalidInput, Unavailable)}

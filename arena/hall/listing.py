@@ -6,8 +6,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from arena.hall.archives import Archive, list_archives
-from arena.heroes import SEEDLING, Hero, effective_hyperparams, model_folder, quest_settings, survey_heroes
+from arena.heroes import (
+    SEEDLING,
+    Hero,
+    effective_hyperparams,
+    lora_of,
+    model_folder,
+    quest_settings,
+    survey_heroes,
+)
 from arena.journal import JOURNAL_NAME, read_history
+from arena.lora import told
 from arena.memory.estimate import estimate_memory
 from arena.memory.model_sizes import ModelSizes, sizes_of_hero
 from arena.quests import NAMELESS
@@ -27,8 +36,12 @@ class HeroRow:
     """None when the file is broken or gone."""
     base_model: str | None
     parameters: int | None
-    """Of his model, where it is on this machine or can be made here."""
+    """Of his model, where it is on this machine or can be made here; adapters included."""
     in_use: bool
+    lora: str | None = None
+    """What he trains in place of all weights, in words; None when he trains all of them."""
+    trained: int | None = None
+    """How many of the parameters are trained."""
     memory_bytes: int | None = None
     """What a step of his training takes at most, gradient checkpointing left aside."""
     step: int | None = None
@@ -51,14 +64,19 @@ def list_hall(paths: RealmPaths) -> list[HeroRow]:
         mine = hero_id == in_use
         settings = _settings(paths, mine=mine)
         sizes = sizes_of_hero(hero, settings, paths) if hero else None
-        known = _parameters(paths, hero, present.path if present and mine else None)
+        lora = lora_of(hero, settings) if hero else None
+        # A LoRA checkpoint holds nothing but adapters.
+        known = None if lora else _parameters(paths, hero, present.path if present and mine else None)
+        parameters = known or (sizes.parameters if sizes else None)
         rows.append(
             HeroRow(
                 id=hero_id,
                 title=hero.title if hero else None,
                 base_model=hero.base_model if hero else None,
-                parameters=known or (sizes.parameters if sizes else None),
+                parameters=parameters,
                 in_use=mine,
+                lora=told(lora) if lora else None,
+                trained=(sizes.with_gradients if sizes else None) if lora else parameters,
                 memory_bytes=_memory(hero, settings, sizes) if hero else None,
                 step=present.step if present and mine else None,
                 archives=[archive for archive in archives if archive.hero == hero_id],

@@ -13,7 +13,7 @@ from arena.rendering import Renderer
 from core.errors import InvalidInput
 from core.files import read_json
 from guild.profiles import get_profile
-from vault.weights import Shapes, count_parameters, weight_shapes
+from vault.weights import Shapes, check_no_adapter, count_parameters, weight_shapes
 
 HEADS = ("num_attention_heads", "num_key_value_heads", "head_dim")
 """What decides how a tensor is used and does not show in its shape."""
@@ -52,6 +52,7 @@ class ModelLook:
 
 def look_at_model(folder: Path) -> ModelLook:
     """Read configuration, tensor headers and tokenizer; raises `InvalidInput` saying what is missing or torn."""
+    check_no_adapter(folder)
     config = read_json(folder / "config.json")
     if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
         raise InvalidInput(

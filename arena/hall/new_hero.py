@@ -9,14 +9,18 @@ import yaml
 
 from arena.hall.errands import fetch_model
 from arena.hall.model_look import ModelLook, choose_profile, look_at_model
-from arena.heroes import HUB_ID, SEEDLING, check_hero_id, load_hero, survey_heroes
+from arena.heroes import HUB_ID, SEEDLING, HeroLora, check_hero_id, load_hero, lora_of, survey_heroes
+from arena.lora import check_peft, told
 from core.errors import Conflict, InvalidInput
 from core.files import DISK, Files
 from core.paths import RealmPaths
+from core.settings import Settings
 
 PATTERN_HERO = "dio"
 """Whose hyperparameters a model gets that was trained elsewhere before."""
 SHORTEST_ROW = 128
+LORA_RATE = 2e-4
+"""Adapters begin at zero and want larger steps than weights that know something; the usual rate for them."""
 
 
 @dataclass(frozen=True)
@@ -31,18 +35,30 @@ class Summoned:
     """None for a seedling: it is made when it first trains."""
     profile: str
     why_profile: str
+    lora: str | None = None
+    """What he trains in place of all weights, in words."""
 
 
 def summon_hero(
-    paths: RealmPaths, hero_id: str, *, source: str | None, title: str | None, show: bool, files: Files = DISK
+    paths: RealmPaths,
+    hero_id: str,
+    *,
+    source: str | None,
+    title: str | None,
+    show: bool,
+    lora: bool = False,
+    files: Files = DISK,
 ) -> Summoned:
     """Write the file of a new hero and get his model ready.
 
     `source` is a model directory, the name of one below `models/`, or a hub id, which is downloaded (`show` lets the
-    progress bars through); None makes a seedling. Raises `Conflict` for an id that is taken, `InvalidInput` for a model
-    that cannot be trained, and `Unavailable` when the hub cannot be reached.
+    progress bars through); None makes a seedling. With `lora` he trains adapters in place of all weights. Raises
+    `Conflict` for an id that is taken, `InvalidInput` for a model that cannot be trained, and `Unavailable` when the
+    hub cannot be reached, or peft is wanted and not installed.
     """
     _check_id(paths, hero_id)
+    if lora:
+        check_peft()
     name = title or hero_id.replace("-", " ").replace("_", " ").title()
     model: ModelLook | None = None
     if source is None or source == SEEDLING:
@@ -59,15 +75,18 @@ def summon_hero(
     values = {"title": name, "base_model": base_model, "profile": profile, "hyperparams": hyperparams}
     if pattern.recipe is not None and model is None:
         values["recipe"] = pattern.recipe
+    if lora:
+        values["lora"] = HeroLora().model_dump()
+        hyperparams["learning_rate"] = max(hyperparams["learning_rate"], LORA_RATE)
     file = paths.configs / "heroes" / f"{hero_id}.yaml"
     file.parent.mkdir(parents=True, exist_ok=True)
     text = f"# Made by `realm hero summon {hero_id}`. Profile {profile}: {why}.\n"
     text += yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
     files.write_atomic(file, text.encode(), durable=True)
-    load_hero(paths, hero_id)
+    adapters = lora_of(load_hero(paths, hero_id), Settings())
     return Summoned(
         id=hero_id, title=name, file=str(file), base_model=base_model, parameters=model.parameters if model else None,
-        profile=profile, why_profile=why,
+        profile=profile, why_profile=why, lora=told(adapters) if adapters else None,
     )  # fmt: skip
 
 

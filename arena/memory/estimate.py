@@ -63,7 +63,7 @@ def estimate_memory(
     """The most that a step under these settings takes: full micro-batches in which every token is a target."""
     tokens = most_tokens(settings)
     half = precision == "bf16"
-    layer = tokens * _bytes_of_layer(sizes, half=half)
+    layer = tokens * (_bytes_of_layer(sizes, half=half) + FP32 * sizes.kept_by_adapters // sizes.layers)
     if gradient_checkpointing:
         # What goes into each layer is kept, and one layer at a time is computed again.
         layers = sizes.layers * tokens * FP32 * sizes.hidden + layer
@@ -72,8 +72,8 @@ def estimate_memory(
     rows = min(tokens, max(1, CHUNK_LOGITS // sizes.vocabulary))
     return MemoryEstimate(
         weights=FP32 * sizes.parameters,
-        gradients=FP32 * sizes.parameters,
-        optimizer=MOMENTS * FP32 * sizes.parameters,
+        gradients=FP32 * sizes.with_gradients,
+        optimizer=MOMENTS * FP32 * sizes.with_gradients,
         activations=layers + _bytes_around(sizes, tokens, half=half),
         logits=rows * sizes.vocabulary * (14 if half else 12),
         tokens=tokens,
@@ -114,12 +114,14 @@ def with_measured_pass(settings: QuestSettings, current_model: Path) -> QuestSet
 def _bytes_of_layer(sizes: ModelSizes, *, half: bool) -> int:
     """What one layer keeps of each token for its backward pass."""
     projected = sizes.queries + sizes.keys
+    # What a norm scales is kept for the gradient of its weights alone, of which adapters leave none.
+    spared = 0 if sizes.trained is None else FP32 * (2 * sizes.hidden + projected)
     if not half:
         # Two norms keep what goes in, what is scaled, and what comes out; query and key norms the first two of these,
         # and attention what it gets and gives; the MLP both its branches, the activated one, and their product.
-        return FP32 * (6 * sizes.hidden + 4 * projected + 4 * sizes.intermediate)
+        return FP32 * (6 * sizes.hidden + 4 * projected + 4 * sizes.intermediate) - spared
     # Norms work in fp32; each of the five products takes a copy of its own in bf16.
-    return 26 * sizes.hidden + 10 * projected + 8 * sizes.intermediate
+    return 26 * sizes.hidden + 10 * projected + 8 * sizes.intermediate - spared
 
 
 def _bytes_around(sizes: ModelSizes, tokens: int, *, half: bool) -> int:
@@ -128,4 +130,5 @@ def _bytes_around(sizes: ModelSizes, tokens: int, *, half: bool) -> int:
     passing = FP32 * (2 * sizes.hidden + 3 * sizes.intermediate) // (2 if half else 1)
     # Under autocast every matrix has a copy in bf16; a gradient is whole before it is added to the one that is kept.
     copies = 2 * sizes.parameters if half else 0
-    return tokens * (states + passing) + copies + FP32 * sizes.vocabulary * sizes.hidden
+    largest = sizes.vocabulary * sizes.hidden if sizes.trained is None else 0
+    return tokens * (states + passing) + copies + FP32 * largest

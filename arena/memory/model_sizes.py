@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from arena.heroes import SEEDLING, Hero, model_folder, resolve_base_model
+from arena.heroes import SEEDLING, Hero, lora_of, model_folder, resolve_base_model
 from arena.language.byte_tokenizer import CONTROL_TOKENS
+from arena.lora import Matrix, adapted_matrices, count_trained, kept_per_token
+from arena.protocol import Lora
 from core.errors import RealmError
 from core.files import read_json
 from core.paths import RealmPaths
 from core.settings import Settings
-from vault.weights import count_parameters, weight_shapes
+from vault.weights import Shapes, count_parameters, weight_shapes
 
 SEEDLING_VOCABULARY = 256 + len(CONTROL_TOKENS)
 
@@ -31,6 +33,22 @@ class ModelSizes:
     """Key heads times their width; values are as wide."""
     intermediate: int
     vocabulary: int
+    trained: int | None = None
+    """Weights in adapters, included in `parameters`: all others are frozen. None when all weights are trained."""
+    kept_by_adapters: int = 0
+    """Numbers that the adapters of all layers keep of each token for the backward pass."""
+
+    @property
+    def with_gradients(self) -> int:
+        return self.parameters if self.trained is None else self.trained
+
+
+def with_adapters(sizes: ModelSizes, matrices: list[Matrix], lora: Lora) -> ModelSizes:
+    """The sizes of a base model with adapters beside these linear layers of it."""
+    trained = count_trained(matrices, lora.rank)
+    return replace(
+        sizes, parameters=sizes.parameters + trained, trained=trained, kept_by_adapters=kept_per_token(matrices, lora)
+    )
 
 
 def sizes_from(config: Mapping[str, Any], parameters: int) -> ModelSizes | None:
@@ -55,16 +73,20 @@ def sizes_from(config: Mapping[str, Any], parameters: int) -> ModelSizes | None:
 
 
 def sizes_of_hero(hero: Hero, settings: Settings, paths: RealmPaths) -> ModelSizes | None:
-    """The sizes of a hero's base model; None when its files are not here, or do not tell them."""
+    """The sizes of a hero's model, adapters included; None when its files are not here, or do not tell them."""
     try:
         base_model = resolve_base_model(hero, settings, paths)
         if base_model == SEEDLING:
-            return _sizes_of_seedling(hero.recipe or {})
-        folder = model_folder(base_model, paths.models)
-        config = read_json(folder / "config.json")
-        return sizes_from(config, count_parameters(weight_shapes(folder))) if isinstance(config, dict) else None
+            recipe = hero.recipe or {}
+            shapes, sizes = _matrices_of_seedling(recipe), _sizes_of_seedling(recipe)
+        else:
+            folder = model_folder(base_model, paths.models)
+            config, shapes = read_json(folder / "config.json"), weight_shapes(folder)
+            sizes = sizes_from(config, count_parameters(shapes)) if isinstance(config, dict) else None
     except RealmError:
         return None
+    lora = lora_of(hero, settings)
+    return with_adapters(sizes, adapted_matrices(shapes, lora), lora) if sizes and lora else sizes
 
 
 def parameters_of_seedling(recipe: Mapping[str, int]) -> int:
@@ -78,6 +100,18 @@ def parameters_of_seedling(recipe: Mapping[str, int]) -> int:
 
 def _sizes_of_seedling(recipe: Mapping[str, int]) -> ModelSizes | None:
     return sizes_from({**recipe, "vocab_size": SEEDLING_VOCABULARY}, parameters_of_seedling(recipe))
+
+
+def _matrices_of_seedling(recipe: Mapping[str, int]) -> Shapes:
+    hidden, inner, head = recipe["hidden_size"], recipe["intermediate_size"], recipe["head_dim"]
+    queries, keys = head * recipe["num_attention_heads"], head * recipe["num_key_value_heads"]
+    layer = {
+        "self_attn.q_proj": (queries, hidden), "self_attn.k_proj": (keys, hidden), "self_attn.v_proj": (keys, hidden),
+        "self_attn.o_proj": (hidden, queries), "mlp.gate_proj": (inner, hidden), "mlp.up_proj": (inner, hidden),
+        "mlp.down_proj": (hidden, inner),
+    }  # fmt: skip
+    numbers = range(recipe["num_hidden_layers"])
+    return {f"model.layers.{number}.{name}.weight": shape for number in numbers for name, shape in layer.items()}
 
 
 def _size(config: Mapping[str, Any], *names: str) -> int | None:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from arena.heroes import SEEDLING, model_folder
-from arena.memory.model_sizes import parameters_of_seedling
+from arena.memory.estimate import FP32
+from arena.memory.model_sizes import parameters_of_seedling, sizes_of_hero
 from arena.start_check import Setup
 from core.checkpoint_survey import folder_size
 from core.errors import NotFound, Unavailable
@@ -53,12 +54,16 @@ class Needs:
 
 def forecast(paths: RealmPaths, setup: Setup, start: CheckpointDir | None) -> Needs:
     """From the checkpoint to begin with, else from the base model; raises `NotFound` for one that is not here yet."""
-    folder = start.path if start else _base_folder(paths, setup)
+    # A LoRA checkpoint holds nothing but adapters.
+    folder = start.path if start and setup.hero.lora is None else _base_folder(paths, setup)
     recipe = setup.hero.recipe or {}
     parameters = parameters_of_seedling(recipe) if folder is None else count_parameters(weight_shapes(folder))
+    sizes = sizes_of_hero(setup.hero, setup.settings, paths) if setup.hero.lora else None
+    trained = sizes.with_gradients if sizes else parameters
     reserve = setup.settings.disk.reserve_megabytes << 20
-    checkpoint = max(SAVED_PER_PARAMETER * parameters, folder_size(start.path) if start else 0) + EXTRAS_BYTES
-    return Needs(parameters, MEMORY_PER_PARAMETER * parameters + PROCESS_BYTES, CHECKPOINTS * checkpoint + reserve)
+    checkpoint = max(SAVED_PER_PARAMETER * trained, folder_size(start.path) if start else 0) + EXTRAS_BYTES
+    memory = MEMORY_PER_PARAMETER * trained + PROCESS_BYTES + (FP32 * parameters if setup.hero.lora else 0)
+    return Needs(parameters, memory, CHECKPOINTS * checkpoint + reserve)
 
 
 def free_on(folder: Path) -> int:

@@ -160,8 +160,8 @@ def _fight(paths: RealmPaths, link: DaemonLink, membership: Membership | None) -
     position = PositionFile(paths.current_model / ".position")
     position.write(Phase.LOADING)
     link.send(Loading(what="loading torch"))
-    # torch takes seconds to import; the hello above must not wait for it.
-    with lasting_imports():
+    # torch takes seconds to import; the hello above must not wait for it. transformers would import peft for everybody.
+    with lasting_imports(without=() if begin.lora else ("peft",)):
         from arena.trainer.summoning import summon
     company = _gather(link, membership) if membership is not None else None
     try:

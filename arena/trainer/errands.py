@@ -1,8 +1,9 @@
 """`python -m arena.trainer.errands`: what needs torch or the hub once, for a verb that waits for it.
 
 `fetch REPOSITORY` brings a model from the hub to `models/`; `appraise DIRECTORY` loads a model as the trainer does, and
-says whether its optimizer fits; `compare DIRECTORY DIRECTORY` says in what two checkpoints differ. The answer, or the
-error, is one JSON object in the file given by `--answer`.
+says whether its optimizer fits; `compare DIRECTORY DIRECTORY` says in what two checkpoints differ; `merge ADAPTER
+DIRECTORY BASE` writes the model that adapters and base model make together. The answer, or the error, is one JSON
+object in the file given by `--answer`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from core.lasting_imports import lasting_imports
 def main() -> int:
     """Run one errand; exit code 0 when the answer file says how it went, also when it failed as expected."""
     parser = argparse.ArgumentParser(prog="python -m arena.trainer.errands")
-    parser.add_argument("errand", choices=("fetch", "appraise", "compare"))
+    parser.add_argument("errand", choices=("fetch", "appraise", "compare", "merge"))
     parser.add_argument("what", nargs="+")
     parser.add_argument("--models", required=True, type=Path)
     parser.add_argument("--answer", required=True, type=Path)
@@ -39,6 +40,8 @@ def main() -> int:
 def _run(errand: str, what: list[str], models: Path) -> dict[str, Any]:
     if errand == "fetch":
         return _fetch(what[0], models)
+    if errand == "merge":
+        return _merge(Path(what[0]), Path(what[1]), models, json.loads(what[2]))
     return _appraise(Path(what[0])) if errand == "appraise" else _compare(Path(what[0]), Path(what[1]))
 
 
@@ -59,6 +62,12 @@ def _compare(first: Path, second: Path) -> dict[str, Any]:
     with lasting_imports():
         from arena.trainer.comparison import compare
     return compare(first, second)
+
+
+def _merge(adapter: Path, target: Path, models: Path, base: dict[str, Any]) -> dict[str, Any]:
+    with lasting_imports():
+        from arena.trainer.loading.merging import merge
+    return merge(adapter, target, models, base)
 
 
 if __name__ == "__main__":

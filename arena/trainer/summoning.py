@@ -11,13 +11,15 @@ import torch
 from transformers.utils import logging as transformers_logging
 
 from arena.cursor import Cursor
-from arena.journal import JOURNAL_NAME, ClaimEntry, End, Genesis, Journal
+from arena.journal import JOURNAL_NAME, ClaimEntry, End, Genesis, Journal, read_history
+from arena.lora import same_kind, told
 from arena.memory.machine import peak_memory
-from arena.protocol import Begin, Loading, QuestEnded, Ready, Trouble
+from arena.protocol import Begin, Loading, Lora, QuestEnded, Ready, Trouble
 from arena.rendering import Renderer
 from arena.supervision.position_file import PositionFile
 from arena.tokens.token_cache import TokenCache
 from arena.tokens.token_recipe import made_with
+from arena.trainer.adapters import count_trained
 from arena.trainer.battle import Battle
 from arena.trainer.computing.capability import look_at
 from arena.trainer.computing.fitting import fit
@@ -26,8 +28,8 @@ from arena.trainer.evaluation import ValidationSet, load_validation_rows
 from arena.trainer.healing.going_back import finish_going_back
 from arena.trainer.healing.healer import Healer
 from arena.trainer.link import DaemonLink
-from arena.trainer.loading.model_loading import LoadedModel, load_model_and_tokenizer
-from arena.trainer.loading.resuming import find_resume_point
+from arena.trainer.loading.model_loading import LoadedModel, base_directory, load_model_and_tokenizer
+from arena.trainer.loading.resuming import Load, find_resume_point
 from arena.trainer.measuring import Measuring
 from arena.trainer.memory_watch import MemoryWatch
 from arena.trainer.orders import Orders
@@ -57,7 +59,7 @@ def summon(
     set_threads(begin)
     store = CheckpointStore(paths.current_model, files)
     store.sweep()
-    load = partial(_load, paths, link, begin, device)
+    load = _loader(paths, link, begin, device)
     link.send(Loading(what="looking for the checkpoint to go on from"))
     told = {quest.quest_id: Path(quest.path) for quest in begin.open_quests}
     has_data = data_at_hand(paths, told.get)
@@ -90,7 +92,7 @@ def summon(
             on_done=link.wake, files=files,
         ),
         SaveRoom(
-            paths.current_model, parameters=ready.parameters, reserve_bytes=begin.disk_reserve_bytes,
+            paths.current_model, parameters=count_trained(loaded.model), reserve_bytes=begin.disk_reserve_bytes,
             last_size=last.size_bytes if last and last.has_optimizer else None, files=files,
         ),
         Measuring(situation, has_rows=bool(validation.rows)),
@@ -144,16 +146,38 @@ def _choose_device(wanted: str) -> str:
     return wanted
 
 
-def _load(paths: RealmPaths, link: DaemonLink, begin: Begin, device: str, folder: Path | None) -> LoadedModel:
+def _loader(paths: RealmPaths, link: DaemonLink, begin: Begin, device: str) -> Load:
+    """What loads the model or a checkpoint of it, with the adapters that the journal tells of.
+
+    Raises `Conflict` where these are others than are wanted, or were trained beside other weights than lie here.
+    """
+    file = paths.current_model / JOURNAL_NAME
+    genesis, lora = read_history(file).genesis, begin.lora
+    if genesis is not None and not same_kind(genesis.lora, lora):
+        raise Conflict(
+            f"The model in {paths.current_model} was trained with {told(genesis.lora)}, not with {told(lora)}.",
+            hint=f"Set it back, or begin a new model with `realm hero use {begin.hero} --fresh`.",
+        )
+    if genesis is not None and genesis.lora is not None:
+        lora = genesis.lora
+        link.send(Loading(what=f"comparing {begin.base_model} with the journal"))
+        base = base_directory(begin.base_model, models_dir=paths.models, recipe=begin.recipe, seed=begin.seed)
+        _check_base(base, genesis, file)
+    return partial(_load, paths, link, begin, device, lora)
+
+
+def _load(
+    paths: RealmPaths, link: DaemonLink, begin: Begin, device: str, lora: Lora | None, folder: Path | None
+) -> LoadedModel:
     link.send(Loading(what=f"loading {folder.name if folder else begin.base_model}"))
-    return load_hero(paths, begin, device, folder)
+    return load_hero(paths, begin, device, folder, lora)
 
 
-def load_hero(paths: RealmPaths, begin: Begin, device: str, folder: Path | None) -> LoadedModel:
+def load_hero(paths: RealmPaths, begin: Begin, device: str, folder: Path | None, lora: Lora | None) -> LoadedModel:
     """Load from this directory, or the base model."""
     return load_model_and_tokenizer(
         begin.base_model, models_dir=paths.models, recipe=begin.recipe, seed=begin.seed,
-        device=device, dtype=torch.float32, checkpoint=folder,
+        device=device, dtype=torch.float32, checkpoint=folder, lora=lora,
     )  # fmt: skip
 
 
@@ -177,24 +201,33 @@ def _open_journal(
     file = paths.current_model / JOURNAL_NAME
     journal = Journal(file, files=files)
     genesis = journal.history.genesis
-    if genesis is not None and checkpoint is not None:
-        return journal
-    weights = weights_digest(loaded.source_dir)
     if genesis is None:
         # What an earlier history left behind says nothing about this one.
         position.furthest = (0, 0)
-        journal.append(Genesis(seq=1, at=utc_now(), hero=begin.hero, base_model=begin.base_model, weights=weights))
-    elif genesis.weights != weights and genesis.checkpoint is not None:
+        journal.append(
+            Genesis(
+                seq=1, at=utc_now(), hero=begin.hero, base_model=begin.base_model,
+                weights=weights_digest(loaded.source_dir), lora=begin.lora,
+            )
+        )  # fmt: skip
+    elif checkpoint is None and genesis.lora is None:  # beside adapters, they are compared before anything is loaded
+        _check_base(loaded.source_dir, genesis, file)
+    return journal
+
+
+def _check_base(folder: Path, genesis: Genesis, journal: Path) -> None:
+    """Raise `Conflict` when a directory does not hold the weights that the journal began with."""
+    if weights_digest(folder) == genesis.weights:
+        return
+    if genesis.checkpoint is not None:
         raise Conflict(
-            f"{file} began with the adopted {genesis.checkpoint}; neither that nor a later checkpoint is whole.",
+            f"{journal} began with the adopted {genesis.checkpoint}; neither that nor a later checkpoint is whole.",
             hint="Adopt it again with `realm ledger adopt`, or go back to one of another branch with `realm rewind`.",
         )
-    elif genesis.weights != weights:
-        raise Conflict(
-            f"The weights in {loaded.source_dir} are not those that {file} began with.",
-            hint=f"Put the old ones back, or begin a new model with `realm hero use {begin.hero} --fresh`.",
-        )
-    return journal
+    raise Conflict(
+        f"The weights in {folder} are not those that {journal} began with.",
+        hint=f"Put the old ones back, or begin a new model with `realm hero use {genesis.hero} --fresh`.",
+    )
 
 
 def _covered(journal: Journal, begin: Begin, cursor: Cursor) -> list[QuestEnded]:

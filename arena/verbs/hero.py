@@ -94,6 +94,9 @@ def summon(
         str | None, typer.Option("--from", help="A model directory or a hub id; without it, a new seedling.")
     ] = None,
     title: Annotated[str | None, typer.Option(help="Name shown to people.")] = None,
+    lora: Annotated[
+        bool, typer.Option("--lora", help="Train an adapter beside the frozen model, in a part of the memory.")
+    ] = False,
 ) -> None:
     """Make a new hero; a model of the hub is downloaded."""
     from dataclasses import asdict
@@ -103,10 +106,11 @@ def summon(
     paths = ctx.obj.paths
     paths.create()
     show = not ctx.obj.as_json and sys.stderr.isatty()
-    made = summon_hero(paths, hero, source=source, title=title, show=show)
+    made = summon_hero(paths, hero, source=source, title=title, show=show, lora=lora)
     size = f", {made.parameters:,} parameters" if made.parameters else ""
     lines = [f"{made.title} is in {made.file} ({made.base_model}{size})."]
     lines.append(f"Profile {made.profile}: {made.why_profile}.")
+    lines += [f"He trains {made.lora}; `lora` in his file is fixed once he has trained."] * bool(made.lora)
     lines.append(f"`realm hero use {made.id}` lets him train.")
     ctx.obj.tell(asdict(made), "\n".join(lines))
 
@@ -116,6 +120,8 @@ def _lines(row: HeroRow) -> list[str]:
 
     mark = "*" if row.in_use else " "
     size = f"{row.parameters:,} parameters" if row.parameters else "size not known yet"
+    if row.lora:
+        size += f", {row.lora}" + (f", {row.trained:,} trained" if row.trained else "")
     if row.memory_bytes:
         size += f", training takes up to {megabytes(row.memory_bytes)}"
     told = f"{row.title}, {row.base_model}, {size}" if row.title else " ".join(str(row.problem).split())

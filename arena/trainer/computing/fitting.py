@@ -13,8 +13,9 @@ from transformers import PreTrainedModel
 from arena.disk.gauge import megabytes
 from arena.journal import ClaimEntry
 from arena.memory.estimate import MemoryEstimate, fits, fitting_estimate, with_measured_pass
-from arena.memory.model_sizes import sizes_from
+from arena.memory.model_sizes import sizes_from, with_adapters
 from arena.protocol import Begin, QuestSettings
+from arena.trainer.adapters import adapted_matrices, count_trained
 from arena.trainer.computing.arithmetic import Computing
 from arena.trainer.computing.capability import Capability
 from arena.trainer.computing.settling import Wishes, check_claims, settle, told
@@ -78,9 +79,13 @@ def fit(
 def _estimate(
     begin: Begin, settings: QuestSettings, model: PreTrainedModel, machine: Capability
 ) -> MemoryEstimate | None:
-    sizes = sizes_from(model.config.to_dict(), sum(weight.numel() for weight in model.parameters()))
+    parameters = sum(weight.numel() for weight in model.parameters())
+    adapters = count_trained(model) if begin.lora else 0
+    sizes = sizes_from(model.config.to_dict(), parameters - adapters)
     if sizes is None:
         return None
+    if begin.lora is not None:
+        sizes = with_adapters(sizes, adapted_matrices(model), begin.lora)
     wish = begin.gradient_checkpointing if model.supports_gradient_checkpointing else "never"
     return fitting_estimate(
         sizes, settings, precision=begin.fp_precision, wish=wish, free_bytes=machine.free_bytes, held=True

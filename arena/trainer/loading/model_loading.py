@@ -17,12 +17,15 @@ import torch
 from blake3 import blake3
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from arena.heroes import SEEDLING, model_folder
+from arena.heroes import HUB_ID, SEEDLING, model_folder
+from arena.protocol import Lora
+from arena.trainer.adapters import add_adapter, read_adapter
 from arena.trainer.loading.blame import is_about_this_machine
 from arena.trainer.loading.hub import fetch_model
 from arena.trainer.loading.seedling import drop_leftovers, make_seedling
 from core.errors import InvalidInput, first_line
 from core.files import DISK, Files
+from vault.weights import ADAPTER_CONFIG
 
 logger = logging.getLogger(__name__)
 
@@ -49,32 +52,57 @@ def load_model_and_tokenizer(
     device: str | torch.device,
     dtype: torch.dtype,
     checkpoint: Path | None = None,
+    lora: Lora | None = None,
     files: Files = DISK,
 ) -> LoadedModel:
     """Load `base_model` (as `arena.heroes.resolve_base_model` gives it), or `checkpoint` in its place.
 
-    `recipe` and `seed` are for the seedling, which is made under `models_dir` on first use. All weights are of
-    `dtype`, fp32 or bf16 (failure D6). Raises `UnloadableFiles` when the files of a directory are at fault, and
-    `Unavailable` when the hub cannot be reached; what this machine lacks (memory, rights) is left as it was raised.
+    With `lora`, the base model with fresh adapters, or with those of `checkpoint`. `recipe` and `seed` are for the
+    seedling, which is made under `models_dir` on first use. All weights are of `dtype`, fp32 or bf16 (failure D6).
+    Raises `UnloadableFiles` when the files of a directory are at fault, and `Unavailable` when the hub cannot be
+    reached; what this machine lacks (memory, rights) is left as it was raised.
     """
     if dtype not in (torch.float32, torch.bfloat16):
         raise InvalidInput(f"Weights of type {dtype} cannot be trained.", hint="Use fp32 or bf16.")
-    if base_model == SEEDLING:
-        source = _seedling(models_dir, recipe, seed, files)
-    else:
-        source = model_folder(base_model, models_dir)
-        if not Path(base_model).is_absolute() and not source.is_dir() and checkpoint is None:
-            fetch_model(base_model, source, files=files)
-    if checkpoint is not None and not source.is_dir():
+    whole = checkpoint if lora is None else None  # a checkpoint of adapters stands beside the base model, not for it
+    fetch = whole is None
+    source = base_directory(base_model, models_dir=models_dir, recipe=recipe, seed=seed, fetch=fetch, files=files)
+    if whole is not None and not source.is_dir():
         logger.warning(
-            "the base model %s is gone; tokenizer and template are taken from %s", source, checkpoint,
+            "the base model %s is gone; tokenizer and template are taken from %s", source, whole,
             extra={"event": "base_model_gone"},
         )  # fmt: skip
-        source = checkpoint
+        source = whole
     tokenizer = _read_tokenizer(source)
-    model = _read_model(checkpoint or source, dtype).to(device)  # type: ignore[arg-type]
+    model = read_model(whole or source, dtype)
+    if lora is not None:
+        add_adapter(model, lora, base_model=base_model if HUB_ID.fullmatch(base_model) else str(source))
+        if checkpoint is not None:
+            _read_adapter(model, checkpoint)
+    model = model.to(device)  # type: ignore[arg-type]
     _take_into_memory(model)
     return LoadedModel(model=model, tokenizer=tokenizer, source_dir=source)
+
+
+def base_directory(
+    base_model: str,
+    *,
+    models_dir: Path,
+    recipe: dict[str, int] | None,
+    seed: int,
+    fetch: bool = True,
+    files: Files = DISK,
+) -> Path:
+    """Where a base model lies; a seedling is made there, and with `fetch` one of the hub is brought.
+
+    Raises `Unavailable` when the hub cannot be reached. A directory that was given by its path may be gone.
+    """
+    if base_model == SEEDLING:
+        return _seedling(models_dir, recipe, seed, files)
+    source = model_folder(base_model, models_dir)
+    if fetch and not Path(base_model).is_absolute() and not source.is_dir():
+        fetch_model(base_model, source, files=files)
+    return source
 
 
 def _take_into_memory(model: PreTrainedModel) -> None:
@@ -112,7 +140,28 @@ def _read_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def _read_model(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
+def _read_adapter(model: PreTrainedModel, folder: Path) -> None:
+    try:
+        read_adapter(model, folder)
+    except Exception as error:  # a torn or foreign file raises from deep inside safetensors, peft or torch
+        if is_about_this_machine(error):
+            raise
+        raise UnloadableFiles(
+            f"{folder} holds no adapter that can be loaded: {first_line(error)}.",
+            hint="It must be a checkpoint of this hero.",
+            folder=str(folder),
+        ) from error
+
+
+def read_model(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
+    """The causal language model of a directory, on the CPU; raises `UnloadableFiles`."""
+    if (folder / ADAPTER_CONFIG).exists():
+        # transformers would load the model that it names, and the adapter on top of it, without a word.
+        raise UnloadableFiles(
+            f"{folder} holds a LoRA adapter ({ADAPTER_CONFIG}) where a model of its own is wanted.",
+            hint="Merge the adapter into its base model, or take it away.",
+            folder=str(folder),
+        )
     try:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             folder,

@@ -1,8 +1,8 @@
 """What a checkpoint holds: training as it stood at one step boundary, kept apart in memory while training goes on.
 
-A copy takes as much memory as the checkpoint is large (12 bytes a parameter with AdamW) until it is written; that of a
-small one is kept for the next. Where it is not to be had, the state is handed out in place, and whoever writes it must
-not let training go on meanwhile.
+A copy takes as much memory as the checkpoint is large (12 bytes a trained parameter with AdamW) until it is written;
+that of a small one is kept for the next. Where it is not to be had, the state is handed out in place, and whoever
+writes it must not let training go on meanwhile.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerState
 
 from arena.cursor import Cursor
 from arena.journal import ClaimEntry
+from arena.trainer.adapters import weights_to_save
 from core.checkpoint_records import checkpoint_name
 
 logger = logging.getLogger(__name__)
@@ -67,6 +68,7 @@ class EngineState:
     """For its class and configuration; its weights are those below."""
     tokenizer: PreTrainedTokenizerBase
     weights: dict[str, torch.Tensor]
+    """All of them, or those of its adapters."""
     optimizer: dict[str, Any]
     scheduler: dict[str, Any]
     random: dict[str, Any]
@@ -114,7 +116,7 @@ def take_engine_state(
 
     The copy before it must not be in use any more, as it lies in `spares`.
     """
-    weights, moments = network.state_dict(), optimizer.state_dict()
+    weights, moments = weights_to_save(network), optimizer.state_dict()
     tensors: Any = (weights, moments)
     if not in_place and not _fits(_Rebuilder().measured(tensors)):
         logger.info("no memory for a copy of the state: training waits for this save", extra={"event": "save_in_place"})

@@ -1,8 +1,9 @@
 """How a checkpoint gets to the disk: staged, hashed and renamed by a thread of its own, while training goes on.
 
 HuggingFace's file formats plus cursor, journal and ledger record. A checkpoint directory loads with
-`AutoModelForCausalLM.from_pretrained`; optimizer, scheduler, random states and cursor beside the weights make it a
-resume point. What is written is durable, and HEAD, before anybody hears of it (ADR 0010).
+`AutoModelForCausalLM.from_pretrained`, one of adapters where peft is installed; optimizer, scheduler, random states and
+cursor beside the weights make it a resume point. What is written is durable, and HEAD, before anybody hears of it
+(ADR 0010).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from transformers import PreTrainedTokenizerBase
 
 from arena.cursor import CURSOR_NAME
 from arena.journal import JOURNAL_NAME
+from arena.trainer.adapters import has_adapter, write_adapter
 from arena.trainer.saving.snapshot import EngineState, SaveFacts
 from core.checkpoint_ledger import CheckpointRecord, write_sidecar
 from core.checkpoint_records import SIDECAR
@@ -149,8 +151,11 @@ class CheckpointWriter:
 
     def _write_engine(self, staging: Path, state: EngineState, *, resumable: bool) -> None:
         try:
-            # A dict of its own: what is written is taken out of it.
-            state.network.save_pretrained(staging, state_dict=dict(state.weights))
+            if has_adapter(state.network):
+                write_adapter(state.network, state.weights, staging)
+            else:
+                # A dict of its own: what is written is taken out of it.
+                state.network.save_pretrained(staging, state_dict=dict(state.weights))
             crash_point("save.file.model.safetensors")
             self._write_tokenizer(staging, state.tokenizer)
             crash_point("save.file.tokenizer.json")

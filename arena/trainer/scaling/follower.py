@@ -79,7 +79,8 @@ class Replica:
             )
         set_threads(begin)
         checkpoint = Path(enlist.checkpoint) if enlist.checkpoint else None
-        self._network = load_hero(paths, begin, enlist.device, checkpoint).model
+        # Weights come from the first process, those of adapters too: from which seed they were drawn is no matter here.
+        self._network = load_hero(paths, begin, enlist.device, checkpoint, begin.lora).model
         self._network.train()
         self._company = company
         self._computing = Computing(

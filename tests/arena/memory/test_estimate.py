@@ -14,8 +14,10 @@ from transformers import LlamaConfig, LlamaForCausalLM, Qwen3Config, Qwen3ForCau
 
 from arena.heroes import load_hero
 from arena.memory.estimate import CHUNK_LOGITS, estimate_memory, fits, fitting_estimate, most_tokens
-from arena.memory.model_sizes import ModelSizes, parameters_of_seedling, sizes_from, sizes_of_hero
+from arena.memory.model_sizes import ModelSizes, parameters_of_seedling, sizes_from, sizes_of_hero, with_adapters
+from arena.protocol import Lora
 from arena.trainer import target_loss
+from arena.trainer.adapters import add_adapter
 from arena.trainer.computing.arithmetic import autocast
 from core.paths import CHECKOUT, RealmPaths
 from core.settings import Settings
@@ -27,12 +29,14 @@ SIZES = {
 }  # fmt: skip
 
 
-def kept_by_torch(kind: str, layers: int, tokens: int, precision: str) -> int:
+def kept_by_torch(kind: str, layers: int, tokens: int, precision: str, lora: Lora | None = None) -> int:
     """Bytes that autograd keeps of a forward pass beside the weights."""
     if kind == "qwen3":
         model = Qwen3ForCausalLM(Qwen3Config(**{**SIZES, "num_hidden_layers": layers})).train()
     else:
         model = LlamaForCausalLM(LlamaConfig(**{**SIZES, "num_hidden_layers": layers})).train()
+    if lora is not None:
+        add_adapter(model, lora, base_model=kind)
     kept: dict[int, torch.UntypedStorage] = {}
 
     def note(tensor: torch.Tensor) -> torch.Tensor:
@@ -67,6 +71,28 @@ def test_the_activations_of_a_layer_are_what_torch_keeps(kind: str, tolerance: f
         return told.activations
 
     kept = in_two_layers(lambda layers, tokens: kept_by_torch(kind, layers, tokens, precision))
+    assert in_two_layers(expected) == pytest.approx(kept, rel=tolerance)
+
+
+@pytest.mark.parametrize(
+    ("precision", "dropout", "tolerance"), [("fp32", 0.0, 0.02), ("fp32", 0.1, 0.02), ("bf16", 0.0, 0.1)]
+)
+def test_adapters_keep_what_comes_down_and_nothing_of_frozen_norms(
+    precision: str, dropout: float, tolerance: float
+) -> None:
+    lora = Lora(rank=16, alpha=32, dropout=dropout, target_modules=None, rslora=False, seed=0)
+    hidden, inner = SIZES["hidden_size"], SIZES["intermediate_size"]
+    queries, keys = (64, hidden), (32, hidden)
+    matrices = [queries, keys, keys, (hidden, 64), (inner, hidden), (inner, hidden), (hidden, inner)]
+
+    def expected(layers: int, tokens: int) -> int:
+        base = sizes_from({**SIZES, "num_hidden_layers": layers}, 0)
+        assert base is not None
+        one = settings(max_length=tokens, micro_batch_tokens=tokens)
+        sizes = with_adapters(base, layers * matrices, lora)
+        return estimate_memory(sizes, one, precision=precision, gradient_checkpointing=False).activations
+
+    kept = in_two_layers(lambda layers, tokens: kept_by_torch("qwen3", layers, tokens, precision, lora))
     assert in_two_layers(expected) == pytest.approx(kept, rel=tolerance)
 
 

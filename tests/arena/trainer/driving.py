@@ -33,6 +33,7 @@ from core.paths import RealmPaths
 from tests.arena.trainer.tiny_hero import chat, hash_of, settings, write_rows
 from tests.replaying import replay as replay_journal
 from vault.checkpoints import CheckpointStore
+from vault.weights import weight_files
 
 PATIENCE = 90.0
 """Seconds to wait for one event of a child on a busy machine."""
@@ -174,7 +175,7 @@ async def replay(base: Path, model: Path, fought: Field) -> Path:
 
 def assert_equal_weights(first: Path, second: Path) -> None:
     """Bit for bit, model and optimizer."""
-    one, other = (load_file(folder / "model.safetensors") for folder in (first, second))
+    one, other = (load_file(weight_files(folder)[0]) for folder in (first, second))
     assert one.keys() == other.keys()
     assert [name for name in one if not torch.equal(one[name], other[name])] == []
     moments, others = (torch.load(folder / "optimizer.pt", weights_only=True)["state"] for folder in (first, second))

@@ -13,6 +13,7 @@ import pytest
 from core.errors import InvalidInput
 from core.paths import CHECKOUT, RealmPaths
 from core.status_files import write_status
+from tests.arena.test_lora import mira
 from tests.watchtower.doctor.patients import NOW, patient
 from watchtower.doctor import checkup
 from watchtower.doctor.checks import disk, hero, python, settings, trainer
@@ -66,6 +67,16 @@ def test_a_model_that_is_not_there_is_told_by_name(paths: RealmPaths) -> None:
     assert found.verdict == "failure"
     assert "'qwen'" in found.message
     assert found.hint is not None
+
+
+def test_a_hero_with_adapters_is_told_with_how_much_of_him_is_trained(paths: RealmPaths) -> None:
+    mira(paths, rank=4)
+
+    found = hero.check(patient(paths, config="hero: mira\n"))
+
+    adapters = "LoRA of rank 4 (alpha 32; all linear layers), 30,720 of 703,936 parameters"
+    assert found.message == f"Mira is made on the spot, and trains {adapters}"
+    assert (found.details["trained"], found.details["lora"]["rank"]) == (30_720, 4)
 
 
 def test_two_sites_on_one_port_are_found_before_the_start(paths: RealmPaths) -> None:

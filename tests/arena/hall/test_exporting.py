@@ -1,0 +1,132 @@
+"""`realm export` of a hero who trains all weights: a copy that is there whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from arena.hall.adoption import adopt_for_hero
+from arena.hall.exporting import export_model
+from arena.hall.model_look import look_at_model
+from core.errors import Conflict, InvalidInput, NotFound, RealmError, Unavailable
+from core.file_lock import directory_locked_if_free
+from core.files import Files
+from core.paths import RealmPaths
+from tests.arena.annals.past import NOW
+from tests.arena.hall.model_dirs import make_byte_model
+from tests.arena.test_lora import mira
+from vault.checkpoints import CheckpointStore
+from vault.snapshots import take_snapshot
+
+MODEL = {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"}
+BESIDE = ("optimizer.pt", "journal.jsonl", "cursor.json")
+
+
+def checkpoint(paths: RealmPaths, step: int, *, adapter: bool = False) -> Path:
+    """A whole checkpoint with a model of some bytes, or with an adapter, and what training keeps beside it."""
+    store = CheckpointStore(paths.current_model)
+    staging = store.stage()
+    for file in make_byte_model(staging / "made", fill=float(step)).iterdir():
+        file.rename(staging / file.name)
+    (staging / "made").rmdir()
+    if adapter:
+        (staging / "model.safetensors").rename(staging / "adapter_model.safetensors")
+        (staging / "config.json").rename(staging / "adapter_config.json")
+    for name in BESIDE:
+        (staging / name).write_text("{}")
+    return store.publish(staging, f"checkpoint-{step}-20261121-0930")
+
+
+def test_the_model_is_copied_and_nothing_of_its_training(paths: RealmPaths, tmp_path: Path) -> None:
+    first, second = checkpoint(paths, 5), checkpoint(paths, 9)
+    target = tmp_path / "shelf" / "mira"
+    done = export_model(paths, target)
+    assert {file.name for file in target.iterdir()} == MODEL
+    assert all((target / name).read_bytes() == (second / name).read_bytes() for name in MODEL)
+    assert (done.checkpoint, done.step, done.merged) == (second.name, 9, False)
+    assert done.size_bytes == sum(file.stat().st_size for file in target.iterdir())
+    assert [path.name for path in target.parent.iterdir()] == ["mira"]
+    assert export_model(paths, tmp_path / "older", reference="5").checkpoint == first.name
+
+
+def test_what_is_there_stays_and_what_is_not_whole_is_not_handed_out(paths: RealmPaths, tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="no checkpoint 'latest'"):
+        export_model(paths, tmp_path / "new")
+    folder = checkpoint(paths, 5)
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    for name in ("taken", "dangling"):
+        with pytest.raises(Conflict, match="exists already"):
+            export_model(paths, tmp_path / name)
+    with pytest.raises(Conflict, match="among the hero's checkpoints"):
+        export_model(paths, paths.current_model / "copy")
+    with pytest.raises(NotFound, match="no checkpoint '6'"):
+        export_model(paths, tmp_path / "new", reference="6")
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"?")
+    with pytest.raises(Conflict, match=r"is not whole: model\.safetensors"):
+        export_model(paths, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+    assert list(tmp_path.glob(".*.part")) == []
+
+
+class FullDisk(Files):
+    """Has room for so many bytes, or for none of them once they are written."""
+
+    def __init__(self, free: int = 1 << 40) -> None:
+        self._free = free
+
+    def statvfs(self, folder: Path) -> os.statvfs_result:
+        found = super().statvfs(folder)
+        return os.statvfs_result((1, 1, found[2], self._free, self._free, *found[5:]))
+
+    def fsync(self, fd: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize(("free", "told"), [(100, "The model takes"), (1 << 40, "No space left")])
+def test_a_full_disk_leaves_nothing_behind(paths: RealmPaths, tmp_path: Path, free: int, told: str) -> None:
+    """A8: half of a model looks like one."""
+    checkpoint(paths, 5)
+    shelf = tmp_path / "shelf"
+    with pytest.raises(Unavailable, match=told):
+        export_model(paths, shelf / "mira", files=FullDisk(free))
+    assert list(shelf.iterdir()) == []
+
+
+def test_what_a_killed_export_has_left_goes_and_one_under_way_is_left_alone(paths: RealmPaths, tmp_path: Path) -> None:
+    checkpoint(paths, 5)
+    left = tmp_path / ".mira.part"
+    (left / ".adapter").mkdir(parents=True)
+    (left / "model.safetensors").write_bytes(b"half")
+    with directory_locked_if_free(left), pytest.raises(Conflict, match="is under way"):
+        export_model(paths, tmp_path / "mira")
+    assert (left / "model.safetensors").read_bytes() == b"half"
+    export_model(paths, tmp_path / "mira")
+    assert not left.exists()
+    assert {file.name for file in (tmp_path / "mira").iterdir()} == MODEL
+
+
+def test_where_a_model_is_wanted_an_adapter_is_refused_by_name(paths: RealmPaths, tmp_path: Path) -> None:
+    """Adopting, summoning: adapters are nothing without their base. A snapshot keeps them as they are."""
+    adapter = checkpoint(paths, 5, adapter=True)
+    paths.config_file.write_text("hero: seedling\n")
+    elsewhere = adapter.rename(tmp_path / "adapter")
+    complaints: list[RealmError] = []
+    for look in (look_at_model, lambda folder: adopt_for_hero(paths, folder, step=None, requeue=False, now=NOW)):
+        with pytest.raises(InvalidInput, match="holds a LoRA adapter") as refused:
+            look(elsewhere)
+        complaints.append(refused.value)
+    assert all("realm export" in str(error.hint) for error in complaints)
+    checkpoint(paths, 6, adapter=True)
+    taken = take_snapshot(paths, NOW.date(), now=NOW)
+    assert taken is not None
+    mira(paths)
+    model = make_byte_model(tmp_path / "model")
+    with pytest.raises(Conflict, match="trains a LoRA adapter beside seedling"):
+        adopt_for_hero(paths, model, step=None, requeue=False, now=NOW)
+    assert json.loads((model / "config.json").read_text())["model_type"] == "qwen3"
