@@ -38,6 +38,7 @@ bench: $(DEV) $(PEERS_READY) ## Measure gates, intake, saving, and training besi
 	$(BIN)/python -m benchmarks.save
 	$(BIN)/python -m benchmarks.training
 	$(BIN)/python -m benchmarks.small_files
+	$(BIN)/python -m benchmarks.control_plane
 	$(BIN)/python -m benchmarks.all_figures
 
 soak: $(DEV) ## Kill a realm 200 times at random while it learns 40 quests, and compare; watch what grows. Takes about 70 minutes.

@@ -92,7 +92,7 @@ class Daemon:
         ledger: CheckpointLedger,
         scribe: Scribe,
         read_settings: Callable[[], Settings],
-        on_progress: Callable[[dict[str, Any]], None],
+        on_progress: Callable[[Callable[[], dict[str, Any]]], None],
         version: str,
     ) -> None:
         self.paths = paths

@@ -21,6 +21,8 @@ def enter(arguments: Sequence[str]) -> None:
     """End quietly on Ctrl-C from here on, and refuse to run with other code than ours."""
     # An exception would be raised amid some import, which may swallow it or print where it was.
     signal.signal(signal.SIGINT, lambda number, frame: os._exit(exit_code_of_interrupt(arguments)))
+    # We have no plugins for pydantic; it looks for them in every package of the environment, at each start.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     check_house()
 
 

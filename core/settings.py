@@ -102,14 +102,15 @@ class TrainerSettings(Section):
 
     packing: Literal["auto", "always", "never"] = "auto"
     """Rows behind each other without filling, none seeing another: `auto` on a CPU, and where the GPU has a kernel for
-    it (with bf16); `always` also without one, row by row. Fixed in each quest's claim."""
+    it (with bf16); `always` also without one, row by row. A change holds from the next start of the trainer on, for
+    quests that are claimed then."""
 
     gradient_checkpointing: Literal["auto", "always", "never"] = "auto"
     """Whether activations are computed again in the backward pass, which takes less memory and more time: `auto` where
     they are not expected to fit. What is learned is the same."""
 
     tf32: bool = False
-    """Whether a GPU may multiply fp32 matrices with the shorter mantissa of TF32. Fixed in each quest's claim."""
+    """Whether a GPU may multiply fp32 matrices with the shorter mantissa of TF32. Changes hold as with `packing`."""
 
     seed: Annotated[int, Field(ge=0, lt=1 << 32)] = 42
     """Seed of row order, of weights made on the spot and of dropout."""

@@ -21,9 +21,6 @@ logger = logging.getLogger(__name__)
 CANARY_NAME = ".realm-canary"
 """A hidden file that the realm makes and removes in the inbox, to see whether that is heard."""
 
-# Reading raises these too: a scan would bring about the next scan, for ever.
-READING_EVENTS = frozenset({"opened", "closed_no_write"})
-
 
 class InboxWatch:
     """Calls `on_hint` from a thread of watchdog's whenever something under `root` was written, moved or removed."""
@@ -59,18 +56,23 @@ class InboxWatch:
 
     def _start_observer(self) -> BaseObserver:
         # watchdog is imported here because it may be broken or missing, and to keep start-up short.
-        from watchdog.events import FileSystemEventHandler
+        from watchdog import events
         from watchdog.observers import Observer
 
         watch = self
 
-        class Hints(FileSystemEventHandler):
+        class Hints(events.FileSystemEventHandler):
             def on_any_event(self, event: FileSystemEvent) -> None:
-                if event.event_type not in READING_EVENTS:
-                    watch._hear(event)
+                watch._hear(event)
 
+        # All but what reading raises (opened, closed without a write): each scan would bring about the next one.
+        heard: list[type[FileSystemEvent]] = [
+            events.FileCreatedEvent, events.FileModifiedEvent, events.FileAttribEvent, events.FileClosedEvent,
+            events.FileMovedEvent, events.FileDeletedEvent, events.DirCreatedEvent, events.DirModifiedEvent,
+            events.DirAttribEvent, events.DirMovedEvent, events.DirDeletedEvent,
+        ]  # fmt: skip
         observer = Observer()
-        observer.schedule(Hints(), str(self._root), recursive=True)
+        observer.schedule(Hints(), str(self._root), recursive=True, event_filter=heard)
         observer.start()
         return observer
 

@@ -171,7 +171,7 @@ class Intake:
             self._warm_up()
         await self._tell_all_strange(scan)
         portions = _portions(scan.ready)
-        while portion := await asyncio.to_thread(next, portions, None):
+        while scan.ready and (portion := await asyncio.to_thread(next, portions, None)):
             # Looked at for each: judging takes long enough for a disk to become full.
             if self._held() is not None or not self._has_cleared or not await self._take(portion):
                 self.coming = 0

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from arena.annals.turning import finish_turn, is_turning
-from arena.hall.changing import finish_change
 from core.errors import Conflict, Unavailable
 from core.instance import InstanceLock
 from core.paths import RealmPaths
@@ -47,6 +46,9 @@ def finish_what_was_begun(paths: RealmPaths) -> None:
 
 @contextmanager
 def _model_at_rest(paths: RealmPaths, doing: str) -> Iterator[None]:
+    # It brings in what writes settings; a realm that starts, with nothing to be finished, does not wait for it.
+    from arena.hall.changing import finish_change
+
     # Missing after a change of heroes that was cut off between two renames.
     paths.current_model.mkdir(exist_ok=True)
     lock = InstanceLock(paths.current_model / ".lock")

@@ -193,6 +193,8 @@ class TrainerEvents:
             report.reason = self._reason_before
 
     async def _on_ready(self, ready: Ready, now: datetime) -> None:
+        # First of all: what is settled below asks for the next claim, and there is none while the trainer has these.
+        self.in_trainer = list(ready.replay)
         self._report.note_ready(ready)
         self._policy.forget_asked()
         # What was trained after the checkpoint is trained again, and its points are written again.
@@ -204,7 +206,6 @@ class TrainerEvents:
         for ended in ready.covered:
             await self._settle(ended, now, told_before=True)
         await asyncio.to_thread(self._seal, [ended.quest_id for ended in ready.covered], now)
-        self.in_trainer = list(ready.replay)
         for quest in await asyncio.to_thread(self._board.quests, "awaiting_seal"):
             self.unsealed_since.setdefault(quest.quest_id, time.monotonic())
         where = f"from {ready.checkpoint}" if ready.checkpoint else "from the base model"

@@ -46,7 +46,7 @@ class Crier:
         saga: Saga,
         control_files: BattleControl,
         inbox_report: Callable[[], dict[str, Any]],
-        on_progress: Callable[[dict[str, Any]], None],
+        on_progress: Callable[[Callable[[], dict[str, Any]]], None],
         version: str,
     ) -> None:
         self._paths = paths
@@ -101,9 +101,8 @@ class Crier:
         self.show_progress()
 
     def show_progress(self) -> None:
-        """A frame for whoever watches."""
-        live = live_part(self._report, waiting=self.waiting, version=self._version, now=datetime.now(UTC))
-        self._on_progress(live | (lanes_part(self.counts, self._inbox_report()) if self.counts else {}))
+        """Let whoever watches be shown a frame."""
+        self._on_progress(self._frame)
 
     async def snapshot(self) -> dict[str, Any]:
         """See `tavern/answers.py` for its shape."""
@@ -125,6 +124,10 @@ class Crier:
         else:
             with contextlib.suppress(OSError):  # which is told with the next heartbeat
                 await asyncio.to_thread(self.count_quests)
+
+    def _frame(self) -> dict[str, Any]:
+        live = live_part(self._report, waiting=self.waiting, version=self._version, now=datetime.now(UTC))
+        return live | (lanes_part(self.counts, self._inbox_report()) if self.counts else {})
 
     def _write_files(self, now: datetime) -> None:
         report, waiting = self._report, self.waiting

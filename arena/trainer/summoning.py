@@ -72,7 +72,7 @@ def summon(
     journal = _open_journal(paths, begin, loaded, checkpoint, position, files)
     covered = _covered(journal, begin, cursor)
     _withdraw(journal, begin, cursor)
-    machine, again = look_at(device, begin.processes), _to_make_again(journal, cursor)
+    machine, again = look_at(device, begin.processes), _to_compute_again(journal, cursor)
     fitted = fit(begin, paths.current_model, loaded.model, machine, again, partial(_tell, link))
     link.send(Loading(what=fitted.told))
     clock = ClaimClock()
@@ -245,6 +245,16 @@ def _to_make_again(journal: Journal, cursor: Cursor) -> list[ClaimEntry]:
     """Claims of which the checkpoint does not hold all."""
     claims = journal.history.claims
     return [claim for ordinal, claim in sorted(claims.items()) if ordinal >= cursor.ordinal]
+
+
+def _to_compute_again(journal: Journal, cursor: Cursor) -> list[ClaimEntry]:
+    """Those of them that have a step left: one that was withdrawn before its first asks nothing of the machine."""
+    steps_of = journal.history.steps_of
+    return [
+        claim
+        for claim in _to_make_again(journal, cursor)
+        if steps_of(claim.ordinal) > (cursor.quest_step if claim.ordinal == cursor.ordinal else 0)
+    ]
 
 
 def _withdraw(journal: Journal, begin: Begin, cursor: Cursor) -> None:

@@ -32,6 +32,9 @@ RETRY = b"retry: 2000\n\n"
 KEEP_ALIVE = b": keep-alive\n\n"
 HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
+Progress = Callable[[], Mapping[str, Any]]
+"""Tells where training stands at the moment of the call."""
+
 
 class StoredEvent(Protocol):
     @property
@@ -85,7 +88,7 @@ class EventHub:
         self,
         source: EventSource,
         *,
-        max_viewers: int = 100,
+        max_viewers: int = 200,
         queue_size: int = 256,
         keep_alive_seconds: float = 15.0,
         stall_seconds: float = 30.0,
@@ -102,7 +105,7 @@ class EventHub:
         self._stall_seconds = stall_seconds
         self._viewers: set[_Viewer] = set()
         self._closed = False
-        self._progress: Mapping[str, Any] | None = None
+        self._progress: Progress = dict
         self._progress_timer: asyncio.TimerHandle | None = None
         self._progress_due = 0.0
         # Subscribed before the newest id is read: an event in between is then seen twice, not lost.
@@ -124,8 +127,11 @@ class EventHub:
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._accept, event)
 
-    def publish_progress(self, progress: Mapping[str, Any]) -> None:
-        """Show `progress` within 0.2 s unless a newer one replaces it; call it in the loop's thread."""
+    def publish_progress(self, progress: Progress) -> None:
+        """Show within 0.2 s what `progress` gives then, unless a newer one replaces it; call it in the loop's thread.
+
+        Where nobody watches it is not asked: making a frame takes longer than the news that it is made of.
+        """
         self._progress = progress
         if self._progress_timer is None and not self._closed:
             delay = max(0.0, self._progress_due - self._loop.time())
@@ -204,7 +210,7 @@ class EventHub:
         self._progress_due = self._loop.time() + PROGRESS_SECONDS
         if not self._viewers:
             return
-        frame = f"event: progress\ndata: {json_text(self._progress)}\n\n".encode()
+        frame = f"event: progress\ndata: {json_text(self._progress())}\n\n".encode()
         for viewer in self._viewers:
             viewer.progress = frame
             viewer.wake.set()

@@ -100,7 +100,8 @@ class ScriptedRealm:
     def show_state(self, state: str) -> None:
         """Report a state by a progress frame alone."""
         self.body["realm"] = {**self.body["realm"], "state": state}
-        self.hub.publish_progress({"timestamp": now(), "realm": self.body["realm"]})
+        frame = {"timestamp": now(), "realm": self.body["realm"]}
+        self.hub.publish_progress(lambda: frame)
 
     async def watched(self) -> None:
         """Wait until a page listens: what is published before reaches nobody."""
@@ -116,7 +117,8 @@ class ScriptedRealm:
         self.body["quest"].update(rows_done=rows, loss=loss, step=step - 1189)
         self.body["loss"] = [*self.body["loss"], [step, loss]]
         keys = ("realm", "hero", "training", "quest")
-        self.hub.publish_progress({"timestamp": self.time(), **{key: copy.deepcopy(self.body[key]) for key in keys}})
+        frame = {"timestamp": self.time(), **{key: copy.deepcopy(self.body[key]) for key in keys}}
+        self.hub.publish_progress(lambda: frame)
 
 
 def now() -> str:

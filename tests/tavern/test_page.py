@@ -157,8 +157,8 @@ async def test_what_is_left_lying_in_the_inbox_is_named_until_it_is_gone(
     await expect(lines.last).to_have_text("and 10 more")
     await show_text(page, "blocked", "The disk is full.")
     await show_text(page, "quest-name", "The next quest is about to come")
-    nothing = {"waiting": 0, "left_lying": 0, "named": [], "blocked": None}
-    realm.hub.publish_progress({"timestamp": now(), "inbox": nothing})
+    frame = {"timestamp": now(), "inbox": {"waiting": 0, "left_lying": 0, "named": [], "blocked": None}}
+    realm.hub.publish_progress(lambda: frame)
     for identifier in ("left-lying", "blocked"):
         await expect(page.locator(f"#{identifier}")).to_be_hidden()
 

@@ -55,6 +55,9 @@ def fit(
     check_claims(claims, machine, obstacle)
     wishes = Wishes(begin.fp_precision, begin.packing, begin.tf32, begin.processes)
     arithmetic, notes = settle(wishes, machine, obstacle)
+    always = begin.gradient_checkpointing == "always"
+    if always and not model.supports_gradient_checkpointing:
+        notes.append("trainer.gradient_checkpointing is left out, as the model does not know it")
     for note in notes:
         logger.warning(note, extra={"event": "computed_otherwise"})
     estimate = _estimate(begin, with_measured_pass(begin.defaults, current_model), model, machine)
@@ -66,7 +69,8 @@ def fit(
             "decide how large they are."
         )
         tell("memory_short", message)
-    checkpointing = estimate.gradient_checkpointing if estimate else begin.gradient_checkpointing == "always"
+    by_wish = always and model.supports_gradient_checkpointing
+    checkpointing = estimate.gradient_checkpointing if estimate else by_wish
     computing = Computing(model, usual=arithmetic, gradient_checkpointing=checkpointing)
     fitted = Fitted(computing, estimate)
     logger.info(

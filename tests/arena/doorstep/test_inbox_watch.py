@@ -57,7 +57,7 @@ def test_scanning_and_reading_give_no_hints(watch: InboxWatch, hints: Hints, tmp
     """Otherwise each scan brings about the next one, for ever."""
     (tmp_path / "x.jsonl").write_bytes(b"{}\n")
     wait_until(lambda: hints.count, message="a hint came")
-    before = hints.count
+    before, heard = hints.count, watch.heard
     inbox = Inbox(tmp_path, 0.0)
     for now in range(20):
         assert len(inbox.scan(float(now)).ready) == 1
@@ -66,6 +66,7 @@ def test_scanning_and_reading_give_no_hints(watch: InboxWatch, hints: Hints, tmp
     (tmp_path / "marker").touch()
     wait_until(lambda: hints.count > before, message="the marker was hinted")
     assert hints.count - before <= 6
+    assert watch.heard - heard <= 6, "the system was not asked for these events, each of which wakes three threads"
 
 
 def test_no_hint_comes_after_the_end(tmp_path: Path, hints: Hints) -> None:

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -228,7 +229,7 @@ async def test_progress_is_thinned_to_five_a_second_and_the_newest_wins(saga: Sa
     async with staged(saga) as stage, stage.watching() as stream:
         started = time.monotonic()
         for step in range(1, 1001):
-            stage.hub.publish_progress({"step": step})
+            stage.hub.publish_progress(partial(dict, step=step))
             if step % 10 == 0:
                 await asyncio.sleep(0.01)
         frames: list[Frame] = []
@@ -240,15 +241,33 @@ async def test_progress_is_thinned_to_five_a_second_and_the_newest_wins(saga: Sa
     assert len(frames) <= elapsed / 0.2 + 2
 
 
+async def test_no_frame_is_made_where_nobody_watches(saga: Saga) -> None:
+    """A realm without an open page has a trainer to listen to, five times a second."""
+    asked: list[int] = []
+
+    def progress() -> dict[str, int]:
+        asked.append(len(asked))
+        return {"step": 1}
+
+    async with staged(saga) as stage:
+        stage.hub.publish_progress(progress)
+        await wait_until_async(lambda: stage.hub._progress_timer is None, message="it was not its turn")
+        assert asked == []
+        async with stage.watching() as stream:
+            stage.hub.publish_progress(progress)
+            assert (await stream.next()).data == {"step": 1}
+    assert asked == [0]
+
+
 async def test_progress_is_never_replayed(saga: Saga) -> None:
     async with staged(saga) as stage:
         async with stage.watching() as stream:
-            stage.hub.publish_progress({"step": 1})
+            stage.hub.publish_progress(partial(dict, step=1))
             assert (await stream.next()).data == {"step": 1}
         stage.tell("event")
         async with stage.watching("?last_event_id=0") as stream:
             assert (await stream.next()).name == "message"
-            stage.hub.publish_progress({"step": float("nan")})
+            stage.hub.publish_progress(partial(dict, step=float("nan")))
             assert (await stream.next()).data == {"step": None}
 
 
@@ -305,7 +324,7 @@ async def test_more_viewers_than_allowed_are_asked_to_come_later(saga: Saga) -> 
 async def test_a_hundred_viewers_see_the_same_and_the_site_still_answers(saga: Saga) -> None:
     """F19: one thread per viewer is not needed, and one more than a hundred is told so."""
     async with (
-        staged(saga) as stage,
+        staged(saga, max_viewers=100) as stage,
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as crowd,
         contextlib.AsyncExitStack() as stack,
     ):
@@ -328,7 +347,7 @@ async def test_a_hundred_viewers_see_the_same_and_the_site_still_answers(saga: S
         reading = [asyncio.create_task(read(Stream(answer))) for answer in answers]
         started = time.monotonic()
         for step in range(1, 2001):
-            stage.hub.publish_progress({"step": step})
+            stage.hub.publish_progress(partial(dict, step=step))
             if step % 100 == 0:
                 stage.tell(f"event {step}")
                 async with asyncio.timeout(2.0), stage.session.get(f"{stage.site.url}/healthz") as health:
@@ -368,6 +387,6 @@ async def test_a_closed_hub_is_deaf_and_serves_nobody(saga: Saga) -> None:
         await stage.hub.close()
         await stage.hub.close()
         stage.tell("nobody listens")
-        stage.hub.publish_progress({"step": 1})
+        stage.hub.publish_progress(partial(dict, step=1))
         async with stage.session.get(f"{stage.site.url}/stream") as response:
             assert response.status == 503

@@ -17,7 +17,7 @@ def test_it_says_how_the_hero_is_computed_and_what_a_step_takes(paths: RealmPath
     healthy = patient(paths)
     device = torch_device.check(healthy)
     found = computing.check(healthy)
-    assert (found.verdict, found.message) == ("ok", "fp32, packed rows (rows)")
+    assert (found.verdict, found.message) == ("ok", "fp32, packed rows (rows) where the model can be packed")
     assert found.details["machine"] == device.details["machine"]
     needs = memory.check(healthy)
     assert needs.verdict == "ok"
@@ -35,7 +35,10 @@ def test_what_the_machine_does_not_have_is_told(paths: RealmPaths) -> None:
 
     found = computing.check(patient(paths, config="trainer: {tf32: true, packing: always}"), ask)
     assert found.verdict == "warning"
-    assert found.message == "fp32, packed rows (rows); trainer.tf32 is left out, as CPU has no TF32"
+    assert (
+        found.message
+        == "fp32, packed rows (rows) where the model can be packed; trainer.tf32 is left out, as CPU has no TF32"
+    )
 
 
 def test_a_step_beyond_what_is_free_is_a_warning_and_not_while_the_trainer_holds_its_memory(

@@ -37,7 +37,7 @@ def test_groups_are_filled_before_another_is_begun() -> None:
 
 
 @given(
-    lengths=st.lists(st.integers(1, 60), min_size=1, max_size=8), budget=st.integers(1, 200), cost=st.integers(0, 100)
+    lengths=st.lists(st.integers(1, 60), min_size=1, max_size=8), budget=st.integers(1, 200), cost=st.integers(1, 100)
 )
 def test_no_other_way_to_part_rows_in_order_costs_less(lengths: list[int], budget: int, cost: int) -> None:
     """Padding and passes together; compared with every way there is."""
