@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeGuard
 
 from arena.blockade import Blockade
 from arena.command.battle_control import BattleControl
@@ -24,7 +24,19 @@ from arena.front_desk import FrontDesk
 from arena.gatekeepers.measures.yardstick import Yardstick
 from arena.heroes import Hero
 from arena.journal import JOURNAL_NAME
-from arena.protocol import Begin, CheckpointSaved, Claimed, DiskShort, Event, QuestEnded, Ready, Refused, Save, State
+from arena.protocol import (
+    Begin,
+    CheckpointSaved,
+    Claimed,
+    DiskShort,
+    Event,
+    Progress,
+    QuestEnded,
+    Ready,
+    Refused,
+    Save,
+    State,
+)
 from arena.proving.assay import Assay
 from arena.proving.measuring import yardstick_for
 from arena.quest_board import QuestBoard
@@ -226,6 +238,7 @@ class Daemon:
         self._governor.check_trainer()
         await self._recover_once()
         self.report.enter("starting", datetime.now(UTC), "starting the trainer")
+        await self._claims.let_go()
         async with self._events.making_up:
             self._events.forget_trainer()
             return await asyncio.to_thread(
@@ -234,6 +247,8 @@ class Daemon:
             )  # fmt: skip
 
     async def _on_event(self, event: Event) -> None:
+        if _is_last_of_quest(event):
+            await self._claims.note_end(event.quest_id)
         await self._events.handle(event)
         try:
             await self._follow(event)
@@ -249,7 +264,7 @@ class Daemon:
                 await self._wishes.drop_stale_skip()
                 self._on_admitted()
             case Claimed():
-                self._claims.note_claimed()
+                self._claims.note_claimed(event.quest_id)
                 await self._wishes.send_bound_skip()
             case QuestEnded() | Refused():
                 await self._wishes.on_quest_over(event.quest_id)
@@ -263,6 +278,7 @@ class Daemon:
                 await self._governor.note_saved()
 
     async def _on_death(self, death: Death) -> None:
+        await self._claims.let_go()
         self._events.forget_trainer()
         self.crier.note_change()
         now = datetime.now(UTC)
@@ -391,3 +407,8 @@ class Daemon:
             *disk_readings(self.report),
             *intake_readings(self._intake.report, self._scribe),
         ]
+
+
+def _is_last_of_quest(event: Event) -> TypeGuard[Progress | QuestEnded]:
+    """Whether the trainer has made the last step of its quest: told twice, and first with the losses."""
+    return isinstance(event, QuestEnded) or (isinstance(event, Progress) and event.quest_step >= event.quest_steps)

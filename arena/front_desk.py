@@ -47,7 +47,7 @@ class FrontDesk:
         return await asyncio.to_thread(self._board.queue_view)
 
     async def control(self, action: str, reason: str | None) -> dict[str, Any]:
-        if action == "skip" and await asyncio.to_thread(self._board.processing) is None:
+        if action == "skip" and await asyncio.to_thread(self._board.running) is None:
             raise Conflict(NOTHING_TO_SKIP)
         now = datetime.now(UTC)
         before = await asyncio.to_thread(self._control_files.read)

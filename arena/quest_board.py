@@ -20,8 +20,8 @@ from typing import Any
 
 from arena.lanes.admission import Admission, admit_all, copy_ahead
 from arena.lanes.moves import LaneMover, Move, body_of, fit_name, foreign_keys, quest_of
-from arena.lanes.reading import DATA_SUFFIX, LaneReader, content_hash, stamp_of
-from arena.lanes.retention import Ended, LaneBudget, surplus
+from arena.lanes.reading import DATA_SUFFIX, LaneReader, Stamp, hash_if_allowed, hash_or_none, stamp_of
+from arena.lanes.retention import Ended, LaneBudget, finished_at, surplus
 from arena.lanes.sweep import LaneSweep, SweepReport
 from arena.lanes.views import counts, listing, queue_metadata, queue_view
 from arena.quest_names import is_quest_name
@@ -53,6 +53,8 @@ class QuestBoard:
         self._covered: set[str] = set()
         """Ids of quests that a checkpoint covers, and that the disk keeps from being moved on."""
         self._sweep = LaneSweep(paths, self._lanes, self._mover)
+        self._promised: tuple[str, Stamp | None] | None = None
+        """Id and version of the waiting quest that somebody was told of as the next."""
 
     # --- in ---------------------------------------------------------------------------------------------
 
@@ -67,12 +69,17 @@ class QuestBoard:
             raise admitted
         return admitted
 
-    def admit_all(self, admissions: Sequence[Admission], *, now: datetime) -> list[Quest | NotFound | OSError]:
-        """`admit` for several files at a fraction of the disk's work; each gets its quest, or why it stays."""
+    def admit_all(
+        self, admissions: Sequence[Admission], *, now: datetime, tidy_later: bool = False
+    ) -> list[Quest | NotFound | OSError]:
+        """`admit` for several files at a fraction of the disk's work; each gets its quest, or why it stays.
+
+        With `tidy_later` as for `claim`.
+        """
         copied = [copy_ahead(admission, self.paths, self._files) for admission in admissions]
         try:
             with self._lock:
-                return admit_all(copied, self._lanes, self._mover, now=now)
+                return admit_all(copied, self._lanes, self._mover, now=now, tidy_later=tidy_later)
         finally:
             for before, after in zip(admissions, copied, strict=True):
                 if isinstance(after, Admission) and after.unpacked is not None and before.unpacked is None:
@@ -101,38 +108,57 @@ class QuestBoard:
         with self._lock:
             return self._sweep.running()
 
+    def running(self) -> Quest | None:
+        """The quest that is learned, or about to be: that in `processing/`, else the promised one."""
+        with self._lock:
+            found = self.processing()
+            if found is None and self._promised and (next_one := self.find(self._promised[0])):
+                found = next_one if next_one.lane in PRIORITIES else None
+            return found
+
+    def promise(self, quest: Quest, *, behind: str | None = None) -> Quest:
+        """Make sure of a waiting quest for somebody who is told of it before `claim` moves it; raises as `claim` does.
+
+        Until that, or `break_promise`, it can neither be removed nor get another priority. `behind` is the id of the
+        quest that is over and may still lie in `processing/`. There is one promise at a time: the last one.
+        """
+        stamp, found = stamp_of(quest.path), hash_or_none(quest.path)
+        with self._lock:
+            record = self._claimable(quest, found, behind)
+            self._promised = (quest.quest_id, stamp)
+            return Quest(quest.path, record)
+
+    def break_promise(self) -> None:
+        """Whoever was told of a quest does not take it, or has done with it."""
+        with self._lock:
+            self._promised = None
+
     def claim(self, quest: Quest, proof: dict[str, Any] | None = None, *, tidy_later: bool = False) -> Quest:
         """Move a waiting quest into `processing/`; raises `Conflict` when that is occupied or the file was changed.
 
         `proof` is what the gate before training found; written down with the move, it costs no write of its own.
         A file changed since it passed the gates loses its record and is reported as an orphan by the next sweep. With
-        `tidy_later`, `tidy` is to be called once whoever waits for the quest has been told.
+        `tidy_later`, `tidy` is to be called once nobody waits for the disk.
         """
-        found = _hash_or_none(quest.path)
+        unchanged = self._promised == (quest.quest_id, stamp_of(quest.path))
+        found = quest.record.content_hash if unchanged else hash_or_none(quest.path)
         with self._lock:
-            busy = self.processing()
-            if busy is not None:
-                raise Conflict(f"{busy.name} is in processing/; one quest is fought at a time.", quest=busy.quest_id)
-            record = self._lanes.record(quest.path)
-            gone = found is None or record is None or record.quest_id != quest.quest_id
-            if record is None or gone or quest.lane not in PRIORITIES:
-                raise Conflict(f"{quest.name} is not waiting any more.", quest=quest.quest_id)
-            if found != record.content_hash:
-                self._mover.write(quest.path, foreign_keys(record.lineage))
-                raise Conflict(f"{quest.name} was changed after it had passed the gates.", quest=quest.quest_id)
+            record = self._claimable(quest, found)
             record = replace(record, attempts=record.attempts + 1).proven(proof)
             claimed = self._relocate(quest.path, "processing", quest.name, record, tidy_later=tidy_later)
-            self._sweep.claimed = claimed.quest_id
+            self._sweep.claimed, self._promised = claimed.quest_id, None
             return claimed
 
-    def put_back(self) -> list[Quest]:
-        """Quests that were claimed, and that somebody has moved back among those that wait."""
+    def put_back(self, begun: Container[str] = ()) -> list[Quest]:
+        """Quests that were claimed and lie among those that wait: somebody has moved them back, or the realm was killed
+        between telling the trainer and `claim`. Of the latter, `begun` has the ids.
+        """
         with self._lock:
             found = [
                 (file.path, self._lanes.record(file.path))
                 for lane in PRIORITIES
                 for file, record in self._lanes.records(lane)
-                if record.attempts and record.outcome is None
+                if (record.attempts or record.quest_id in begun) and record.outcome is None
             ]
             return [Quest(path, record) for path, record in found if record is not None]
 
@@ -259,7 +285,7 @@ class QuestBoard:
         checked; then the answer is None.
         """
         path, record = self._locate(name_or_id, ("failed",), "has not failed")
-        changed = record is None or _hash_or_none(path) != record.content_hash
+        changed = record is None or hash_or_none(path) != record.content_hash
         with self._lock:
             lane = record.priority if record else "normal"
             if record is None or changed or record.outcome == "rejected":
@@ -345,7 +371,7 @@ class QuestBoard:
             self._mover.tidy()
             strays = self._sweep.strays_to_hash()
         # Hashing gigabytes must not keep others from the board.
-        hashes = {path: _hash_if_allowed(path) for path in strays}
+        hashes = {path: hash_if_allowed(path) for path in strays}
         with self._lock:
             self._mover.tidy()
             return self._sweep.run(hashes, now)
@@ -360,7 +386,7 @@ class QuestBoard:
         with self._lock:
             files = {file.path: file for file in self._lanes.files(lane)}
             records = {path: self._lanes.peek(lane, file.name) for path, file in files.items()}
-            ended = [Ended(path, _finished(records[path], path), file.size) for path, file in files.items()]
+            ended = [Ended(path, finished_at(records[path], path), file.size) for path, file in files.items()]
         gone, stuck = [], None
         going = surplus(ended, budget, now=now)
         stays: Container[str] = needed() if going else ()
@@ -380,6 +406,20 @@ class QuestBoard:
         return gone, stuck
 
     # --- inside -----------------------------------------------------------------------------------------
+
+    def _claimable(self, quest: Quest, found: str | None, behind: str | None = None) -> QuestRecord:
+        """The record of a waiting quest whose file has the hash `found`; see `promise`."""
+        busy = self.processing()
+        if busy is not None and busy.quest_id != behind:
+            raise Conflict(f"{busy.name} is in processing/; one quest is fought at a time.", quest=busy.quest_id)
+        record = self._lanes.record(quest.path)
+        gone = found is None or record is None or record.quest_id != quest.quest_id
+        if record is None or gone or quest.lane not in PRIORITIES:
+            raise Conflict(f"{quest.name} is not waiting any more.", quest=quest.quest_id)
+        if found != record.content_hash:
+            self._mover.write(quest.path, foreign_keys(record.lineage))
+            raise Conflict(f"{quest.name} was changed after it had passed the gates.", quest=quest.quest_id)
+        return record
 
     def _put(self, quest: Quest, lane: str, record: QuestRecord, *, tidy_later: bool = False) -> Quest:
         """Write `record` and have the quest lie in `lane`."""
@@ -429,7 +469,11 @@ class QuestBoard:
     def _locate(self, name_or_id: str, lanes: Sequence[str], otherwise: str) -> tuple[Path, QuestRecord | None]:
         with self._lock:
             for path in self._candidates(name_or_id, lanes):
-                return path, self._lanes.record(path)
+                record = self._lanes.record(path)
+                promised = self._promised and record and self._promised[0] == record.quest_id
+                if promised and path.parent.name in PRIORITIES:
+                    raise Conflict(f"{path.name} is about to be learned.", hint="See in a moment what became of it.")
+                return path, record
             elsewhere = next(iter(self._candidates(name_or_id, SEARCH_ORDER)), None)
         if elsewhere is None:
             raise NotFound(f"There is no quest {name_or_id}.", hint="`realm quest list` shows all of them.")
@@ -451,31 +495,3 @@ def _check_lane(lane: str) -> str:
 
 def _iso(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat()
-
-
-def _hash_or_none(path: Path) -> str | None:
-    try:
-        return content_hash(path)
-    except (FileNotFoundError, IsADirectoryError):
-        return None
-
-
-def _hash_if_allowed(stray: Path) -> str | None:
-    try:
-        return _hash_or_none(stray)
-    except PermissionError:  # somebody else's file, which must not keep the realm from starting
-        return None
-
-
-def _finished(record: QuestRecord | None, data_file: Path) -> datetime:
-    """When a completed quest ended; the mtime of its data is older than the quest itself."""
-    try:
-        said = datetime.fromisoformat(record.finished_at) if record and record.finished_at else None
-    except ValueError:
-        said = None
-    if said is not None and said.tzinfo is not None:
-        return said
-    try:
-        return datetime.fromtimestamp(data_file.lstat().st_ctime, UTC)
-    except FileNotFoundError:
-        return datetime.now(UTC)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from arena.heroes import Hero, lora_of, quest_settings
+from arena.journal import JOURNAL_NAME, read_history
 from arena.lanes.reading import CLAIMED_LANES
 from arena.protocol import Begin, Claim, OpenQuest, RanOut, Withdrawal
 from arena.quest_board import QuestBoard
@@ -23,9 +24,11 @@ def begin_of(
     pause_reason: str | None,
     ran_out: RanOut | None = None,
 ) -> Begin:
-    """The first command to a new child."""
+    """The first command to a new child. Raises `Conflict` for a damaged journal."""
+    claims = read_history(paths.current_model / JOURNAL_NAME).claims.values()
+    put_back = board.put_back({claim.quest_id for claim in claims})
     # In the order in which quests move on, so that one which moves meanwhile is seen once at least.
-    begun = [*board.put_back(), *(quest for lane in (*CLAIMED_LANES, *SEALED_LANES) for quest in board.quests(lane))]
+    begun = [*put_back, *(quest for lane in (*CLAIMED_LANES, *SEALED_LANES) for quest in board.quests(lane))]
     claimed = {
         quest.quest_id: OpenQuest(quest_id=quest.quest_id, path=str(quest.path), sealed=quest.lane in SEALED_LANES)
         for quest in begun

@@ -1,4 +1,9 @@
-"""Hands the next quest to a trainer that has none (DESIGN section 4, "Claim")."""
+"""Hands the next quest to a trainer that has none (DESIGN section 4, "Claim"; ADR 0016).
+
+The trainer is told first, and the quest moves to `processing/` once its claim is in the journal: neither this move nor
+that of the quest before, for which the disk takes ten times as long, comes between two steps. One quest is claimed at a
+time, and which one is decided when the one before is over.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +12,7 @@ import logging
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any, NamedTuple
 
 from arena.blockade import Blockade
 from arena.command.beginning import claim_of
@@ -21,6 +27,7 @@ from arena.supervision.trainer_events import TrainerEvents
 from arena.supervision.trainer_supervisor import TrainerSupervisor
 from core.crash_points import crash_point
 from core.errors import RealmError
+from core.paths import PRIORITIES
 from core.saga import Saga
 from core.tasks import beat, rest
 
@@ -29,10 +36,18 @@ logger = logging.getLogger(__name__)
 HUNG_SECONDS = 600.0
 """A claim may hash and move a large file."""
 LONGEST_CLAIM_SECONDS = 1.0
-"""So long the board is left as it is for a trainer that does not say that it has written its claim down."""
+"""So long the board is left as it is for a trainer that does not say that it has written its claim down, or for a gate
+that has not proven the next quest."""
 RETRY_SECONDS = 0.25
 DISK_RETRY_SECONDS = 5.0
-"""Pause after the disk refused a move."""
+"""Pause after the disk refused what a claim needs."""
+
+
+class Told(NamedTuple):
+    """A quest that the trainer has, and that may still lie where it waited."""
+
+    quest_id: str
+    proof: dict[str, Any] | None
 
 
 class ClaimTable:
@@ -60,19 +75,45 @@ class ClaimTable:
         self._wishes = wishes
         self._bench = bench
         self._assay = assay
-        self._held = Blockade(saga, "claims")
+        self._held, self._moves_held = Blockade(saga, "claims"), Blockade(saga, "moves")
         self._news = asyncio.Event()
-        self._no_tidying_before = float("-inf")
-        """Until then the disk is the trainer's, which writes its claim down."""
+        self._deciding = asyncio.Lock()
+        self._told: Told | None = None
+        self._no_moves_before = float("-inf")
+        """Until then board and disk are left to those that the next step waits for."""
+
+    # --- what the daemon hears of the trainer ----------------------------------------------------------------
 
     def note_news(self) -> None:
         """Look again."""
         self._news.set()
 
-    def note_claimed(self) -> None:
-        """The trainer has written its claim down: now the board can be tidied up."""
-        self._no_tidying_before = float("-inf")
+    def note_claimed(self, quest_id: str) -> None:
+        """The trainer has written this claim down, or replays it: now the board can follow."""
+        if self._told is None or self._told.quest_id != quest_id:
+            self._told = Told(quest_id, None)  # a realm that was killed may have left it where it waited
+        self._no_moves_before = float("-inf")
         self.note_news()
+
+    async def note_end(self, quest_id: str) -> None:
+        """The trainer is done with this quest: tell it of the next one before either is moved."""
+        await self.follow()  # where it was over so soon that it lies where it waited
+        if self._told is not None or self._deciding.locked() or not self._may_tell(quest_id):
+            return
+        try:
+            async with self._deciding:
+                await self.refresh_settings()
+                await self._tell_next(quest_id)
+        except (RealmError, OSError) as error:  # tried again when the quest has left processing/
+            logger.info("no quest follows at once: %s", error, extra={"event": "claim_delayed"})
+
+    async def let_go(self) -> None:
+        """The trainer is gone: the quest that it was told of shall lie in `processing/` for the next one."""
+        await self.follow()
+        self._told = None
+        await asyncio.to_thread(self._board.break_promise)
+
+    # --- the task --------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Never returns."""
@@ -81,66 +122,122 @@ class ClaimTable:
             await self._news.wait()
             beat(HUNG_SECONDS)
             self._news.clear()
-            if not (self._events.busy or self._wishes.stopped or self._wishes.paused) and self._supervisor.ready:
+            if time.monotonic() >= self._no_moves_before:
+                await self.follow()
+            if self._may_tell():
                 await self._try_to_claim()
-            if time.monotonic() >= self._no_tidying_before:
+            if time.monotonic() >= self._no_moves_before:
                 await asyncio.to_thread(self._board.tidy)
+
+    async def follow(self) -> None:
+        """Move the quest that the trainer was told of to `processing/`, unless another one is still there."""
+        if self._told is None:
+            return
+        # Whoever tells the next trainer where the quests lie holds this too.
+        async with self._events.making_up:
+            told = self._told
+            if told is None:
+                return
+            try:
+                running = await asyncio.to_thread(self._board.processing)
+                if running is not None and running.quest_id != told.quest_id:
+                    return
+                claimed = await asyncio.to_thread(self._move, told) if running is None else None
+            except OSError as error:
+                await self._moves_held.raise_up(f"The quest that is learned still lies where it waited: {error}")
+                return
+            if self._told is told:
+                self._told = None
+            if claimed is not None and (assay := self._assay()):
+                assay.note_claimed(claimed)
+        await self._moves_held.lift("Quests that are learned lie in processing/ again")
+
+    def _move(self, told: Told) -> Quest | None:
+        """The quest in `processing/`; None when it does not wait any more."""
+        quest = self._board.find(told.quest_id)
+        if quest is None or quest.lane not in PRIORITIES or quest.record.outcome is not None:
+            self._board.break_promise()
+            return None
+        try:
+            claimed = self._board.claim(quest, told.proof, tidy_later=True)
+        except RealmError as error:  # changed by hand, it is for the gates: what was learned is of another file
+            logger.warning("not moved to processing/: %s", error, extra={"event": "claim_not_followed"})
+            self._board.break_promise()
+            return None
+        crash_point("claim.moved")
+        return claimed
 
     async def _try_to_claim(self) -> None:
         try:
-            await self._claim_next()
+            async with self._deciding:
+                await self._claim_next()
         except RealmError as error:
             logger.warning("nothing could be claimed: %s", error, extra={"event": "claim_failed"})
             await asyncio.sleep(RETRY_SECONDS)
             self.note_news()
         except OSError as error:
-            await self._held.raise_up(f"No quest is claimed, as the disk does not let it move: {error}")
+            await self._held.raise_up(f"No quest is claimed, as the disk does not let it: {error}")
             await asyncio.sleep(DISK_RETRY_SECONDS)
             self.note_news()
         else:
             await self._held.lift("Quests are claimed again")
+
+    # --- one claim -------------------------------------------------------------------------------------------
 
     async def _claim_next(self) -> None:
         await self.refresh_settings()
         quest = await asyncio.to_thread(self._board.processing)
         assay = self._assay()
         if quest is None:
-            quest = await self._take_next(assay)
-            if quest is None:
-                return
-        elif assay is not None and not await self._may_go_on(quest, assay):
+            await self._tell_next()
+        elif assay is None or await self._may_go_on(quest, assay):
+            await self._tell(quest)
+
+    async def _tell_next(self, ended: str | None = None) -> None:
+        """Tell the trainer of the first quest that waits, if there is one and the assay has a proof of it.
+
+        `ended` is the id of the one that has still to leave `processing/`.
+        """
+        waiting = await asyncio.to_thread(self._board.next_waiting)
+        if waiting is None or waiting.quest_id == ended:
             return
-        if not self._supervisor.ready or self._events.busy:
-            return  # the trainer has died meanwhile, and the next one begins with what its journal holds
-        # Noted before it is sent: an answer may come while this coroutine waits for the socket.
-        self._events.in_trainer.append(quest.quest_id)
+        assay, proof = self._assay(), None
+        if assay is not None:
+            proof = await assay.proof_for(waiting)
+            if proof is None:
+                # The assay says when there is one. That may be in a moment, and then nobody should hold the board.
+                self._no_moves_before = time.monotonic() + LONGEST_CLAIM_SECONDS
+                return
+        crash_point("claim.chosen")
+        quest = await asyncio.to_thread(self._board.promise, waiting, behind=ended)
+        if not await self._tell(quest, proof, ended):
+            await asyncio.to_thread(self._board.break_promise)
+
+    async def _tell(self, quest: Quest, proof: dict[str, Any] | None = None, ended: str | None = None) -> bool:
+        """Send the claim; False when the trainer was not told."""
+        if not self._may_tell(ended):
+            return False  # it has died meanwhile, and the next one begins with what its journal holds
         try:
             claim = claim_of(self._hero, self._settings.current, quest)
         except RealmError as error:
-            self._events.in_trainer.remove(quest.quest_id)
             now = datetime.now(UTC)
             await asyncio.to_thread(self._board.fail, quest.quest_id, outcome="refused", reason=str(error), now=now)
             await self._events.tell("quest_refused", f"{quest.name} cannot be learned: {error}", now)
             self.note_news()
-            return
-        crash_point("claim.moved")
+            return False
+        # Noted before it is sent: an answer may come while this coroutine waits for the socket.
+        self._events.in_trainer.append(quest.quest_id)
+        self._told = Told(quest.quest_id, proof)
+        self._no_moves_before = time.monotonic() + LONGEST_CLAIM_SECONDS
+        asyncio.get_running_loop().call_later(LONGEST_CLAIM_SECONDS, self.note_news)
         await self._supervisor.send(claim)
-        self._no_tidying_before = time.monotonic() + LONGEST_CLAIM_SECONDS
         crash_point("claim.told")
+        return True
 
-    async def _take_next(self, assay: Assay | None) -> Quest | None:
-        """Move the first waiting quest to `processing/`; None when none waits, or the assay has no proof of it yet."""
-        waiting = await asyncio.to_thread(self._board.next_waiting)
-        if waiting is None:
-            return None
-        proof = await assay.proof_for(waiting) if assay is not None else None
-        if assay is not None and proof is None:
-            return None  # the assay says when there is one
-        crash_point("claim.chosen")
-        quest = await asyncio.to_thread(self._board.claim, waiting, proof, tidy_later=True)
-        if assay is not None:
-            assay.note_claimed(quest)
-        return quest
+    def _may_tell(self, ended: str | None = None) -> bool:
+        """Whether the trainer has no quest, or `ended` alone, and nobody wants it to rest."""
+        free = not self._events.busy if ended is None else self._events.in_trainer == [ended]
+        return free and self._supervisor.ready and not (self._wishes.stopped or self._wishes.paused)
 
     async def _may_go_on(self, quest: Quest, assay: Assay) -> bool:
         """Whether a quest that lies in `processing/` already may be trained: it was before, or there is a proof."""

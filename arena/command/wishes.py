@@ -84,7 +84,7 @@ class WishKeeper:
         bound = await asyncio.to_thread(self._control.bound_skip)
         if bound is None:
             return
-        running = await asyncio.to_thread(self._board.processing)
+        running = await asyncio.to_thread(self._board.running)
         if running is None or running.quest_id != bound[0]:
             await asyncio.to_thread(self._control.clear_skip)
 
@@ -137,11 +137,11 @@ class WishKeeper:
 
     async def _bind_skip(self) -> None:
         """A skip is for the quest that runs now; a later one is never hit by it (B14)."""
-        running = await asyncio.to_thread(self._board.processing)
+        running = await asyncio.to_thread(self._board.running)
         if running is not None:
             await asyncio.to_thread(self._control.bind_skip, running.quest_id)
             # Over meanwhile, its end was told before there was a bound skip to clear.
-            after = await asyncio.to_thread(self._board.processing)
+            after = await asyncio.to_thread(self._board.running)
             if after is not None and after.quest_id == running.quest_id:
                 await self.send_bound_skip()
                 return

@@ -31,7 +31,7 @@ from arena.lanes.reading import Stamp, stamp_of
 from arena.proving.proofs import is_of_this_job
 from arena.quest_board import QuestBoard
 from arena.quests import Quest
-from arena.telling.lineage_counts import CountVerdicts, count_nothing
+from arena.telling.lineage_counts import CountVerdicts, Judged, count_nothing
 from core.crash_points import crash_point
 from core.errors import RealmError
 from core.files import DISK, Files
@@ -65,6 +65,8 @@ SCAN_SHARE = 0.005
 """Part of one core that scanning may take, however much lies in the inbox: it comes out of the same share of the time
 as the work itself (`arena.doorstep.pace`)."""
 LONGEST_SCAN_PAUSE = 30.0
+TIDY_SECONDS = 0.5
+"""After so long at most, what moves have left behind is tidied up."""
 TOLD_AT_ONCE = 20
 """Strange things of one scan that get an event each; of a folder full of pictures, the rest is counted."""
 DEATHS = 3
@@ -116,6 +118,9 @@ class Intake:
         """Files of which the gates died, and how often."""
         self._has_cleared = False
         """Whether what the last realm had unpacked is gone."""
+        self._is_untidy = False
+        """Whether moves into the lanes have left something behind: with the next look, as a trainer may wait for the
+        quests, and the disk takes as long for it as for the moves."""
         self._told_strange: dict[str, str] = {}
         self.watch: WatchKeeper | None = None
         self.waiting = 0
@@ -135,6 +140,8 @@ class Intake:
                 await self._wait_for_next(*await self._once())
         finally:
             self.watch.stop()
+            if self._is_untidy:
+                self._board.tidy()  # the marks of moves must not outlive them
             if self._warming is not None:
                 self._warming.cancel()
 
@@ -161,6 +168,9 @@ class Intake:
         if not self._has_cleared and self._is_swept():
             await asyncio.to_thread(clear_unpacking, self._board.paths, self._files)
             self._has_cleared = True
+        if self._is_untidy:
+            await asyncio.to_thread(self._board.tidy)
+            self._is_untidy = False
         self._hint.clear()  # before the look: what comes while it lasts may be missed by it
         scan, cpu_seconds = await asyncio.to_thread(self._look, begun)
         pause = min(cpu_seconds / SCAN_SHARE, LONGEST_SCAN_PAUSE)
@@ -181,7 +191,7 @@ class Intake:
             if time.monotonic() - begun > max(ROUND_SECONDS, pause):
                 return 0.0, 0.0
         settled_in = self._scan_seconds if scan.due is None else scan.due - time.monotonic()
-        return pause, min(self._scan_seconds, settled_in)
+        return pause, min(self._scan_seconds, settled_in, TIDY_SECONDS if self._is_untidy else self._scan_seconds)
 
     def _warm_up(self) -> None:
         """A file is on its way: have the scribe ready, with all that it needs, by the time it has settled."""
@@ -222,15 +232,18 @@ class Intake:
         old = [arrival for file, _ in portion if (arrival := self._refused.pop(file.path, None))]
         stamps = {file.path: stamp for file, stamp in portion}
         judged = [each for each in old if _is_same(stamps[each.file.path], each.stamp) and each.rows_are_there()]
-        await asyncio.to_thread(forget_unpacked, [each.unpack_to for each in old if each not in judged], self._files)
+        if unwanted := [each.unpack_to for each in old if each not in judged]:
+            await asyncio.to_thread(forget_unpacked, unwanted, self._files)
         known = {arrival.file.path for arrival in judged}
         fresh = [place for place in portion if place[0].path not in known]
         arrivals = judged + (await self._judge(fresh) if fresh else [])
         beat(HUNG_SECONDS + sum(arrival.stamp[1] for arrival in arrivals) / SLOWEST_COPY)
-        refused = await asyncio.to_thread(self._admit, arrivals)
+        self._is_untidy = True
+        refused, verdicts = await asyncio.to_thread(self._admit, arrivals)
         self.waiting -= len(arrivals) - len(refused)
         if len(refused) < len(arrivals):
             self._on_admitted()
+        await asyncio.to_thread(self._count_verdicts, verdicts, datetime.now(UTC))
         if arrivals and not refused:
             await self._blockade.lift("Files from the inbox are taken in again")
         for arrival, _ in refused:
@@ -287,13 +300,15 @@ class Intake:
             return False
         return _is_same(stamp_of(arrival.file.path), arrival.stamp)
 
-    def _admit(self, arrivals: Sequence[Arrival]) -> list[tuple[Arrival, OSError]]:
-        """Move the files into their lanes and tell of it; returns those that the disk did not take."""
+    def _admit(self, arrivals: Sequence[Arrival]) -> tuple[list[tuple[Arrival, OSError]], list[Judged]]:
+        """Move the files into their lanes and tell of it; returns those that the disk did not take, and the verdicts on
+        the others."""
         now = datetime.now(UTC)
         crash_point("unpack.judged")
-        outcomes = self._board.admit_all([each.admission(now) for each in arrivals], now=now)
+        outcomes = self._board.admit_all([each.admission(now) for each in arrivals], now=now, tidy_later=True)
         crash_point("intake.admitted")
-        news, refused, judged = [], [], []
+        news, refused = [], []
+        judged: list[Judged] = []
         for arrival, outcome in zip(arrivals, outcomes, strict=True):
             if isinstance(outcome, OSError):
                 refused.append((arrival, outcome))
@@ -308,8 +323,7 @@ class Intake:
         kept = {arrival.unpack_to for arrival, _ in refused}
         forget_unpacked((each.unpack_to for each in arrivals if each.unpack_to not in kept), self._files)
         self._saga.tell(news, now=now)
-        self._count_verdicts(judged, now)
-        return refused
+        return refused, judged
 
     def _write_report(self, arrival: Arrival, quest: Quest, now: datetime) -> None:
         try:

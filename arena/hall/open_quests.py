@@ -23,7 +23,8 @@ def clear_open_quests(paths: RealmPaths, *, requeue: bool, now: datetime, files:
     With `requeue`, the model goes back to its present checkpoint (a rewind, written into its journal), and whatever
     that does not wholly hold is queued for the next model. Without, `Conflict` names the quests.
     """
-    found = LaneUndoing(paths, files).in_lanes(*CLAIMED_LANES)
+    history = read_history(paths.current_model / JOURNAL_NAME)
+    found = LaneUndoing(paths, files).open_quests({claim.quest_id for claim in history.claims.values()})
     if not found:
         return []
     if not requeue:
@@ -32,7 +33,6 @@ def clear_open_quests(paths: RealmPaths, *, requeue: bool, now: datetime, files:
             f"The present model has not finished and sealed {names}.",
             hint="Let `realm up` finish them, or queue them for the next model with --requeue.",
         )
-    history = read_history(paths.current_model / JOURNAL_NAME)
     waiting: list[str] = []
     if history.genesis is not None:
         present = CheckpointStore(paths.current_model, files).resolve("latest")

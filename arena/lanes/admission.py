@@ -84,11 +84,11 @@ def copy_ahead(admission: Admission, paths: RealmPaths, files: Files) -> Admissi
 
 
 def admit_all(
-    admissions: Sequence[Admission | OSError], lanes: LaneReader, mover: LaneMover, *, now: datetime
+    admissions: Sequence[Admission | OSError], lanes: LaneReader, mover: LaneMover, *, now: datetime, tidy_later: bool
 ) -> list[Quest | NotFound | OSError]:
     """Move each file into its lane; gives its quest, or why it stays. For the quest board, under its lock."""
     begun = [each if isinstance(each, OSError) else _begin(each, lanes, mover, now) for each in admissions]
-    mover.rename_all([step[0] for step in begun if isinstance(step, tuple)])
+    mover.rename_all([step[0] for step in begun if isinstance(step, tuple)], tidy_later=tidy_later)
     return [quest_of(*step) if isinstance(step, tuple) else step for step in begun]
 
 

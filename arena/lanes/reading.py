@@ -238,6 +238,20 @@ def content_hash(path: Path) -> str:
     return hasher.hexdigest()
 
 
+def hash_or_none(path: Path) -> str | None:
+    try:
+        return content_hash(path)
+    except (FileNotFoundError, IsADirectoryError):
+        return None
+
+
+def hash_if_allowed(stray: Path) -> str | None:
+    try:
+        return hash_or_none(stray)
+    except PermissionError:  # somebody else's file, which must not keep the realm from starting
+        return None
+
+
 def stamp_of(path: Path) -> Stamp | None:
     """The stamp of a regular file; None when there is none."""
     return stamp_at(path)

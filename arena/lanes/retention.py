@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+from arena.quests import QuestRecord
 
 BYTES_PER_MEGABYTE = 1_000_000
 
@@ -41,3 +43,17 @@ def surplus(ended: Iterable[Ended], budget: LaneBudget, *, now: datetime) -> lis
         if quest.finished_at < limit or (room < 0 and place > 0):
             going.append(quest)
     return going[::-1]
+
+
+def finished_at(record: QuestRecord | None, data_file: Path) -> datetime:
+    """When a completed quest ended; the mtime of its data is older than the quest itself."""
+    try:
+        said = datetime.fromisoformat(record.finished_at) if record and record.finished_at else None
+    except ValueError:
+        said = None
+    if said is not None and said.tzinfo is not None:
+        return said
+    try:
+        return datetime.fromtimestamp(data_file.lstat().st_ctime, UTC)
+    except FileNotFoundError:
+        return datetime.now(UTC)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -17,7 +18,7 @@ from arena.lanes.reading import CLAIMED_LANES, DATA_SUFFIX, LaneReader
 from arena.lanes.sweep import SEALED_NAME
 from arena.quests import Quest, QuestRecord
 from core.files import DISK, Files
-from core.paths import LANES, RealmPaths
+from core.paths import LANES, PRIORITIES, RealmPaths
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +54,14 @@ class LaneUndoing:
         """The quests of these lanes, oldest first in each."""
         return [quest for lane in lanes for quest in self._lanes.quests(lane)]
 
+    def open_quests(self, begun: Collection[str]) -> list[Quest]:
+        """The quests that the model has and no checkpoint covers; `begun` are the ids that its journal holds.
+
+        A realm that was killed may have left such a quest among those that wait.
+        """
+        waiting = [quest for quest in self.in_lanes(*PRIORITIES) if quest.quest_id in begun and _is_open(quest)]
+        return [*self.in_lanes(*CLAIMED_LANES), *waiting]
+
     def set_aside(self, quest_id: str, *, rows_learned: int, reason: str, now: datetime) -> None:
         """Into `failed/`, from where `realm quest retry` queues it; one that was skipped, say, stays skipped."""
         quest = self.find(quest_id)
@@ -86,7 +95,7 @@ class LaneUndoing:
     def seal(self, quest_id: str, *, outcome: str, rows_learned: int, now: datetime) -> None:
         """A checkpoint covers a quest that is still in an open lane: to where its outcome belongs."""
         quest = self.find(quest_id)
-        if quest is None or quest.lane not in CLAIMED_LANES:
+        if quest is None or not _is_open(quest):
             return
         finished = quest.record.finished_at or now.astimezone(UTC).isoformat()
         record = replace(quest.record, outcome=outcome, rows_learned=rows_learned, finished_at=finished)
@@ -113,6 +122,11 @@ class LaneUndoing:
             "%s: %s → %s", record.quest_id, quest.path, target,
             extra={"event": "quest_moved", "quest_id": record.quest_id},
         )  # fmt: skip
+
+
+def _is_open(quest: Quest) -> bool:
+    """Whether no checkpoint was told to cover it: what is learned and put back by hand is to be learned anew."""
+    return quest.lane in CLAIMED_LANES or (quest.lane in PRIORITIES and quest.record.outcome is None)
 
 
 def _reopened(record: QuestRecord) -> QuestRecord:

@@ -315,12 +315,12 @@ class Assay:
             if not is_to_blame(samples[0].quest, error):
                 raise
             verdicts = [verdict_of_error(samples[0].quest.record, f"{FAILED_ON_FILE}: {error}")]
-        judged = [(sample.quest.record, verdict) for sample, verdict in zip(samples, verdicts, strict=True)]
-        await asyncio.to_thread(self._count_verdicts, judged, _utc_now())
         for sample, verdict in zip(samples, verdicts, strict=True):
             await self._settle(sample, verdict)
         await self._blockade.lift(WORKS_AGAIN)
         self._on_news()
+        judged = [(sample.quest.record, verdict) for sample, verdict in zip(samples, verdicts, strict=True)]
+        await asyncio.to_thread(self._count_verdicts, judged, _utc_now())
 
     async def _settle(self, sample: Sample, verdict: dict[str, Any]) -> None:
         quest = sample.quest

@@ -30,6 +30,7 @@ def recover(
         report.step, report.checkpoint = present.step, present.canonical_name
         report.loss, report.validation_loss = present.train_loss, present.val_loss
     open_ids = {quest.quest_id for lane in ("processing", "awaiting_seal") for quest in board.quests(lane)}
+    open_ids |= {quest.quest_id for quest in board.put_back({claim.quest_id for claim in history.claims.values()})}
     report.quests_completed = sum(
         1
         for ordinal, claim in history.claims.items()

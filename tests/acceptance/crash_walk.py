@@ -126,7 +126,7 @@ STATIONS = (
     Station(("move.original",), packed),
     Station(("move.unlinked",), in_folder),
     Station(("intake.admitted",), broken),
-    Station(("write.{file}.meta.json", "claim.chosen", "claim.moved", "claim.told")),
+    Station(("write.{file}.meta.json", "claim.chosen", "claim.told", "claim.moved")),
     # Three deaths in one place are three strikes, so no quest dies at more than two of those before its first step.
     Station(("journal.before", "append.torn.journal.jsonl", "write.journal.jsonl")),
     Station(("journal.written", "battle.step.{file}:1", "battle.step.{file}:3", "battle.step.{file}:5")),

@@ -48,6 +48,7 @@ async def test_a_claim_for_a_trainer_that_has_died_meanwhile_is_sent_to_no_other
     daemon._events.in_trainer = []
     await daemon._claims._claim_next()
     assert daemon._events.in_trainer == [quest.quest_id]
+    await daemon._claims.follow()
     running = daemon.board.processing()
     assert running is not None
     assert running.record.attempts == 1

@@ -1,4 +1,5 @@
-"""Whether the data of a quest are still there: asked before learning goes back to where they are needed again."""
+"""Whether the data of a quest are still there, and where: asked before learning goes back to where they are needed
+again, and when a quest is taken up that is gone from where it was."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from arena.lanes.reading import LaneReader
+from arena.lanes.reading import OPEN_LANES, LaneReader
 from core.paths import LANES, RealmPaths
 
 
@@ -26,3 +27,10 @@ def data_at_hand(paths: RealmPaths, data_file: Callable[[str], Path | None]) -> 
         return (file is not None and file.exists()) or quest_id in in_lanes()
 
     return has_data
+
+
+def open_quest_file(paths: RealmPaths, quest_id: str) -> Path | None:
+    """Where the data of a quest that is not over lie now; None when they are nowhere."""
+    lanes = LaneReader(paths)
+    found = (file.path for lane in OPEN_LANES for file, record in lanes.records(lane) if record.quest_id == quest_id)
+    return next(found, None)

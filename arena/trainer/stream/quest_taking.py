@@ -73,13 +73,16 @@ class QuestTaker:
         renderer_for: Callable[[str], Renderer],
         clock: ClaimClock,
         tokens: TokenCache | None = None,
+        find_file: Callable[[str], Path | None] = lambda quest_id: None,
     ) -> None:
-        """Without `tokens`, every quest is tokenized when it is taken up."""
+        """Without `tokens`, every quest is tokenized when it is taken up. `find_file` tells by its id where the file of
+        an open quest lies now."""
         self._situation = situation
         self._renderer_for = renderer_for
         self._clock = clock
         """The clock of every renderer."""
         self._tokens = tokens
+        self._find_file = find_file
         self._paths = {quest.quest_id: Path(quest.path) for quest in situation.begin.open_quests}
         self._memory_failures = 0
         """How often the quest at the cursor could not be prepared for want of memory."""
@@ -143,7 +146,7 @@ class QuestTaker:
         try:
             if path is None:
                 raise FileNotFoundError(f"{claim.name} is in no lane of the quest board")
-            data = self._prepare(claim.quest_id, path, claim.schema_id, claim.settings, claim.content_hash, claim.at)
+            data = self._prepare_wherever_it_lies(claim, path, claim.at)
             if isinstance(data, OutOfMemory):
                 self._wait_for_memory(claim, data)
                 return
@@ -179,9 +182,7 @@ class QuestTaker:
             return
         claimed_at = utc_now()
         try:
-            data = self._prepare(
-                wish.quest_id, Path(wish.path), wish.schema_id, wish.settings, wish.content_hash, claimed_at
-            )
+            data = self._prepare_wherever_it_lies(wish, Path(wish.path), claimed_at)
         except QuestRefused as error:
             situation.link.send(Refused(quest_id=wish.quest_id, errors=error.errors, total_errors=error.total))
             return
@@ -204,6 +205,23 @@ class QuestTaker:
         if situation.write_down(claim):
             self._paths[wish.quest_id] = Path(wish.path)
             self._activate(claim, data)
+
+    def _prepare_wherever_it_lies(
+        self, claim: Claim | ClaimEntry, path: Path, claimed_at: str
+    ) -> QuestData | OutOfMemory | None:
+        """`_prepare`, also of a file that was moved since somebody told that it lies at `path`."""
+        prepare = partial(
+            self._prepare, schema_id=claim.schema_id, settings=claim.settings, content_hash=claim.content_hash,
+            claimed_at=claimed_at,
+        )  # fmt: skip
+        while True:
+            try:
+                return prepare(claim.quest_id, path)
+            except FileNotFoundError:
+                place = self._find_file(claim.quest_id)
+                if place is None or place == path:
+                    raise
+                path = place
 
     def _prepare(
         self,

@@ -22,6 +22,7 @@ import pytest
 from arena.doorstep.inbox_watch import CANARY_NAME, InboxWatch
 from arena.doorstep.intake import TOLD_AT_ONCE
 from arena.doorstep.pace import BUSY_SHARE, Pace
+from arena.lanes.reading import MOVED_FROM
 from arena.quest_board import QuestBoard
 from core.files import DISK, Files
 from core.paths import CHECKOUT, RealmPaths
@@ -203,6 +204,21 @@ async def test_a_hint_brings_the_next_scan_forward(paths: RealmPaths) -> None:
         await wait_until_async(lambda: intake._scan, message="the first scan is over")
         write_quest(paths.inbox / "x.jsonl", 1)
         await until_taken(paths, "x.jsonl")
+
+
+async def test_a_quest_is_told_of_before_what_its_move_leaves_behind_is_tidied_up(paths: RealmPaths) -> None:
+    """A trainer may wait for it, and the disk takes as long for the rest as for the move."""
+    seen: list[object] = []
+    write_quest(paths.inbox / "x.jsonl", 2)
+    (paths.inbox / "x.jsonl.meta.json").write_text('{"epochs": 2}')
+    options = {
+        "on_admitted": lambda: seen.append(everything_in(paths.inbox)),
+        "count_verdicts": lambda judged, now: seen.append([record.epochs for record, _ in judged]),
+    }
+    async with running_intake(paths, **options):
+        await wait_until_async(lambda: len(seen) == 2 and not everything_in(paths.inbox), timeout=30)
+    assert seen == [["x.jsonl.meta.json"], [2]]
+    assert MOVED_FROM not in (paths.lane("normal") / "x.jsonl.meta.json").read_text()
 
 
 async def test_the_scribe_is_awake_before_the_file_has_settled(paths: RealmPaths) -> None:

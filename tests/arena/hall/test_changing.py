@@ -189,6 +189,22 @@ def test_what_a_checkpoint_covers_already_is_sealed_and_not_queued_again(past: P
     assert archived.rows_learned(4) == 8
 
 
+def test_a_quest_that_a_killed_realm_left_among_those_that_wait_is_open_all_the_same(
+    past: Past, paths: RealmPaths
+) -> None:
+    """Law 3: the trainer was told of it, and the realm killed before it moved; the next hero learned it once more."""
+    past.learn("covered", lane="normal", outcome=None, rows_learned=None, attempts=0)
+    past.begin("half", lane="normal", attempts=0)
+    past.step_on(2)
+    past.save()
+    with pytest.raises(Conflict, match=r"half\.jsonl"):
+        use(paths, "mira")
+    done = use(paths, "mira", requeue=True)
+    assert done is not None
+    assert done.requeued == ["half.jsonl"]
+    assert ("covered.jsonl", "learned") in lanes_of(paths)["recently_completed"]
+
+
 def test_a_hero_who_does_not_exist_or_has_no_model_changes_nothing(past: Past, paths: RealmPaths) -> None:
     write_hero(paths, "lost", base_model="nowhere")
     before = snapshot(paths)

@@ -1,4 +1,4 @@
-"""From one quest to the next: what both moves leave behind is tidied up later, once the trainer has its quest."""
+"""From one quest to the next: both moves follow the claim, and what they leave behind is tidied up later still."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ def end(board: QuestBoard, quest: Quest) -> Quest:
 
 
 def turn_over(board: QuestBoard, running: Quest, waiting: Quest) -> None:
+    """As the claims do it: here the trainer is told of the next quest."""
+    board.promise(waiting, behind=running.quest_id)
     end(board, running)
     board.claim(waiting, tidy_later=True)
     board.tidy()
