@@ -15,8 +15,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-
-import psutil
+from typing import TYPE_CHECKING
 
 from arena.protocol import Trouble
 from arena.supervision.heartbeat_watch import WORDS, Finding, Glance, HeartbeatWatch, describe_hang
@@ -24,6 +23,9 @@ from arena.supervision.memory_kills import MemoryKills
 from arena.supervision.position_file import Phase, read_position
 from core.paths import CHECKOUT
 from core.processes import look_at
+
+if TYPE_CHECKING:
+    import psutil
 
 logger = logging.getLogger(__name__)
 
@@ -111,6 +113,8 @@ class ChildGuard:
 
     def follow(self, pid: int) -> bool:
         """Guard, from now on, the process `pid` that the one it was made for has started; False when it has not."""
+        import psutil  # seldom needed: a start takes less without it
+
         try:
             if psutil.Process(pid).ppid() != self._leader:
                 return False
@@ -128,9 +132,7 @@ class ChildGuard:
             signal.pidfd_send_signal(self._leader_handle, 0)
             others = _below(self._leader)
             os.killpg(self._leader, signal.SIGKILL)
-            for process in others:  # torchrun gives each process a group of its own
-                with suppress(psutil.Error):
-                    process.kill()
+            _kill(others)  # torchrun gives each process a group of its own
 
     def _glance(self) -> Glance | None:
         process = look_at(self.pid)
@@ -207,10 +209,20 @@ class ChildGuard:
 
 
 def _below(pid: int) -> list[psutil.Process]:
+    import psutil
+
     try:
         return psutil.Process(pid).children(recursive=True)
     except psutil.Error:
         return []
+
+
+def _kill(processes: list[psutil.Process]) -> None:
+    import psutil
+
+    for process in processes:
+        with suppress(psutil.Error):
+            process.kill()
 
 
 def _size(path: Path) -> int:
