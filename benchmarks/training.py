@@ -35,6 +35,9 @@ SMALL_VOCABULARY = 4096
 SAME_LOSS = 0.005
 """Nats by which the mean loss of a lap over the same rows may differ: sums in another order, step after step."""
 
+FILES_OF_COURSE = ("model", "chats", "ordered")
+"""Fields that mean something during a race only."""
+
 _HERE = "benchmarks.contestants"
 OURS = Contestant("realm", "the realm's trainer", f"{_HERE}.realm_trainer", same_rows=True)
 OTHERS = (
@@ -158,7 +161,7 @@ def report(vocabulary: int, course: Course, runners: list[Runner], laps: list[di
     write_results(
         f"training-{vocabulary}", figures,
         details={
-            "course": asdict(course),
+            "course": {name: value for name, value in asdict(course).items() if name not in FILES_OF_COURSE},
             "micro_rows": {runner.contestant.name: runner.course.micro_rows for runner in runners},
             "versions": {runner.contestant.name: runner.versions for runner in runners},
             "laps": [{name: asdict(lap) for name, lap in laps_of_round.items()} for laps_of_round in laps],
