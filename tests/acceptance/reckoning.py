@@ -193,9 +193,10 @@ def _may_be_untold(quest_id: str, starts: dict[int, str], deaths: list[int]) -> 
 
 
 def _left_over(paths: RealmPaths) -> Iterator[str]:
-    """Nothing that a killed process had begun lies about once housekeeping has come round a minute later."""
+    """Nothing that a killed process had begun lies about once housekeeping and sweep have come round a minute later."""
     folders = (paths.queue, paths.inbox, paths.control, paths.status, paths.current_model)
-    drop_temporaries(folders, now=datetime.now(UTC) + timedelta(minutes=2))
+    lanes = [paths.lane(lane) for lane in LANES]
+    drop_temporaries((*folders, *lanes), now=datetime.now(UTC) + timedelta(minutes=2))
     for folder in folders:
         for path in sorted(folder.rglob("*")):
             name = path.relative_to(paths.base)

@@ -117,7 +117,8 @@ def test_a_failing_hint_does_not_end_the_watch(tmp_path: Path, caplog: pytest.Lo
     finally:
         watch.stop()
         wait_until(lambda: not watch.is_alive())
-    assert len(caplog.records) == 1
+    # watchdog, too, may say that it hears of something while it ends.
+    assert len([record for record in caplog.records if record.name == "arena.doorstep.inbox_watch"]) == 1
 
 
 def test_a_watch_whose_folder_was_removed_is_noticed(tmp_path: Path, hints: Hints) -> None:
