@@ -36,6 +36,7 @@ bench: $(DEV) $(PEERS_READY) ## Measure gates, intake, saving, and training besi
 	$(BIN)/python -m benchmarks.burst --files 10000
 	$(BIN)/python -m benchmarks.big_file --gigabytes 3
 	$(BIN)/python -m benchmarks.save
+	$(BIN)/python -m benchmarks.vault
 	$(BIN)/python -m benchmarks.training
 	$(BIN)/python -m benchmarks.small_files
 	$(BIN)/python -m benchmarks.control_plane

@@ -15,9 +15,8 @@ if __name__ == "__main__" or sys.argv[0].endswith("/realm"):
 import faulthandler
 import os
 import signal
-import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -30,20 +29,19 @@ from core.paths import RealmPaths, resolve_base_dir
 from core.version import realm_version
 
 if TYPE_CHECKING:
-    from aiohttp.web import AbstractRouteDef
-
     from arena.command.battle_control import BattleControl
     from arena.daemon import Daemon
     from arena.quest_board import QuestBoard
     from arena.start_check import Setup
     from core.checkpoint_ledger import CheckpointLedger
+    from core.ending import Ending
     from core.http.events import EventHub
-    from core.http.site import Site
     from core.saga import Saga
     from core.scribe import Scribe
     from core.settings import Settings
     from core.shell.terminal import Terminal
     from core.systemd.sd_notify import Notifier
+    from vault.keeper import VaultKeeper
     from vault.retention import Pin
     from vault.treasury import Treasury
     from watchtower.scrying_pool import ScryingPool
@@ -101,7 +99,7 @@ class Vault:
 
     @cached_property
     def treasury(self) -> Treasury:
-        from core.settings import load_settings
+        from core.settings_reading import load_settings
         from vault.treasury import Treasury
 
         file = self._paths.config_file
@@ -247,6 +245,7 @@ def _add_rooms() -> None:
     from core.verbs.install_service import install_service
     from core.verbs.logs import logs
     from vault.cli import ledger_app
+    from vault.join_cli import join
     from vault.treasury_cli import vault_app
     from watchtower.doctor_cli import doctor
     from watchtower.status_cli import status
@@ -266,14 +265,14 @@ def _add_rooms() -> None:
         app.command()(history_verb)
     app.add_typer(hero_app(), name="hero")
     app.add_typer(config_app(_check_all), name="config")
-    for other_verb in (events, logs, install_service):
+    for other_verb in (events, logs, join, install_service):
         app.command()(other_verb)
 
 
 def _pins_of(paths: RealmPaths) -> Mapping[Path, Pin]:
     """What the arena refers to in the vault."""
     from arena.upkeep.base_pins import base_pins
-    from core.settings import load_settings
+    from core.settings_reading import load_settings
 
     return base_pins(paths, load_settings(paths.config_file).model_name)
 
@@ -335,7 +334,6 @@ async def _reign_locked(
     import asyncio
 
     from core.announcing import announce, tell_of_cut_off
-    from core.ending import Ending
     from core.http.events import EventHub
     from core.http.opening import open_sites
     from core.saga import News, open_saga
@@ -343,34 +341,38 @@ async def _reign_locked(
     from core.services import remove_services
     from core.systemd.herald import Herald
     from core.tasks import StagedStop, TaskCrew
+    from tavern.sites import make_sites
+    from vault.rounds import CatalogRounds
+    from vault.zones import Zones
 
-    ending = Ending(terminal.say)
-    ending.listen()
-    # One that was left over would end this realm at once.
-    paths.stop_file.unlink(missing_ok=True)
+    ending = _listen(paths, terminal)
     opened = ExitStack()
     saga = opened.enter_context(open_saga(paths, setup.settings.budgets))
     tell_of_cut_off(paths, saga, now=datetime.now(UTC))
     hub = EventHub(saga)
     scribe = Scribe()
     daemon = make_daemon(paths, setup, overrides, saga, scribe, hub)
+    keeper = opened.enter_context(open_keeper(daemon, scribe, setup.settings))
+    rounds = CatalogRounds(keeper, Zones.of(paths), lambda news, now: saga.tell(news, now=now))
     crew = TaskCrew()
-    sites = make_sites(daemon, hub, setup.settings, crew.overdue)
+    sites = make_sites(daemon, keeper, hub, setup.settings, crew.overdue)
     herald = Herald(notifier, headline=lambda: daemon.report.headline, overdue=crew.overdue)
-    stages: dict[str, Callable[[], Awaitable[object]]] = {
-        "trainer": lambda: daemon.stop(ending.reason),
-        "loops": lambda: crew.stop(10.0),
-        "sites": lambda: asyncio.gather(*(site.stop() for site in sites)),
-        "scribe": scribe.close,
-        "address book": lambda: asyncio.to_thread(remove_services, paths),
-        "saga": lambda: asyncio.to_thread(opened.close),
-    }
-    stop = StagedStop([(name, stages[name], seconds) for name, seconds in STOP_SECONDS.items()])
+    works: tuple[Callable[[], Awaitable[object]], ...] = (
+        lambda: daemon.stop(ending.reason),
+        lambda: crew.stop(10.0),
+        lambda: asyncio.gather(*(site.stop() for site in sites)),
+        scribe.close,
+        lambda: asyncio.to_thread(remove_services, paths),
+        lambda: asyncio.to_thread(opened.close),
+    )
+    stop = StagedStop(list(zip(STOP_SECONDS, works, STOP_SECONDS.values(), strict=True)))
     try:
         if notifier.listening:
             crew.start("herald", herald.run)
         await open_sites(sites)
         await daemon.start(crew)
+        crew.start("catalog", rounds.run)
+        crew.start("zones", rounds.run_zones)
         announce(paths, sites, saga, terminal, crew, quiet=quiet, now=datetime.now(UTC))
         herald.ready()
         await ending.wait(paths.stop_file)
@@ -378,6 +380,16 @@ async def _reign_locked(
         saga.tell([News("realm_down", f"The realm ends: {ending.reason}")], now=datetime.now(UTC))
     finally:
         await stop.run()
+
+
+def _listen(paths: RealmPaths, terminal: Terminal) -> Ending:
+    from core.ending import Ending
+
+    ending = Ending(terminal.say)
+    ending.listen()
+    # One that was left over would end this realm at once.
+    paths.stop_file.unlink(missing_ok=True)
+    return ending
 
 
 def make_daemon(
@@ -401,48 +413,22 @@ def make_daemon(
     )
 
 
-def make_sites(
-    daemon: Daemon, hub: EventHub, settings: Settings, overdue: Callable[[float], list[str]] = lambda now: []
-) -> list[Site]:
-    """The applications of all ports; they are unhealthy while loops are `overdue` (`TaskCrew.overdue`)."""
-    from arena.routes import training_routes
-    from core.http.access import Access
-    from core.http.metrics import Meters
-    from core.http.site import Site, make_app
-    from core.http.standard import health_fields
-    from core.http.tokens import ensure_token
-    from tavern.routes import LOGIN, tavern_routes
-    from vault.routes import ledger_routes, treasury_routes
-    from watchtower.routes import watchtower_routes
-    from watchtower.scrying_pool import ScryingPool
+@contextmanager
+def open_keeper(daemon: Daemon, scribe: Scribe, settings: Settings) -> Iterator[VaultKeeper]:
+    """The keeper of the daemon's vault, told of whatever comes and goes there until the end of the block.
 
-    services = settings.services
-    token = None if services.is_local else ensure_token(daemon.paths.token_file)
-    access = Access(token, services.allowed_hosts)
-    # The arena's numbers stand beside its routes, and so do those of the process that it runs in.
-    readings = {"tavern": hub.readings(), "vault": daemon.readings()}
-    sites: list[Site] = []
-    routes: dict[str, Sequence[AbstractRouteDef]] = {
-        "tavern": tavern_routes(daemon.crier.snapshot, hub, daemon.desk, lambda: sites),
-        "vault": [*ledger_routes(daemon.ledger), *treasury_routes(daemon.treasury), *training_routes(daemon.desk)],
-        "watchtower": watchtower_routes(ScryingPool(daemon.paths), daemon.paths.data_lineage),
-    }
-    ports = {"tavern": services.tavern, "vault": services.vault, "watchtower": services.watchtower}
-    for name, own_routes in routes.items():
-        site_app = make_app(
-            own_routes,
-            service={"vault": "vault_keeper"}.get(name, name),
-            health=lambda: health_fields(realm_version(), daemon.report.state, overdue(time.monotonic())),
-            access=access,
-            login=LOGIN if name == "tavern" else None,
-            own_ports=lambda: [site.port for site in sites],
-            closing=[hub.close] if name == "tavern" else [],
-            meters=Meters(readings.get(name, []), version=realm_version(), with_process=name == "vault"),
-            docs_port=lambda: sites[0].port,
-            version=realm_version(),
-        )
-        sites.append(Site(site_app, services.host, 0 if services.ports == "auto" else ports[name], name))
-    return sites
+    To be called in the event loop. Raises `Unavailable` when the catalog cannot be opened.
+    """
+    from vault.catalog.catalog import Catalog
+    from vault.keeper import VaultKeeper
+
+    paths = daemon.paths
+    with Catalog.opened(paths.catalog_db, paths.base) as catalog:
+        roots = [Path(root) for root in settings.vault.roots]
+        keeper = VaultKeeper(paths.base, catalog=catalog, ledger=daemon.ledger, heavy=scribe.caller(), roots=roots)
+        daemon.ledger.on_change = keeper.note_checkpoints
+        daemon.treasury.on_gone = keeper.note_gone
+        yield keeper
 
 
 _add_rooms()

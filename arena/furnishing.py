@@ -7,7 +7,7 @@ from arena.heroes import Hero, load_hero
 from arena.quest_board import QuestBoard
 from core.files import DISK
 from core.paths import CHECKOUT, RealmPaths
-from core.settings import load_settings
+from core.settings_reading import load_settings
 
 
 def furnish(paths: RealmPaths, hero: str) -> Hero:

@@ -16,7 +16,8 @@ from arena.protocol import Lora, QuestSettings
 from arena.quests import QuestRecord
 from core.errors import InvalidInput, NotFound
 from core.paths import CHECKOUT, RealmPaths
-from core.settings import Section, Settings, read_yaml, validate_section
+from core.settings import Section, Settings
+from core.settings_reading import read_yaml, validate_section
 from guild.profiles import get_profile
 
 HERO_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")

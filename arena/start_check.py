@@ -17,7 +17,8 @@ from arena.locked_settings import check_locked
 from arena.lora import check_peft
 from core.errors import InvalidInput, RealmError
 from core.paths import RealmPaths
-from core.settings import Settings, merge_sources, validate_section
+from core.settings import Settings
+from core.settings_reading import merge_sources, validate_section
 from guild.profiles import get_profile
 
 

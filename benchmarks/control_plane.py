@@ -33,7 +33,7 @@ from benchmarks.callers import Viewer, ask_again_and_again, free_ports, wait_for
 from benchmarks.figures import Figure, percentile, table, write_results
 from core.paths import CHECKOUT
 from core.saga import News, open_saga
-from core.settings import load_settings
+from core.settings_reading import load_settings
 from tests.acceptance.living_realm import LivingRealm
 from tests.acceptance.quest_files import write_quest
 

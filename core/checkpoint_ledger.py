@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,7 +31,7 @@ from core.checkpoint_records import (
 )
 from core.checkpoint_survey import survey_folder
 from core.crash_points import crash_point
-from core.errors import Conflict, InvalidInput, RealmError, Unavailable
+from core.errors import Conflict, InvalidInput, NotFound, RealmError, Unavailable
 from core.files import DISK, Files
 from core.paths import RealmPaths, resolve_base_dir
 from core.remote_ledger import RemoteLedgerClient
@@ -70,8 +70,13 @@ def lower_is_better(metric: str) -> bool:
 class CheckpointLedger:
     """All checkpoints below `checkpoints_root`; any number of processes may read and write it at once."""
 
+    on_change: Callable[[Collection[str]], object] | None
+    """Told the names of checkpoints that have come or gone, after the index was written; whoever keeps other books on
+    them looks at the disk then (`VaultKeeper.note_checkpoints`). Must not raise."""
+
     def __init__(self, index_file: Path, history_file: Path, checkpoints_root: Path, files: Files = DISK) -> None:
         self.root = checkpoints_root
+        self.on_change = None
         self._files = files
         self._index = CheckpointIndex(index_file, history_file, files)
 
@@ -161,6 +166,7 @@ class CheckpointLedger:
                 return False
             entries[record.canonical_name] = placed
             self._index.write(entries, now=now)
+        self._tell_change([record.canonical_name])
         return True
 
     def record_folder(
@@ -211,6 +217,7 @@ class CheckpointLedger:
                 self._index.tell("forgotten", entries.pop(name), now=now, reason=reason)
             if gone:
                 self._index.write(entries, now=now)
+        self._tell_change(gone)
         return gone
 
     def reconcile(self, *, now: datetime | None = None) -> tuple[list[str], list[str]]:
@@ -231,6 +238,7 @@ class CheckpointLedger:
                 self._index.tell("forgotten", before[name], now=now, reason="not on disk")
             if stored is None or after != before:
                 self._index.write(after, now=now)
+        self._tell_change([*added, *removed])
         return added, removed
 
     # --- strays and checks --------------------------------------------------------------------------------
@@ -288,6 +296,10 @@ class CheckpointLedger:
 
     # --- inside -------------------------------------------------------------------------------------------
 
+    def _tell_change(self, names: Collection[str]) -> None:
+        if names and self.on_change is not None:
+            self.on_change(names)
+
     def _on_disk(self) -> list[CheckpointRecord]:
         """Records of all directories on disk, oldest first."""
         return list(self._derive(self._index.read() or {}, prefer_sidecar=False).values())
@@ -331,19 +343,30 @@ def record_checkpoint(
 
 
 def get_ledger_client(env: Mapping[str, str] = os.environ) -> CheckpointLedger | RemoteLedgerClient:
-    """The ledger to ask on this host: `REALM_LEDGER_URL` when it is set, else the local one where training happens.
+    """The ledger to ask on this host: `REALM_LEDGER_URL` when it is set, else the local one where training happens,
+    else that of the host registry.
 
-    A host on which nothing was ever trained is not taken for the trainer (G4): raises `Unavailable`.
+    Training happens here when the registry says so, or when it does not know this host and something was trained here.
+    A host of which neither is true is not taken for the trainer (G4): raises `Unavailable` where no other is named.
     """
+    # Loaded on use: whoever has a ledger already needs no registry.
+    from core.hosts import get_registry
+
     if url := env.get("REALM_LEDGER_URL"):
         return RemoteLedgerClient(url)
     paths = RealmPaths(resolve_base_dir(None, env))
-    if paths.ledger_index.exists() or _holds_data(paths.current_model):
+    registry = get_registry(paths, env)
+    is_told = registry.local is not None and registry.trainer is not None
+    was_trained_here = paths.ledger_index.exists() or _holds_data(paths.current_model)
+    if registry.is_trainer_local or (was_trained_here and not is_told):
         return CheckpointLedger.of(paths)
-    raise Unavailable(
-        f"Nothing was trained in {paths.base}, and no other ledger is named.",
-        hint="Set REALM_LEDGER_URL=http://TRAINER:8767/api/ledger, or REALM_BASE_DIR to the trainer's directory.",
-    )
+    try:
+        return RemoteLedgerClient(registry.service_url("ledger"))
+    except NotFound as error:
+        raise Unavailable(
+            f"Nothing was trained in {paths.base}, and no other ledger is named.",
+            hint="Name the trainer in configs/hosts.yaml, or set REALM_LEDGER_URL=http://TRAINER:8767/api/ledger.",
+        ) from error
 
 
 def _holds_data(folder: Path) -> bool:

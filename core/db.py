@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,6 +40,9 @@ BUSY_SECONDS = 10.0
 """How long a statement waits for another process to end its transaction."""
 
 READ_CONNECTIONS = 4
+
+PEEK_CACHE_KIB = 65_536
+"""Pages that `peek` may keep: of a million rows, all that lead to them. Taken only as far as there are so many."""
 
 _NOT_OUR_FAULT = {
     sqlite3.SQLITE_BUSY,
@@ -82,6 +85,9 @@ class Database:
         """Of readers: taken to change their number, and held while the file is replaced."""
         self._writing_thread: int | None = None
         self._closed = False
+        self._peeking = threading.Lock()
+        self._peeker: sqlite3.Connection | None = None
+        """For `peek`, once it was called."""
         self._files = files
         try:
             if owner:
@@ -130,6 +136,24 @@ class Database:
             if self._writing_thread != threading.get_ident():
                 self._replace_if_damaged()
 
+    def peek(self, sql: str, parameters: Sequence[object] = ()) -> list[Any]:
+        """All rows of one short SELECT on the state of the last commit, as plain tuples.
+
+        A look-up by key costs a tenth of a `read`, and waits for no writer: short enough for an event loop.
+        """
+        with self._door:
+            self._reading += 1
+        try:
+            with self._peeking, self._telling_trouble():
+                if self._peeker is None:
+                    self._peeker = _plain_reader(self.path)
+                return self._peeker.execute(sql, parameters).fetchall()
+        finally:
+            with self._door:
+                self._reading -= 1
+            if self._damaged and self._writing_thread != threading.get_ident():
+                self._replace_if_damaged()
+
     def shrink(self) -> None:
         """Give the pages that deletions have freed back to the disk."""
         with self.write() as connection:
@@ -141,16 +165,27 @@ class Database:
         """Wait for the running write, then close every connection. May be called more than once."""
         with self._lock:
             self._closed = True
-            self._reader.dispose()
-            self._writer.dispose()
+            self._disconnect()
+
+    def _disconnect(self) -> None:
+        self._reader.dispose()
+        self._writer.dispose()
+        with self._peeking:
+            if self._peeker is not None:
+                self._peeker.close()
+                self._peeker = None
 
     @contextmanager
     def _transaction(self, engine: sa.Engine) -> Iterator[sa.Connection]:
+        with self._telling_trouble(), engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _telling_trouble(self) -> Iterator[None]:
         if self._closed:
             raise Unavailable(f"The database {self.path} is closed.")
         try:
-            with engine.begin() as connection:
-                yield connection
+            yield
         except (DBAPIError, sqlite3.Error) as error:  # the driver's own: from `shrink`
             original = error.orig if isinstance(error, DBAPIError) else error
             if getattr(original, "sqlite_errorcode", 0) & 0xFF not in _NOT_OUR_FAULT:
@@ -231,8 +266,7 @@ class Database:
             with self._lock, self._door:
                 if self._closed or not self._damaged or self._reading:
                     return
-                self._reader.dispose()
-                self._writer.dispose()
+                self._disconnect()
                 with locked_directory(self.path.parent):
                     found = not self.path.exists() or is_corrupt(self.path) or stored_revision(self.path) is None
                     if found:
@@ -288,6 +322,13 @@ def _engine(path: Path, *, pool_size: int, begin: str, query_only: bool) -> sa.E
         connection.exec_driver_sql(begin)
 
     return engine
+
+
+def _plain_reader(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, check_same_thread=False, isolation_level=None)
+    connection.execute("PRAGMA query_only = ON")
+    connection.execute(f"PRAGMA cache_size = -{PEEK_CACHE_KIB}")
+    return connection
 
 
 def _cause(error: Exception) -> str:

@@ -100,6 +100,11 @@ class RealmPaths:
         return self.status / "saga.db"
 
     @property
+    def catalog_db(self) -> Path:
+        """Which assets exist on which host; in the checkout, beside the code of the vault."""
+        return self.base / "vault" / "catalog.db"
+
+    @property
     def current_model(self) -> Path:
         return self.base / "current_model"
 
@@ -136,6 +141,11 @@ class RealmPaths:
     @property
     def config_file(self) -> Path:
         return self.configs / "realm.yaml"
+
+    @property
+    def hosts_file(self) -> Path:
+        """The host registry (`core.hosts`); a `hosts.json` beside it is read where there is no such file."""
+        return self.configs / "hosts.yaml"
 
     @property
     def lock(self) -> Path:

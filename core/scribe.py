@@ -15,7 +15,7 @@ import os
 import signal
 import sys
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +86,11 @@ class Scribe:
                 if self._worker is not None:
                     loop = asyncio.get_running_loop()
                     self._idle_timer = loop.call_later(self._idle_seconds, self._dismiss)
+
+    def caller(self) -> Callable[[str, dict[str, Any]], Any]:
+        """`run` for the threads of the event loop that this is called in; they wait for the answer."""
+        loop = asyncio.get_running_loop()
+        return lambda target, kwargs: asyncio.run_coroutine_threadsafe(self.run(target, kwargs), loop).result()
 
     async def close(self) -> None:
         """End the worker; a job that runs is cut off. May be called more than once."""

@@ -23,7 +23,7 @@ STARTED = "started"
 
 def write_services(paths: RealmPaths, entries: Mapping[str, Mapping[str, Any]], *, files: Files = DISK) -> None:
     """Publish our services; those of other living processes stay, those of dead ones go."""
-    others = {name: entry for name, entry in read_services(paths).items() if _serves(entry)}
+    others = living_services(paths)
     mine = {name: {**entry, STARTED: start_mark(entry["pid"])} for name, entry in entries.items()}
     files.write_json(paths.services, {**others, **mine}, durable=False)
 
@@ -72,6 +72,11 @@ def remove_services(paths: RealmPaths, *, pid: int | None = None, files: Files =
         files.write_json(paths.services, staying, durable=False)
     elif paths.services.exists():
         files.unlink(paths.services)
+
+
+def living_services(paths: RealmPaths) -> dict[str, dict[str, Any]]:
+    """The entries whose processes live."""
+    return {name: entry for name, entry in read_services(paths).items() if _serves(entry)}
 
 
 def service_url(paths: RealmPaths, name: str) -> str | None:

@@ -16,7 +16,8 @@ Megabytes = Annotated[int, Field(ge=1, le=1_000_000_000)]
 Entries = Annotated[int, Field(ge=100, le=1_000_000_000)]
 
 
-def _address(text: str) -> str:
+def listen_address(text: str) -> str:
+    """An address of this machine; raises `ValueError` for anything else."""
     # A name may stand for several addresses, of which the realm would listen on one.
     try:
         return text if text == "localhost" else str(ipaddress.ip_address(text))
@@ -24,7 +25,13 @@ def _address(text: str) -> str:
         raise ValueError("it must be an IP address of this machine, or localhost") from error
 
 
-def _host_name(text: str) -> str:
+def is_loopback(address: str) -> bool:
+    """Whether only programs of this machine get through to a site that listens on this address."""
+    return address == "localhost" or ipaddress.ip_address(address).is_loopback
+
+
+def host_name(text: str) -> str:
+    """A bare name or address in its short form; raises `ValueError` for anything else."""
     try:
         return str(ipaddress.ip_address(text))
     except ValueError:
@@ -51,9 +58,16 @@ def _name(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-Address = Annotated[str, AfterValidator(_address)]
+def _folder(text: str) -> str:
+    if not text.startswith("/") or text.rstrip("/") == "" or "\0" in text or ".." in text.split("/"):
+        raise ValueError("it must be the absolute path of a directory below /, without ..")
+    return text.rstrip("/")
+
+
+Address = Annotated[str, AfterValidator(listen_address)]
 TimeOfDay = Annotated[str, BeforeValidator(_time_of_day)]
 """HH:MM, local time."""
 Names = Annotated[tuple[Annotated[str, BeforeValidator(_name)], ...], BeforeValidator(_listed)]
-HostNames = Annotated[tuple[Annotated[str, AfterValidator(_host_name)], ...], BeforeValidator(_listed)]
+HostNames = Annotated[tuple[Annotated[str, AfterValidator(host_name)], ...], BeforeValidator(_listed)]
 """A list; from the environment, names with commas between."""
+Folders = Annotated[tuple[Annotated[str, AfterValidator(_folder)], ...], BeforeValidator(_listed)]

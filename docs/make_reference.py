@@ -30,8 +30,10 @@ from core.http.standard import EVERY_SITE
 from core.paths import RealmPaths
 from core.saga import open_saga
 from core.scribe import Scribe
-from core.settings import RESERVED_ENVIRONMENT, Settings, environment_variable, is_section
-from realm import app, make_daemon, make_sites
+from core.settings import Settings
+from core.settings_reading import RESERVED_ENVIRONMENT, environment_variable, is_section
+from realm import app, make_daemon, open_keeper
+from tavern.sites import make_sites
 
 NOTE = "<!-- Made by docs/make_reference.py from the code; change that, not this file. -->\n\n"
 OUTPUT = Path(__file__).resolve().parent / "reference"
@@ -208,8 +210,10 @@ def idle_realm(folder: Path) -> Iterator[tuple[Daemon, list[Site]]]:
     setup = read_setup(paths, {"services": {"ports": "auto"}})
     with open_saga(paths, setup.settings.budgets) as saga:
         hub = EventHub(saga)
-        daemon = make_daemon(paths, setup, {}, saga, Scribe(), hub)
-        yield daemon, make_sites(daemon, hub, setup.settings)
+        scribe = Scribe()
+        daemon = make_daemon(paths, setup, {}, saga, scribe, hub)
+        with open_keeper(daemon, scribe, setup.settings) as keeper:
+            yield daemon, make_sites(daemon, keeper, hub, setup.settings)
 
 
 def _cell(text: str) -> str:

@@ -22,7 +22,7 @@ from core.http.events import EventHub
 from core.http.guards import CONTENT_SECURITY_POLICY
 from core.http.inputs import Inputs, Whole
 from core.http.login import Login
-from core.http.site import Site
+from core.http.site import Routes, Site
 
 STATIC = Path(__file__).resolve().parent / "static"
 PAGE_PATHS = ("/", "/game", "/game.html")
@@ -51,7 +51,7 @@ def tavern_routes(
     hub: EventHub,
     training: TrainingService,
     sites: Callable[[], Sequence[Site]] = tuple,
-) -> list[web.AbstractRouteDef]:
+) -> Routes:
     """Everything the browser asks for; it talks to this port only (F15). `/docs` shows the documents of `sites`."""
 
     async def show_page() -> web.FileResponse:

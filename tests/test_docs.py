@@ -13,7 +13,7 @@ import pytest
 import typer
 
 from core.paths import CHECKOUT, LANES, RealmPaths
-from core.settings import setting_names
+from core.settings_reading import setting_names
 from realm import app
 
 PAGES = [

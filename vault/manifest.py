@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -47,23 +47,39 @@ def write_manifest(folder: Path, *, now: datetime | None = None, files: Files = 
 
     Raises `InvalidInput` for a link or special file: a checkpoint depends on nothing outside of it.
     """
-    created = now or datetime.now(UTC)
-    entries: dict[str, dict[str, Any]] = {}
-    for path in _members(folder):
-        size, digest = _hash(path, files=files)
-        entries[path.relative_to(folder).as_posix()] = {"size": size, "blake3": digest}
+    manifest = make_manifest(folder, created_at=now or datetime.now(UTC), files=files)
     # Deepest first: a directory's entry is safe only once its parent is synced too.
     for parent, _, _ in os.walk(folder, topdown=False):
         files.fsync_dir(Path(parent))
+    files.write_atomic(folder / MANIFEST, _rendered(manifest), durable=True)
+    return manifest
+
+
+def make_manifest(
+    place: Path, *, created_at: datetime | None = None, files: Files | None = None, on_read: OnRead | None = None
+) -> dict[str, Any]:
+    """The manifest of what lies at `place`, a directory or one file, as it is now; with `files`, all is fsynced too.
+
+    Without `created_at`, the same bytes have the same manifest on every host. Raises as `write_manifest`.
+    """
+    root = place if place.is_dir() else place.parent
+    entries: dict[str, dict[str, Any]] = {}
+    for path in _members(place) if place.is_dir() else [place]:
+        size, digest = _hash(path, on_read, files=files)
+        entries[path.relative_to(root).as_posix()] = {"size": size, "blake3": digest}
     manifest = {
         "version": VERSION,
-        "created_at": created.isoformat(),
+        "created_at": created_at.isoformat() if created_at else None,
         "files": entries,
         "total_bytes": sum(entry["size"] for entry in entries.values()),
     }
-    manifest["digest"] = _digest(manifest)
-    files.write_atomic(folder / MANIFEST, _rendered(manifest), durable=True)
-    return manifest
+    return {**manifest, "digest": _digest(manifest)}
+
+
+def check_against(root: Path, manifest: Mapping[str, Any], *, deep: bool = True) -> list[str]:
+    """`check_manifest` of files below `root` with a manifest that lies elsewhere."""
+    checked = (_problem(root, name, entry, deep, None) for name, entry in sorted(manifest["files"].items()))
+    return [found for found in checked if found]
 
 
 def check_manifest(folder: Path, *, deep: bool = True, on_read: OnRead | None = None) -> list[str]:
@@ -93,6 +109,31 @@ def listed_files(folder: Path) -> dict[str, Any]:
     if problem:
         raise InvalidInput(f"{folder}: {problem}.")
     return files
+
+
+def manifest_text(body: Any) -> bytes:
+    """`MANIFEST.json` byte for byte, from what it holds on another host; raises `InvalidInput` when altered."""
+    problem = _problem_of(body)
+    if problem is None:
+        try:
+            text = _rendered(body)
+        except (ValueError, RecursionError):  # a number that JSON does not hold
+            problem = f"{MANIFEST} is damaged"
+        else:
+            problem = None if _is_as_written(text, body) else f"{MANIFEST} was altered"
+    if problem:
+        raise InvalidInput(f"{problem}.")
+    return text
+
+
+def read_manifest(folder: Path) -> dict[str, Any] | None:
+    """The whole manifest of `folder`, with a `digest` also where it was written without one; None where it is missing,
+    damaged or unreadable."""
+    try:
+        body, problem = _read(folder / MANIFEST)
+    except OSError:
+        return None
+    return None if problem else {**body, "digest": body.get("digest") or _digest(body)}
 
 
 def unlisted_files(folder: Path) -> list[str]:
@@ -153,6 +194,12 @@ def _digest(manifest: dict[str, Any]) -> str:
 
 def _listed(path: Path) -> tuple[dict[str, Any], str | None]:
     """The entries of a manifest, or why there are none."""
+    body, problem = _read(path)
+    return body.get("files", {}), problem
+
+
+def _read(path: Path) -> tuple[dict[str, Any], str | None]:
+    """A manifest, or why there is none."""
     try:
         # Not opened otherwise: a pipe in its place never gives an answer.
         if not stat.S_ISREG(path.lstat().st_mode):
@@ -165,13 +212,18 @@ def _listed(path: Path) -> tuple[dict[str, Any], str | None]:
         return {}, f"{MANIFEST} is damaged"
     except OSError as error:
         return {}, _cannot_be_read(MANIFEST, error)
-    if not isinstance(body, dict) or body.get("version") != VERSION or not isinstance(body.get("files"), dict):
-        return {}, f"{MANIFEST} is not of version {VERSION}"
+    if problem := _problem_of(body):
+        return {}, problem
     if not _is_as_written(raw, body):
         return {}, f"{MANIFEST} was altered"
-    if not body["files"]:
-        return {}, f"{MANIFEST} names no files"
-    return body["files"], None
+    return body, None
+
+
+def _problem_of(body: Any) -> str | None:
+    """Why this is no manifest at all."""
+    if not isinstance(body, dict) or body.get("version") != VERSION or not isinstance(body.get("files"), dict):
+        return f"{MANIFEST} is not of version {VERSION}"
+    return None if body["files"] else f"{MANIFEST} names no files"
 
 
 def _is_as_written(raw: bytes, body: dict[str, Any]) -> bool:

@@ -82,6 +82,10 @@ def unheard(news: list[News], now: datetime) -> None:
 class Treasury:
     """Looks after the size of one realm's vault. Safe between threads; other processes delete only what they hold."""
 
+    on_gone: Callable[[Path], object] | None
+    """Told where something lay that is out of sight now, before its files go: whoever keeps books on branches, archives
+    and snapshots strikes it out (`VaultKeeper.note_gone`). The ledger tells of checkpoints. Must not raise."""
+
     def __init__(
         self,
         paths: RealmPaths,
@@ -102,6 +106,7 @@ class Treasury:
         self._pins = pins
         self._tell = tell
         self._files = files
+        self.on_gone = None
         self._store = CheckpointStore(paths.current_model, files)
         self._at_work = threading.Lock()
 
@@ -256,6 +261,8 @@ class Treasury:
             return None
         logger.info("%s is deleted: %s", holding.name, reason, extra={"event": "pruned"})
         told = holding.kind not in CHECKPOINTS or self._tell_ledger(holding.name, reason, now)
+        if self.on_gone is not None:
+            self.on_gone(holding.path)
         crash_point("prune.forgotten")
         is_off_the_disk = discard(trashed, self._files)
         if not told:

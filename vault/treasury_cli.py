@@ -1,9 +1,9 @@
-"""`realm vault stats` and `realm vault prune`: how full the vault is, what goes and what stays, and why."""
+"""`realm vault`: how full the vault is, what goes and what stays, and why; the verbs of its catalog are beside it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from core.cli import aligned, listed
+from vault.catalog_cli import StandingStill, add_catalog_verbs, reading
+from vault.zones_cli import add_zone_verbs
 
 if TYPE_CHECKING:
     from core.paths import RealmPaths
@@ -23,8 +25,6 @@ PRUNE_SECONDS = 600.0
 
 PinsOf = Callable[["RealmPaths"], "Mapping[Path, Pin]"]
 """What other rooms refer to (`vault.treasury.Pins`), of the realm at these paths."""
-StandingStill = Callable[["RealmPaths", str], AbstractContextManager[None]]
-"""Holds the locks of a realm, with whatever was cut off before finished; told what for (`arena.hall.standing`)."""
 
 
 def vault_app(pins_of: PinsOf, standing_still: StandingStill) -> typer.Typer:
@@ -33,8 +33,8 @@ def vault_app(pins_of: PinsOf, standing_still: StandingStill) -> typer.Typer:
 
     @app.command()
     def stats(ctx: typer.Context) -> None:
-        """Show the room on the disk and what the vault takes of it."""
-        told = _treasury(ctx.obj.paths, pins_of).status()
+        """Show the room on the disk, what the vault takes of it, and what the catalog knows."""
+        told = {**_treasury(ctx.obj.paths, pins_of).status(), "catalog": _catalog_stats(ctx.obj.paths)}
         ctx.obj.tell(told, aligned(dict(_stats_lines(told))))
 
     @app.command()
@@ -48,12 +48,23 @@ def vault_app(pins_of: PinsOf, standing_still: StandingStill) -> typer.Typer:
         told = _prune(ctx.obj.paths, pins_of, standing_still, dry_run=dry_run)
         ctx.obj.tell(told, "\n".join(_prune_lines(told)))
 
+    add_catalog_verbs(app, standing_still)
+    add_zone_verbs(app)
     return app
+
+
+def _catalog_stats(paths: RealmPaths) -> dict[str, Any] | None:
+    """None where the catalog cannot be read, which keeps nobody from seeing the room on the disk."""
+    from core.errors import Unavailable
+
+    with suppress(Unavailable), reading(paths) as keeper:
+        return keeper.stats()
+    return None
 
 
 def _treasury(paths: RealmPaths, pins_of: PinsOf, tell: Tell | None = None) -> Treasury:
     from core.checkpoint_ledger import CheckpointLedger
-    from core.settings import load_settings
+    from core.settings_reading import load_settings
     from vault.treasury import Treasury, unheard
 
     retention = load_settings(paths.config_file).retention
@@ -91,6 +102,9 @@ def _stats_lines(told: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name, noun in (("checkpoint", "checkpoints"), ("branch", "on branches"), ("archive", "archived models"),
                        ("snapshot", "snapshots")):  # fmt: skip
         yield noun, f"{told[f'{name}_count']} ({told[f'{name}_size_gb']:,.2f} GB)"
+    if catalog := told["catalog"]:
+        kinds = ", ".join(f"{number} {kind}" for kind, number in catalog["assets_by_type"].items())
+        yield "catalog", f"{catalog['total_assets']} ({kinds})" if kinds else "0"
     yield "all together", f"{told['kept_gb']:,.2f} GB; retention.total_gigabytes is {told['limit_gb']}"
 
 

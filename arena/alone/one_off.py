@@ -50,7 +50,7 @@ from core.checkpoint_ledger import CheckpointLedger
 from core.errors import Conflict, InvalidInput, RealmError, Unavailable
 from core.instance import InstanceLock
 from core.paths import RealmPaths
-from core.settings import load_settings
+from core.settings_reading import load_settings
 from vault.checkpoints import CheckpointStore
 
 STEPS_BETWEEN_LINES = 10

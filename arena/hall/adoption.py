@@ -15,7 +15,7 @@ from arena.journal import JOURNAL_NAME, read_history
 from arena.locked_settings import check_locked
 from core.errors import Conflict
 from core.paths import RealmPaths
-from core.settings import load_settings
+from core.settings_reading import load_settings
 from vault.adoption import check_source
 from vault.checkpoints import CheckpointStore
 

@@ -42,7 +42,8 @@ from core.crash_points import crash_point
 from core.errors import Conflict, NotFound
 from core.files import DISK, Files
 from core.paths import RealmPaths
-from core.settings import Settings, read_yaml
+from core.settings import Settings
+from core.settings_reading import read_yaml
 from core.shell.config_file import change_settings
 from vault.checkpoints import CheckpointStore
 

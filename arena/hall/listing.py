@@ -22,7 +22,8 @@ from arena.memory.model_sizes import ModelSizes, sizes_of_hero
 from arena.quests import NAMELESS
 from core.errors import RealmError
 from core.paths import RealmPaths
-from core.settings import Settings, load_settings
+from core.settings import Settings
+from core.settings_reading import load_settings
 from vault.checkpoints import CheckpointStore
 from vault.weights import count_parameters, weight_shapes
 

@@ -10,7 +10,8 @@ from arena.heroes import SEEDLING, Hero, load_hero, model_folder, quest_settings
 from arena.quests import QuestRecord
 from core.errors import NotFound
 from core.paths import RealmPaths
-from core.settings import Settings, load_settings
+from core.settings import Settings
+from core.settings_reading import load_settings
 from vault.checkpoints import CheckpointStore
 
 

@@ -11,7 +11,7 @@ from arena.heroes import hero_files
 from arena.journal import JOURNAL_NAME, Genesis
 from core.errors import InvalidInput
 from core.paths import RealmPaths
-from core.settings import read_yaml
+from core.settings_reading import read_yaml
 from vault.retention import Pin, Protection
 
 

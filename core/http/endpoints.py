@@ -42,6 +42,8 @@ class Endpoint(web.AbstractRouteDef):
     """Statuses that carry the answer; all others carry the error shape."""
     raises: Sequence[type[RealmError]] = field(default=(), kw_only=True)
     """Errors beside those that unreadable paths, queries and bodies have by themselves."""
+    tail: str | None = field(default=None, kw_only=True)
+    """The last part of the path, if it may hold slashes."""
     open: bool = field(default=False, kw_only=True)
     """Answered without a token, whatever the site listens on."""
 
@@ -73,7 +75,8 @@ class Endpoint(web.AbstractRouteDef):
 
     def register(self, router: web.UrlDispatcher) -> list[web.AbstractRoute]:
         """Add the route; a GET also answers HEAD, unless it streams."""
+        path = self.path.replace(f"{{{self.tail}}}", f"{{{self.tail}:.+}}") if self.tail else self.path
         if self.method == hdrs.METH_GET:
-            route = router.add_get(self.path, self.serve, allow_head=self.media != "text/event-stream")
+            route = router.add_get(path, self.serve, allow_head=self.media != "text/event-stream")
             return [route]
-        return [router.add_route(self.method, self.path, self.serve)]
+        return [router.add_route(self.method, path, self.serve)]

@@ -155,6 +155,8 @@ def _responses(endpoint: Endpoint, models: _Models, *, guarded: bool) -> dict[st
 
 def _answer(endpoint: Endpoint, models: _Models, status: int) -> dict[str, Any]:
     description = HTTPStatus(status).phrase
+    if status == HTTPStatus.NOT_MODIFIED:
+        return {"description": description}
     if 300 <= status < 400:
         return {"description": description, "headers": {"Location": {"required": True, "schema": {"type": "string"}}}}
     schema: dict[str, Any] = {}

@@ -59,6 +59,8 @@ def refusal_headers(error: RealmError) -> dict[str, str]:
     headers = {"WWW-Authenticate": "Bearer"} if error.http_status == HTTPStatus.UNAUTHORIZED else {}
     if seconds := error.details.get("retry_after_seconds"):
         headers["Retry-After"] = str(seconds)
+    if error.http_status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+        headers["Content-Range"] = f"bytes */{error.details['size_bytes']}"
     return headers
 
 

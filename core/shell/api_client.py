@@ -39,10 +39,11 @@ def _ask(url: str, body: dict[str, Any], headers: dict[str, str], timeout_second
         raise Unavailable(f"{url} answered with status {answer.status_code} and no JSON.") from error
     if answer.is_success and isinstance(told, dict):
         return told
-    raise _error_from(told if isinstance(told, dict) else {}, answer.status_code)
+    raise error_from(told if isinstance(told, dict) else {}, answer.status_code)
 
 
-def _error_from(told: dict[str, Any], status: int) -> RealmError:
+def error_from(told: dict[str, Any], status: int) -> RealmError:
+    """The error that an answer tells, as its class."""
     kinds = {kind.code: kind for kind in (InvalidInput, NotFound, Conflict, Unavailable)}
     kind = kinds.get(str(told.get("error")), Unavailable if status >= 500 else RealmError)
     details = told.get("details")

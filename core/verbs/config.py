@@ -80,7 +80,7 @@ def schema(ctx: typer.Context) -> None:
 
 
 def _values(ctx: typer.Context) -> dict[str, Any]:
-    from core.settings import load_settings
+    from core.settings_reading import load_settings
 
     return load_settings(ctx.obj.paths.config_file).model_dump(mode="json")
 
@@ -90,7 +90,7 @@ def _check_name(name: str, *, sections: bool = False) -> None:
     import difflib
 
     from core.errors import NotFound
-    from core.settings import setting_names
+    from core.settings_reading import setting_names
 
     known = list(setting_names())
     if sections:
@@ -104,7 +104,7 @@ def _check_name(name: str, *, sections: bool = False) -> None:
 
 
 def _set(ctx: typer.Context, full_check: FullCheck, name: str, text: str) -> None:
-    from core.settings import environment_variable, read_yaml
+    from core.settings_reading import environment_variable, read_yaml
     from core.shell.config_file import change_settings
 
     _check_name(name)
@@ -173,7 +173,8 @@ def _undo(ctx: typer.Context, full_check: FullCheck) -> None:
 def _refuse_to_change_hero(paths: RealmPaths) -> None:
     """`hero use` moves models along with the setting: undoing the setting alone leaves a hero without his own."""
     from core.errors import Conflict
-    from core.settings import Settings, read_yaml
+    from core.settings import Settings
+    from core.settings_reading import read_yaml
     from core.shell.config_file import BACKUP_SUFFIX
 
     file = paths.config_file.resolve()

@@ -61,7 +61,7 @@ def _commands(unit: str, system: bool) -> dict[str, str]:
 
 def _left_out() -> list[str]:
     """Settings of this shell that the service will not see."""
-    from core.settings import RESERVED_ENVIRONMENT
+    from core.settings_reading import RESERVED_ENVIRONMENT
 
     names = sorted(name for name in os.environ if name.startswith("REALM_") and name not in RESERVED_ENVIRONMENT)
     if not names:

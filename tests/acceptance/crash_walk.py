@@ -140,7 +140,8 @@ STATIONS = (
     # On the way from one start to the next the books are put in order.
     Station(("ledger.told", "start.swept", "append.torn.checkpoint_history.jsonl", "write.checkpoint_ledger.json")),
     Station(("trash.renamed", "trash.begun")),
-    Station(("prune.forgotten", "books.sealed")),
+    Station(("catalog.striking", "prune.forgotten", "books.sealed")),
+    Station(("catalog.entering",)),
     # The trainer saves and goes when its daemon is gone.
     Station(("books.recorded", "exit.saved")),
     Station(("control.resumed",), provoke=move_by_hand, paused=True),

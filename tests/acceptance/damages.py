@@ -87,6 +87,12 @@ def leave_a_file_in_the_inbox(paths: RealmPaths) -> None:
     (paths.inbox / "forgotten.jsonl").write_text("{}\n")
 
 
+def lose_a_row_of_the_catalog(paths: RealmPaths) -> None:
+    with closing(sqlite3.connect(paths.catalog_db)) as catalog:
+        catalog.execute("DELETE FROM locations WHERE path LIKE '%/checkpoint-%'")
+        catalog.commit()
+
+
 def _edit(sidecar: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
     sidecar.write_text(json.dumps(change(json.loads(sidecar.read_text()))))
 
@@ -106,6 +112,7 @@ NAMED: dict[Callable[[RealmPaths], None], str] = {
     call_a_quest_skipped: "as skipped, not in recently_completed/ as learned",
     claim_a_quest_twice: "was claimed 2 times",
     lose_a_line_of_the_ledger: "the ledger's history says None, not recorded",
+    lose_a_row_of_the_catalog: "is not in the catalog and on the disk",
     tell_an_end_twice: "the saga tells 2 times that it is learned",
     tell_no_end: "and the saga tells of no end",
     leave_a_staging_directory: "current_model/.staging-checkpoint-9 is left over",

@@ -59,6 +59,7 @@ def differences(paths: RealmPaths, dropped: Iterable[Dropped], oracle: Path) -> 
         *_in_journal(history, quests, files),
         *_in_weights(paths, history, oracle),
         *_in_ledger(paths),
+        *_in_catalog(paths),
         *_in_saga(paths, history, quests),
         *_left_over(paths),
     ]
@@ -153,6 +154,23 @@ def _in_ledger(paths: RealmPaths) -> Iterator[str]:
         expected = "recorded" if name in there else "forgotten"
         if last_word.get(name) != expected:
             yield f"{name}: the ledger's history says {last_word.get(name)}, not {expected}"
+
+
+def _in_catalog(paths: RealmPaths) -> Iterator[str]:
+    """It has exactly the checkpoints that are on the disk."""
+    with closing(sqlite3.connect(f"file:{paths.catalog_db}?mode=ro", uri=True)) as catalog:
+        rows = catalog.execute(
+            "SELECT assets.name, locations.path FROM assets JOIN locations USING (asset_id) "
+            "WHERE asset_type = 'checkpoint'"
+        ).fetchall()
+        (counted,) = catalog.execute("SELECT sum(entries) FROM counters WHERE kind = 'type'").fetchone()
+        (there,) = catalog.execute("SELECT count(*) FROM assets").fetchone()
+    listed = {name for name, path in rows if path == f"{paths.current_model.name}/{name}"}
+    on_disk = {found.name for found in CheckpointStore(paths.current_model).list()}
+    for name in sorted(listed ^ on_disk):
+        yield f"{name} is {'in the catalog and not' if name in listed else 'not in the catalog and'} on the disk"
+    if counted != there:
+        yield f"the catalog counts {counted} assets and has {there}"
 
 
 def _in_saga(paths: RealmPaths, history: History, quests: dict[str, list[Quest]]) -> Iterator[str]:

@@ -25,7 +25,8 @@ from core.http.site import Site
 from core.paths import RealmPaths
 from core.saga import open_saga
 from core.scribe import Scribe
-from realm import make_daemon, make_sites
+from realm import make_daemon, open_keeper
+from tavern.sites import make_sites
 from tests.acceptance.hostile_requests import CLOSED, COOKIE, COOKIE_NAME, TOKEN, Hostile, all_hostile
 from tests.arena.quest_makers import take
 
@@ -96,7 +97,9 @@ async def composed(base: Path, host: str) -> AsyncIterator[Stage]:
     saga = opened.enter_context(open_saga(paths, setup.settings.budgets))
     hub = EventHub(saga)
     scribe = Scribe()
-    sites = make_sites(make_daemon(paths, setup, {}, saga, scribe, hub), hub, setup.settings)
+    daemon = make_daemon(paths, setup, {}, saga, scribe, hub)
+    keeper = opened.enter_context(open_keeper(daemon, scribe, setup.settings))
+    sites = make_sites(daemon, keeper, hub, setup.settings)
     for site in sites:
         site.app[LIMITS] = IMPATIENT
         await site.start()

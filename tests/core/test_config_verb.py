@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from core.cli import Choices
 from core.errors import InvalidInput
 from core.paths import RealmPaths
-from core.settings import load_settings
+from core.settings_reading import load_settings
 from core.verbs.config import config_app
 
 

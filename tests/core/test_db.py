@@ -513,3 +513,41 @@ def test_what_was_committed_survives_kill_9(path: Path) -> None:
     database = Database(path, MIGRATIONS)
     assert (count(database), database.was_corrupt) == (100, None)
     database.close()
+
+
+# --- peeking --------------------------------------------------------------------------------------------------
+
+
+def test_a_peek_sees_the_last_commit_and_nothing_of_a_write_that_goes_on(db: Database) -> None:
+    counted = "SELECT count(*) FROM events"
+    assert db.peek(counted) == [(0,)]
+    with db.write() as connection:
+        connection.execute(sa.insert(events).values(ROW))
+        assert db.peek(counted) == [(0,)]
+    assert db.peek(counted) == [(1,)]
+    assert db.peek("SELECT message FROM events WHERE kind = ?", ("test",)) == [("hello",)]
+    with pytest.raises(Unavailable, match="readonly"):
+        db.peek("DELETE FROM events")
+    db.close()
+    with pytest.raises(Unavailable, match="closed"):
+        db.peek(counted)
+
+
+def test_damage_that_a_peek_meets_is_mended_for_the_next_one(path: Path) -> None:
+    """STYLE 17: whoever meets the damage, the file is set aside and its successor serves."""
+    db = Database(path, MIGRATIONS)
+    for _ in range(500):
+        insert(db)
+    db.close()
+    content = bytearray(path.read_bytes())
+    content[3 * 4096 :] = b"\xff" * (len(content) - 3 * 4096)
+    db = Database(path, MIGRATIONS)
+    try:
+        db.peek("SELECT 1")
+        path.write_bytes(content)
+        with pytest.raises(Unavailable):
+            db.peek("SELECT sum(length(message)) FROM events")
+        assert db.was_corrupt is not None
+        assert db.peek("SELECT count(*) FROM events")[0][0] < 500
+    finally:
+        db.close()

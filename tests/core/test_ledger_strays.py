@@ -158,6 +158,29 @@ def test_a_host_that_never_trained_is_not_taken_for_the_trainer(base: RealmPaths
         get_ledger_client()
 
 
+REGISTRY = """
+hosts:
+  "4090":
+    host: 192.168.1.10
+    role: trainer
+    services: {vault: 8767, ledger: {port: 8767, path: /api/ledger}}
+  "3090": {host: 192.168.1.11, role: inference, services: {branch: 8768}}
+local_host: "LOCAL"
+"""
+
+
+def test_the_host_registry_says_whose_ledger_counts(base: RealmPaths) -> None:
+    """G4: even where checkpoints lie that were only brought here."""
+    base.hosts_file.parent.mkdir(parents=True, exist_ok=True)
+    base.hosts_file.write_text(REGISTRY.replace("LOCAL", "3090"))
+    save(base, 1000)
+    client = get_ledger_client()
+    assert isinstance(client, RemoteLedgerClient)
+    assert client.base_url == "http://192.168.1.10:8767/api/ledger"
+    base.hosts_file.write_text(REGISTRY.replace("LOCAL", "4090"))
+    assert isinstance(get_ledger_client(), CheckpointLedger)
+
+
 def test_a_named_ledger_wins(paths: RealmPaths, base: RealmPaths, monkeypatch: pytest.MonkeyPatch) -> None:
     save(paths, 1000)
     monkeypatch.setenv("REALM_LEDGER_URL", "http://192.168.1.10:8767/api/ledger/")

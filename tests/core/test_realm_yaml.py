@@ -8,7 +8,8 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from core.paths import CHECKOUT
-from core.settings import Settings, load_settings, setting_names
+from core.settings import Settings
+from core.settings_reading import load_settings, setting_names
 
 SHIPPED = CHECKOUT / "configs" / "realm.yaml"
 COMMENTED_SETTING = re.compile(r"^( *)#(?=\S)", re.MULTILINE)

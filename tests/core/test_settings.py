@@ -15,7 +15,8 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from core.errors import InvalidInput
-from core.settings import Settings, environment_variable, load_settings, read_yaml, setting_names
+from core.settings import Settings
+from core.settings_reading import environment_variable, load_settings, read_yaml, setting_names
 
 
 @pytest.fixture
@@ -278,7 +279,7 @@ def test_every_number_has_a_limit() -> None:
     texts = {"hero", "model_name", "profile.name", "profile.system_prompt", "hyperparams.fp_precision", "gates.level"}
     texts |= {"trainer.packing", "trainer.gradient_checkpointing", "trainer.tf32"}
     texts |= {"trainer.device", "services.host", "services.allowed_hosts", "services.ports"}
-    texts |= {"retention.enabled", "retention.keep", "retention.snapshot_time"}
+    texts |= {"retention.enabled", "retention.keep", "retention.snapshot_time", "vault.roots"}
     assert {name for name in setting_names() if limit_of(name) is None} == unlimited | texts
 
 

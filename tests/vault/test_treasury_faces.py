@@ -95,7 +95,9 @@ def test_pruning_deletes_what_the_dry_run_said_and_tells_the_saga(paths: RealmPa
 
 
 def test_stats_show_the_disk_and_every_kind(paths: RealmPaths, store: CheckpointStore) -> None:
-    TreasuryStatus.model_validate(told := ask_json(paths, "stats"))
+    told = ask_json(paths, "stats")
+    assert told.pop("catalog")["assets_by_type"] == {"checkpoint": 4, "config": 1}
+    TreasuryStatus.model_validate(told)
     assert (told["checkpoint_count"], told["limit_gb"]) == (4, 150)
     text = ask(paths, "stats").stdout
     assert "4 (0.00 GB)" in text

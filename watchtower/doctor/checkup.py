@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 from core.errors import RealmError
 from core.paths import RealmPaths
-from core.settings import Settings, load_settings
+from core.settings import Settings
+from core.settings_reading import load_settings
 
 logger = logging.getLogger(__name__)
 

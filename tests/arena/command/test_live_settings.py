@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from arena.command.live_settings import INVALID_SECONDS, LiveSettings
-from core.settings import Settings, load_settings
+from core.settings import Settings
+from core.settings_reading import load_settings
 
 
 class Watched:

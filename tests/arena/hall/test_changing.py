@@ -23,7 +23,8 @@ from core.db import Database
 from core.errors import Conflict, InvalidInput, NotFound
 from core.paths import CHECKOUT, RealmPaths
 from core.saga import MIGRATIONS, Saga
-from core.settings import BudgetSettings, load_settings
+from core.settings import BudgetSettings
+from core.settings_reading import load_settings
 from core.shell.config_file import change_settings
 from tests.arena.annals.past import NOW, Past, folder_names, lanes_of, run_until_killed, snapshot
 from tests.arena.test_heroes import write_hero

@@ -10,7 +10,7 @@ from arena.heroes import load_hero
 from arena.proving.measuring import yardstick_for
 from arena.quests import NAMELESS
 from core.paths import RealmPaths
-from core.settings import load_settings
+from core.settings_reading import load_settings
 
 
 @pytest.mark.parametrize(("level", "deep"), [("standard", False), ("deep", True)])

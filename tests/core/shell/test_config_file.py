@@ -18,7 +18,8 @@ from core.cli import Interrupted
 from core.errors import InvalidInput
 from core.files import Files
 from core.paths import CHECKOUT
-from core.settings import Settings, load_settings, read_yaml, setting_names
+from core.settings import Settings
+from core.settings_reading import load_settings, read_yaml, setting_names
 from core.shell.config_file import change_settings, undo_settings, with_settings
 
 SHIPPED = (CHECKOUT / "configs" / "realm.yaml").read_text(encoding="utf-8")

@@ -1,0 +1,64 @@
+"""The sites of a realm: which routes answer on which port."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from arena.daemon import Daemon
+from arena.routes import training_routes
+from core.http.access import Access
+from core.http.events import EventHub
+from core.http.metrics import Meters
+from core.http.site import Routes, Site, make_app
+from core.http.standard import health_fields
+from core.http.tokens import ensure_token
+from core.settings import Settings
+from core.version import realm_version
+from tavern.routes import LOGIN, tavern_routes
+from vault.front_routes import vault_routes
+from vault.keeper import VaultKeeper
+from vault.routes import treasury_routes
+from watchtower.routes import watchtower_routes
+from watchtower.scrying_pool import ScryingPool
+
+
+def make_sites(
+    daemon: Daemon,
+    keeper: VaultKeeper,
+    hub: EventHub,
+    settings: Settings,
+    overdue: Callable[[float], list[str]] = lambda now: [],
+) -> list[Site]:
+    """The applications of all ports; they are unhealthy while loops are `overdue` (`TaskCrew.overdue`)."""
+    services = settings.services
+    token = None if services.is_local else ensure_token(daemon.paths.token_file)
+    access = Access(token, services.allowed_hosts)
+    # The arena's numbers stand beside its routes, and so do those of the process that it runs in.
+    readings = {"tavern": hub.readings(), "vault": daemon.readings()}
+    sites: list[Site] = []
+    routes: dict[str, Routes] = {
+        "tavern": tavern_routes(daemon.crier.snapshot, hub, daemon.desk, lambda: sites),
+        "vault": [
+            *vault_routes(daemon.paths, keeper, daemon.ledger, settings.vault.roots),
+            *treasury_routes(daemon.treasury),
+            *training_routes(daemon.desk),
+        ],
+        "watchtower": watchtower_routes(ScryingPool(daemon.paths), daemon.paths.data_lineage),
+    }
+    ports = {"tavern": services.tavern, "vault": services.vault, "watchtower": services.watchtower}
+    for name, own_routes in routes.items():
+        site_app = make_app(
+            own_routes,
+            service={"vault": "vault_keeper"}.get(name, name),
+            health=lambda: health_fields(realm_version(), daemon.report.state, overdue(time.monotonic())),
+            access=access,
+            login=LOGIN if name == "tavern" else None,
+            own_ports=lambda: [site.port for site in sites],
+            closing=[hub.close] if name == "tavern" else [],
+            meters=Meters(readings.get(name, []), version=realm_version(), with_process=name == "vault"),
+            docs_port=lambda: sites[0].port,
+            version=realm_version(),
+        )
+        sites.append(Site(site_app, services.host, 0 if services.ports == "auto" else ports[name], name))
+    return sites

@@ -1,0 +1,129 @@
+"""The byte service: manifests and files of assets over HTTP, with ranges; of the vault and of branch officers."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Any
+
+from aiohttp import web
+from pydantic import Field
+
+from core.errors import Conflict, InvalidInput, NotFound, RealmError, Unavailable
+from core.http.endpoints import Endpoint
+from core.http.inputs import Inputs
+from vault.bytes.source import AssetSource, OpenFile
+from vault.chunks import CHUNK_BYTES, CHUNK_HEADER, in_one_chunk
+
+BINARY = "application/octet-stream"
+_RANGE = re.compile(r"bytes=(?P<first>[0-9]{0,18})-(?P<last>[0-9]{0,18})")
+
+
+class AssetPath(Inputs):
+    asset_id: str = Field(max_length=300, description="The id of an asset, or a canonical directory name.")
+
+
+class FilePath(AssetPath):
+    file: str = Field(max_length=2048, description="A name from the manifest, slashes and all.")
+
+
+class NoSuchRange(RealmError):
+    """The file has no such bytes."""
+
+    code = "range_not_satisfiable"
+    http_status = 416
+
+
+class Bytes(web.Response):
+    """Goes out as it is: packed, a range would be no range any more."""
+
+
+def byte_routes(source: AssetSource) -> list[Endpoint]:
+    """`/api/assets/{asset_id}/…` of whatever lies on this host."""
+
+    async def manifest(path: AssetPath) -> dict[str, Any]:
+        held = await asyncio.to_thread(source.held, path.asset_id)
+        return {
+            "asset_id": held.asset.asset_id,
+            "asset_type": held.asset.asset_type,
+            "name": held.asset.name,
+            "kind": "directory" if held.is_directory else "file",
+            "manifest": held.manifest,
+        }
+
+    async def file(path: FilePath, request: web.Request) -> web.StreamResponse:
+        opened = await asyncio.to_thread(_open, source, path)
+        try:
+            return await _send(request, opened)
+        finally:
+            await asyncio.to_thread(opened.close)
+
+    tag = "bytes"
+    troubles = [NotFound, Conflict, Unavailable]
+    return [
+        Endpoint("GET", "/api/assets/{asset_id}/manifest", manifest,
+                 "What an asset is made of: names, sizes and BLAKE3 of its files. One that has no manifest of its own "
+                 "gets it now, which takes as long as reading it.",
+                 tag=tag, answer="vault.bytes.answers:HeldManifest", raises=troubles),
+        Endpoint("GET", "/api/assets/{asset_id}/files/{file}", file,
+                 "The bytes of one file, or one range of them. The ETag is its BLAKE3; the answer to a range within "
+                 f"one aligned MiB carries the BLAKE3 of that MiB as {CHUNK_HEADER}.",
+                 tag=tag, media=BINARY, statuses=(200, 206, 304), tail="file",
+                 raises=[*troubles, InvalidInput, NoSuchRange]),
+    ]  # fmt: skip
+
+
+def _open(source: AssetSource, path: FilePath) -> OpenFile:
+    return OpenFile(source.held(path.asset_id), path.file)
+
+
+async def _send(request: web.Request, opened: OpenFile) -> web.StreamResponse:
+    etag = f'"{opened.blake3}"'
+    headers = {"ETag": etag, "Accept-Ranges": "bytes", "Content-Type": BINARY}
+    if etag in [tag.strip() for tag in request.headers.get("If-None-Match", "").split(",")]:
+        return web.Response(status=304, headers={"ETag": etag})
+    asked = request.headers.get("Range")
+    if asked is None or request.headers.get("If-Range", etag) != etag:
+        return await _stream(request, opened, web.StreamResponse(headers=headers), 0, opened.size)
+    start, end = _range(asked, opened.size)
+    headers["Content-Range"] = f"bytes {start}-{end - 1}/{opened.size}"
+    if not in_one_chunk(start, end):
+        return await _stream(request, opened, web.StreamResponse(status=206, headers=headers), start, end)
+    body, digest = await asyncio.to_thread(opened.read_in_chunk, start, end)
+    if len(body) < end - start:
+        raise Conflict("The file has become shorter.")
+    headers[CHUNK_HEADER] = digest
+    return Bytes(status=206, headers=headers, body=body)
+
+
+async def _stream(
+    request: web.Request, opened: OpenFile, response: web.StreamResponse, start: int, end: int
+) -> web.StreamResponse:
+    """Send so many bytes; a file that becomes shorter meanwhile cuts the answer off, as its length is told already."""
+    response.content_length = end - start
+    await response.prepare(request)
+    if request.method == "HEAD":
+        return response
+    for first in range(start, end, CHUNK_BYTES):
+        last = min(first + CHUNK_BYTES, end)
+        part = await asyncio.to_thread(opened.read, first, last)
+        await response.write(part)
+        if len(part) < last - first:
+            raise ConnectionAbortedError("the file has become shorter")
+    await response.write_eof()
+    return response
+
+
+def _range(asked: str, size: int) -> tuple[int, int]:
+    """First byte and the one behind the last of a single range; raises `InvalidInput` or `NoSuchRange`."""
+    found = _RANGE.fullmatch(asked.replace(" ", ""))
+    if found is None or not (found["first"] or found["last"]):
+        raise InvalidInput("One range of bytes can be asked for, such as `bytes=0-1048575`.")
+    if not found["first"]:
+        start, end = max(size - int(found["last"]), 0), size
+    else:
+        start = int(found["first"])
+        end = min(int(found["last"]) + 1, size) if found["last"] else size
+    if start >= end:
+        raise NoSuchRange(f"The file has {size} bytes.", size_bytes=size)
+    return start, end

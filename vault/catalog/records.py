@@ -1,0 +1,306 @@
+"""The tables of `vault/catalog.db`, and every statement on them.
+
+The migrations under `vault/migrations/` make these tables; a test holds the two equal. Counters are kept by triggers,
+in the transaction of whatever they count, so that none can be forgotten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.dialects.sqlite import insert
+
+from vault.assets import LOCAL, AssetType
+
+metadata = sa.MetaData()
+
+assets = sa.Table(
+    "assets",
+    metadata,
+    sa.Column("asset_id", sa.String(300), primary_key=True),
+    sa.Column("asset_type", sa.String(32), nullable=False),
+    sa.Column("name", sa.String(255), nullable=False),
+    sa.Column("description", sa.Text, nullable=False),
+    sa.Column("size_bytes", sa.BigInteger),
+    sa.Column("created_at", sa.String(40)),
+    sa.Column("modified_at", sa.String(40)),
+    sa.Column("status", sa.String(16), nullable=False),
+    sa.Column("metadata", sa.JSON, nullable=False),
+    sa.Column("step", sa.BigInteger),
+    sa.Index("assets_by_type", "asset_type", "asset_id"),
+    sa.Index("assets_by_step", "asset_type", "step"),
+    sa.Index("assets_by_name", "name"),
+)
+
+locations = sa.Table(
+    "locations",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("asset_id", sa.String(300), sa.ForeignKey("assets.asset_id", ondelete="CASCADE"), nullable=False),
+    sa.Column("stronghold", sa.String(64), nullable=False),
+    # Of what lies in the base directory, the path below it: a realm may be moved.
+    sa.Column("path", sa.Text, nullable=False),
+    sa.Column("status", sa.String(16), nullable=False),
+    sa.Column("verified_at", sa.String(40)),
+    sa.Column("checksum", sa.String(64)),
+    sa.Column("size_bytes", sa.BigInteger),
+    sa.Column("synced_at", sa.String(40)),
+    sa.Column("is_primary", sa.Boolean, nullable=False),
+    sa.UniqueConstraint("asset_id", "stronghold", "path"),
+    sa.Index("locations_by_stronghold", "stronghold", "asset_id"),
+)
+
+transfers = sa.Table(
+    "transfers",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    # No key of another table: what was carried is told of when the asset is long gone.
+    sa.Column("asset_id", sa.String(300), nullable=False),
+    sa.Column("from_stronghold", sa.String(64), nullable=False),
+    sa.Column("to_stronghold", sa.String(64), nullable=False),
+    sa.Column("from_path", sa.Text, nullable=False),
+    sa.Column("to_path", sa.Text, nullable=False),
+    sa.Column("bytes_transferred", sa.BigInteger, nullable=False),
+    sa.Column("duration_seconds", sa.Float, nullable=False),
+    sa.Column("success", sa.Boolean, nullable=False),
+    sa.Column("error", sa.Text),
+    sa.Column("created_at", sa.String(40), nullable=False),
+)
+
+manifests = sa.Table(
+    "manifests",
+    metadata,
+    sa.Column("path", sa.Text, primary_key=True),
+    # Sizes and times of all files when they were hashed: another one means that they are to be hashed again.
+    sa.Column("stamp", sa.String(64), nullable=False),
+    sa.Column("manifest", sa.JSON, nullable=False),
+)
+
+counters = sa.Table(
+    "counters",
+    metadata,
+    sa.Column("kind", sa.String(16), primary_key=True),
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("entries", sa.Integer, nullable=False),
+    sa.Column("size_bytes", sa.BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+ASSET_COLUMNS = [column.name for column in assets.columns]
+LOCATION_COLUMNS = [column.name for column in locations.columns if column.name != "id"]
+_WHOLE = sa.select(*assets.columns, *(locations.c[name].label(f"location_{name}") for name in LOCATION_COLUMNS[1:]))
+_JOINED = assets.outerjoin(locations, locations.c.asset_id == assets.c.asset_id)
+
+
+def _as_text(statement: sa.Select[Any]) -> str:
+    return str(statement.compile(dialect=sqlite.dialect(paramstyle="qmark")))
+
+
+LOCATE = _as_text(_WHOLE.select_from(_JOINED).where(assets.c.asset_id == sa.bindparam("asset_id")))
+"""One row for each location of the asset, one with nulls where it has none; for `Database.peek`."""
+ID_BY_NAME = _as_text(sa.select(assets.c.asset_id).where(assets.c.name == sa.bindparam("name")).order_by("asset_id"))
+ID_AT = _as_text(
+    sa.select(locations.c.asset_id).where(
+        locations.c.stronghold == sa.bindparam("stronghold"), locations.c.path == sa.bindparam("path")
+    )
+)
+NEWEST_CHECKPOINT = (
+    _as_text(
+        sa.select(assets.c.asset_id)
+        .where(assets.c.asset_type == sa.bindparam("asset_type"), assets.c.step.is_not(None))
+        .order_by(assets.c.step.desc())
+    )
+    + " LIMIT 1"
+)
+COUNTERS = _as_text(sa.select(counters).where(counters.c.entries > sa.literal_column("0")))
+
+
+# --- reading ----------------------------------------------------------------------------------------------------
+
+
+def matching(
+    *, asset_type: str | None, name: str | None, stronghold: str | None, status: str | None
+) -> sa.ColumnElement[bool]:
+    """What is searched for; `name` is a part of a name, in which `%` and `_` stand for themselves."""
+    wanted: list[sa.ColumnElement[bool]] = [sa.true()]
+    if asset_type is not None:
+        wanted.append(assets.c.asset_type == asset_type)
+    if name is not None:
+        wanted.append(assets.c.name.contains(name, autoescape=True))
+    if status is not None:
+        wanted.append(assets.c.status == status)
+    if stronghold is not None:
+        held = sa.select(locations.c.asset_id).where(locations.c.stronghold == stronghold)
+        wanted.append(assets.c.asset_id.in_(held))
+    return sa.and_(*wanted)
+
+
+def count(connection: sa.Connection, wanted: sa.ColumnElement[bool]) -> int:
+    return int(connection.execute(sa.select(sa.func.count()).select_from(assets).where(wanted)).scalar_one())
+
+
+def page(
+    connection: sa.Connection, wanted: sa.ColumnElement[bool], *, limit: int, offset: int, newest_first: bool
+) -> list[sa.Row[Any]]:
+    """Rows as `LOCATE` has them, of so many assets: by step from the newest on, else by id."""
+    order: list[sa.ColumnElement[Any]] = [assets.c.asset_id]
+    if newest_first:
+        order.insert(0, assets.c.step.desc())
+    chosen = sa.select(assets).where(wanted).order_by(*order).limit(limit).offset(offset).subquery("assets")
+    columns = [*chosen.columns, *(locations.c[name].label(f"location_{name}") for name in LOCATION_COLUMNS[1:])]
+    joined = chosen.outerjoin(locations, locations.c.asset_id == chosen.c.asset_id)
+    outer = [chosen.c.asset_id] if not newest_first else [chosen.c.step.desc(), chosen.c.asset_id]
+    return list(connection.execute(sa.select(*columns).select_from(joined).order_by(*outer)).all())
+
+
+def ids_after(connection: sa.Connection, last: str, limit: int) -> list[sa.Row[Any]]:
+    """Rows as `LOCATE` has them of the next so many assets by id: the way through all of them."""
+    return page(connection, assets.c.asset_id > last, limit=limit, offset=0, newest_first=False)
+
+
+def held_in(connection: sa.Connection, stronghold: str, steps: Collection[int] | None = None) -> Iterator[sa.Row[Any]]:
+    """Rows as `LOCATE` has them of one stronghold, by id; with `steps`, of checkpoints of these steps."""
+    statement = _WHOLE.select_from(_JOINED).where(locations.c.stronghold == stronghold).order_by(assets.c.asset_id)
+    if steps is not None:
+        statement = statement.where(assets.c.asset_type == AssetType.CHECKPOINT, assets.c.step.in_(steps))
+    yield from connection.execute(statement)
+
+
+def paths_in(connection: sa.Connection, stronghold: str) -> list[str]:
+    return list(connection.execute(sa.select(locations.c.path).where(locations.c.stronghold == stronghold)).scalars())
+
+
+def checksums_elsewhere(connection: sa.Connection, asset_ids: Sequence[str], stronghold: str) -> dict[str, str]:
+    """Of these assets, the checksum of a copy that lies outside of `stronghold`; this realm's own one first."""
+    found = (
+        sa.select(locations.c.asset_id, locations.c.checksum)
+        .where(
+            locations.c.asset_id.in_(asset_ids),
+            locations.c.stronghold != stronghold,
+            locations.c.checksum.is_not(None),
+            locations.c.status != "corrupted",
+        )
+        .order_by(locations.c.stronghold == LOCAL)
+    )
+    return {row.asset_id: row.checksum for row in connection.execute(found)}
+
+
+def checksum_of_others(connection: sa.Connection, asset_id: str, stronghold: str, path: str) -> str | None:
+    """The checksum of a copy at another place; this realm's own one first."""
+    found = (
+        sa.select(locations.c.checksum)
+        .where(
+            locations.c.asset_id == asset_id,
+            ~((locations.c.stronghold == stronghold) & (locations.c.path == path)),
+            locations.c.checksum.is_not(None),
+            locations.c.status != "corrupted",
+        )
+        .order_by((locations.c.stronghold == LOCAL).desc())
+        .limit(1)
+    )
+    return connection.execute(found).scalar()
+
+
+# --- writing ----------------------------------------------------------------------------------------------------
+
+
+def put_assets(connection: sa.Connection, rows: Sequence[Mapping[str, Any]], *, over_local: bool) -> None:
+    """Insert or update; without `over_local` what this realm itself says of an asset stays."""
+    if not rows:
+        return
+    statement = insert(assets)
+    # As text: SQLAlchemy would not relate the inner SELECT to the row that is there.
+    own = "SELECT 1 FROM locations WHERE locations.asset_id = assets.asset_id AND locations.stronghold"
+    statement = statement.on_conflict_do_update(
+        index_elements=["asset_id"],
+        set_={name: statement.excluded[name] for name in ASSET_COLUMNS[1:]},
+        where=None if over_local else sa.text(f"NOT EXISTS ({own} = '{LOCAL}')"),
+    )
+    connection.execute(statement, [dict(row) for row in rows])
+
+
+def put_locations(connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    if not rows:
+        return
+    statement = insert(locations)
+    key = ("asset_id", "stronghold", "path")
+    changed = {name: statement.excluded[name] for name in LOCATION_COLUMNS if name not in key}
+    statement = statement.on_conflict_do_update(index_elements=key, set_=changed)
+    connection.execute(statement, [dict(row) for row in rows])
+
+
+def delete_locations(connection: sa.Connection, asset_id: str, stronghold: str, path: str | None = None) -> int:
+    """Of one stronghold, and of one path where it is given; how many there were."""
+    wanted = (locations.c.asset_id == asset_id) & (locations.c.stronghold == stronghold)
+    if path is not None:
+        wanted &= locations.c.path == path
+    return connection.execute(sa.delete(locations).where(wanted)).rowcount
+
+
+def delete_homeless(connection: sa.Connection, asset_ids: Iterable[str]) -> None:
+    """Of these assets, those that lie nowhere any more."""
+    homeless = ~sa.exists().where(locations.c.asset_id == assets.c.asset_id)
+    for asset_id in asset_ids:
+        connection.execute(sa.delete(assets).where(assets.c.asset_id == asset_id, homeless))
+
+
+def delete_other_bytes(connection: sa.Connection, asset_id: str, checksum: str, stronghold: str) -> int:
+    """Outside of a stronghold, the copies of an asset that hold other bytes than it does; how many there were."""
+    wanted = (locations.c.asset_id == asset_id) & (locations.c.stronghold != stronghold)
+    wanted &= locations.c.checksum != checksum
+    return connection.execute(sa.delete(locations).where(wanted)).rowcount
+
+
+def is_known(connection: sa.Connection, asset_id: str) -> bool:
+    return connection.execute(sa.select(assets.c.asset_id).where(assets.c.asset_id == asset_id)).first() is not None
+
+
+def note_transfer(connection: sa.Connection, row: Mapping[str, Any], keep: int) -> None:
+    """Add a transfer, and drop all but the last `keep`."""
+    connection.execute(sa.insert(transfers), dict(row))
+    surplus = sa.select(transfers.c.id).order_by(transfers.c.id.desc()).offset(keep).limit(1).scalar_subquery()
+    connection.execute(sa.delete(transfers).where(transfers.c.id <= surplus))
+
+
+def latest_transfers(connection: sa.Connection, limit: int) -> list[sa.Row[Any]]:
+    return list(connection.execute(sa.select(transfers).order_by(transfers.c.id.desc()).limit(limit)).all())
+
+
+def stored_manifest(connection: sa.Connection, path: str, stamp: str) -> Any:
+    """The manifest that was made of the files at `path` when they had this stamp; None else."""
+    wanted = (manifests.c.path == path) & (manifests.c.stamp == stamp)
+    return connection.execute(sa.select(manifests.c.manifest).where(wanted)).scalar()
+
+
+def store_manifest(connection: sa.Connection, path: str, stamp: str, manifest: Mapping[str, Any]) -> None:
+    values = {"path": path, "stamp": stamp, "manifest": dict(manifest)}
+    statement = insert(manifests).values(values)
+    changed = {"stamp": statement.excluded.stamp, "manifest": statement.excluded.manifest}
+    connection.execute(statement.on_conflict_do_update(index_elements=["path"], set_=changed))
+
+
+def manifest_paths(connection: sa.Connection) -> list[str]:
+    return list(connection.execute(sa.select(manifests.c.path)).scalars())
+
+
+def forget_manifests(connection: sa.Connection, paths: Iterable[str]) -> None:
+    for path in paths:
+        connection.execute(sa.delete(manifests).where(manifests.c.path == path))
+
+
+def empty(connection: sa.Connection) -> None:
+    """Delete every asset and location; transfers stay, as no scan finds them again."""
+    connection.execute(sa.delete(locations))
+    connection.execute(sa.delete(assets))
+
+
+def recount(connection: sa.Connection) -> None:
+    """Make the counters anew: after damage, rows may have been lost without being counted."""
+    connection.execute(sa.delete(counters))
+    size: sa.ColumnElement[int] = sa.func.coalesce(sa.func.sum(sa.func.coalesce(sa.literal_column("size_bytes"), 0)), 0)
+    for kind, table, name in (("type", assets, "asset_type"), ("stronghold", locations, "stronghold")):
+        counted = sa.select(sa.literal(kind), table.c[name], sa.func.count(), size).group_by(table.c[name])
+        connection.execute(sa.insert(counters).from_select(["kind", "name", "entries", "size_bytes"], counted))
