@@ -11,7 +11,7 @@ PEERS := .venv-peers
 PEERS_READY := $(PEERS)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help play test lint bench soak chromium
+.PHONY: help play test lint bench soak chromium rsync
 
 help: ## Show the targets.
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -22,7 +22,7 @@ play: $(RUNTIME) ## Try the realm out in playground/ with sample quests; Ctrl-C 
 
 # Tests of one file share realms, so a file stays with one worker. In the order of the folders the longest come first,
 # which keeps all cores busy to the end; xdist's own order would put files with a single long test last.
-test: $(DEV) chromium ## Run all tests.
+test: $(DEV) chromium rsync ## Run all tests.
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --durations=15
 
 lint: $(DEV) ## Check style, types and the floors of the house.
@@ -37,6 +37,7 @@ bench: $(DEV) $(PEERS_READY) ## Measure gates, intake, saving, and training besi
 	$(BIN)/python -m benchmarks.big_file --gigabytes 3
 	$(BIN)/python -m benchmarks.save
 	$(BIN)/python -m benchmarks.vault
+	$(BIN)/python -m benchmarks.transfer
 	$(BIN)/python -m benchmarks.training
 	$(BIN)/python -m benchmarks.small_files
 	$(BIN)/python -m benchmarks.control_plane
@@ -73,3 +74,11 @@ chromium:
 	        { echo "The tests need Chromium. On Debian: sudo apt-get install chromium" >&2; exit 1; }; \
 	    export DEBIAN_FRONTEND=noninteractive; \
 	    apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium; }
+
+# Hosts without an officer are reached by it.
+rsync:
+	@command -v rsync >/dev/null || { \
+	    test "$$(id -u)" = 0 && command -v apt-get >/dev/null || \
+	        { echo "The tests need rsync. On Debian: sudo apt-get install rsync" >&2; exit 1; }; \
+	    export DEBIAN_FRONTEND=noninteractive; \
+	    apt-get update -qq && apt-get install -qq -y --no-install-recommends rsync; }

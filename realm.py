@@ -31,9 +31,9 @@ from core.version import realm_version
 if TYPE_CHECKING:
     from arena.command.battle_control import BattleControl
     from arena.daemon import Daemon
+    from arena.hall.vault_room import Vault
     from arena.quest_board import QuestBoard
     from arena.start_check import Setup
-    from core.checkpoint_ledger import CheckpointLedger
     from core.ending import Ending
     from core.http.events import EventHub
     from core.saga import Saga
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from core.systemd.sd_notify import Notifier
     from vault.keeper import VaultKeeper
     from vault.retention import Pin
-    from vault.treasury import Treasury
     from watchtower.scrying_pool import ScryingPool
 
 STOP_SECONDS = {"trainer": 700.0, "loops": 15.0, "sites": 10.0, "scribe": 10.0, "address book": 5.0, "saga": 10.0}
@@ -85,29 +84,6 @@ class Watchtower:
         return ScryingPool(self._paths)
 
 
-class Vault:
-    """What exists: `ledger`, and how much of it is kept: `treasury`."""
-
-    def __init__(self, paths: RealmPaths) -> None:
-        self._paths = paths
-
-    @cached_property
-    def ledger(self) -> CheckpointLedger:
-        from core.checkpoint_ledger import CheckpointLedger
-
-        return CheckpointLedger.of(self._paths)
-
-    @cached_property
-    def treasury(self) -> Treasury:
-        from core.settings_reading import load_settings
-        from vault.treasury import Treasury
-
-        file = self._paths.config_file
-        return Treasury(
-            self._paths, self.ledger, lambda: load_settings(file).retention, pins=lambda: _pins_of(self._paths)
-        )
-
-
 class Realm:
     """One realm, seen from Python (seed 003, `Realm(base_dir)`); rooms are opened when they are first used."""
 
@@ -115,7 +91,12 @@ class Realm:
         self.paths = RealmPaths(resolve_base_dir(base_dir))
         self.arena = Arena(self.paths)
         self.watchtower = Watchtower(self.paths)
-        self.vault = Vault(self.paths)
+
+    @cached_property
+    def vault(self) -> Vault:
+        from arena.hall.vault_room import Vault
+
+        return Vault(self.paths)
 
     @property
     def status(self) -> dict[str, Any]:
@@ -244,8 +225,10 @@ def _add_rooms() -> None:
     from core.verbs.events import events
     from core.verbs.install_service import install_service
     from core.verbs.logs import logs
+    from vault.chronicle_cli import add_chronicle_verbs
     from vault.cli import ledger_app
     from vault.join_cli import join
+    from vault.serve_cli import serve_app
     from vault.treasury_cli import vault_app
     from watchtower.doctor_cli import doctor
     from watchtower.status_cli import status
@@ -259,10 +242,12 @@ def _add_rooms() -> None:
     ledger = ledger_app()
     # The journal is the arena's, and the vault does not know the arena.
     ledger.command("adopt")(adopt)
+    add_chronicle_verbs(ledger, lambda paths: Realm(paths.base).vault.chronicle)
     app.add_typer(ledger, name="ledger")
     app.add_typer(vault_app(_pins_of, _standing_still), name="vault")
     for history_verb in (rewind, prove_resume):
         app.command()(history_verb)
+    app.add_typer(serve_app(), name="serve")
     app.add_typer(hero_app(), name="hero")
     app.add_typer(config_app(_check_all), name="config")
     for other_verb in (events, logs, join, install_service):
@@ -270,11 +255,9 @@ def _add_rooms() -> None:
 
 
 def _pins_of(paths: RealmPaths) -> Mapping[Path, Pin]:
-    """What the arena refers to in the vault."""
-    from arena.upkeep.base_pins import base_pins
-    from core.settings_reading import load_settings
+    from arena.hall.vault_room import pins_of
 
-    return base_pins(paths, load_settings(paths.config_file).model_name)
+    return pins_of(paths)
 
 
 def _standing_still(paths: RealmPaths, doing: str) -> AbstractContextManager[None]:
@@ -342,8 +325,6 @@ async def _reign_locked(
     from core.systemd.herald import Herald
     from core.tasks import StagedStop, TaskCrew
     from tavern.sites import make_sites
-    from vault.rounds import CatalogRounds
-    from vault.zones import Zones
 
     ending = _listen(paths, terminal)
     opened = ExitStack()
@@ -353,7 +334,7 @@ async def _reign_locked(
     scribe = Scribe()
     daemon = make_daemon(paths, setup, overrides, saga, scribe, hub)
     keeper = opened.enter_context(open_keeper(daemon, scribe, setup.settings))
-    rounds = CatalogRounds(keeper, Zones.of(paths), lambda news, now: saga.tell(news, now=now))
+    vault_loops = loops_of_vault(daemon, keeper, saga)
     crew = TaskCrew()
     sites = make_sites(daemon, keeper, hub, setup.settings, crew.overdue)
     herald = Herald(notifier, headline=lambda: daemon.report.headline, overdue=crew.overdue)
@@ -371,14 +352,15 @@ async def _reign_locked(
             crew.start("herald", herald.run)
         await open_sites(sites)
         await daemon.start(crew)
-        crew.start("catalog", rounds.run)
-        crew.start("zones", rounds.run_zones)
+        for name, loop in vault_loops.items():
+            crew.start(name, loop)
         announce(paths, sites, saga, terminal, crew, quiet=quiet, now=datetime.now(UTC))
         herald.ready()
         await ending.wait(paths.stop_file)
         herald.stopping(ending.reason)
         saga.tell([News("realm_down", f"The realm ends: {ending.reason}")], now=datetime.now(UTC))
     finally:
+        keeper.ending.set()  # while the trainer still saves, nothing is carried any more
         await stop.run()
 
 
@@ -417,18 +399,35 @@ def make_daemon(
 def open_keeper(daemon: Daemon, scribe: Scribe, settings: Settings) -> Iterator[VaultKeeper]:
     """The keeper of the daemon's vault, told of whatever comes and goes there until the end of the block.
 
-    To be called in the event loop. Raises `Unavailable` when the catalog cannot be opened.
+    To be called in the event loop. A catalog that cannot be opened is no reason not to train: the rounds try again.
     """
     from vault.catalog.catalog import Catalog
     from vault.keeper import VaultKeeper
 
     paths = daemon.paths
-    with Catalog.opened(paths.catalog_db, paths.base) as catalog:
+    with Catalog.opened_in_time(paths.catalog_db, paths.base) as catalog:
         roots = [Path(root) for root in settings.vault.roots]
         keeper = VaultKeeper(paths.base, catalog=catalog, ledger=daemon.ledger, heavy=scribe.caller(), roots=roots)
         daemon.ledger.on_change = keeper.note_checkpoints
         daemon.treasury.on_gone = keeper.note_gone
+        daemon.treasury.last_copies.whole.heavy = keeper.heavy
         yield keeper
+
+
+def loops_of_vault(daemon: Daemon, keeper: VaultKeeper, saga: Saga) -> dict[str, Callable[[], Awaitable[object]]]:
+    """What keeps the catalog, the zones and the storage status true, by the names of their tasks."""
+    from vault.archivist import Archivist
+    from vault.rounds import CatalogRounds, news_of
+    from vault.storage_watch import StorageWatch
+    from vault.zone_witnesses import ZoneWitnesses
+    from vault.zones import Zones
+
+    keeper.on_carried = lambda moved: saga.tell([news_of(moved)], now=datetime.now(UTC))
+    zones = Zones.of(keeper.paths)
+    daemon.treasury.last_copies.others = ZoneWitnesses(keeper.paths, zones)
+    rounds = CatalogRounds(keeper, zones, lambda news, now: saga.tell(news, now=now))
+    storage = StorageWatch(keeper.paths, daemon.treasury.settings, Archivist(keeper, heavy=keeper.heavy).tidy)
+    return {"catalog": rounds.run, "zones": rounds.run_zones, "storage": storage.run}
 
 
 _add_rooms()

@@ -58,23 +58,26 @@ def _shows_page(port: int) -> bool:
         connection.close()
 
 
-async def ask_again_and_again(port: int, path: str, *, callers: int, seconds: float) -> list[float]:
-    """How long each answer took, in seconds; each caller has a connection and asks as soon as it was answered."""
+async def ask_again_and_again(
+    port: int, path: str, *, callers: int, seconds: float, body: bytes | None = None
+) -> list[float]:
+    """How long each answer took, in seconds; each caller has a connection and asks as soon as it was answered. With a
+    `body` of JSON it is a POST."""
     until = time.perf_counter() + seconds
     taken: list[float] = []
-    await asyncio.gather(*(_ask(port, path, until, taken) for _ in range(callers)))
+    await asyncio.gather(*(_ask(port, _request(port, path, body), until, taken) for _ in range(callers)))
     return taken
 
 
-async def _ask(port: int, path: str, until: float, taken: list[float]) -> None:
+async def _ask(port: int, request: bytes, until: float, taken: list[float]) -> None:
     reader, writer = await asyncio.open_connection(LOOPBACK, port)
     try:
         while (begun := time.perf_counter()) < until:
-            writer.write(_request(port, path))
+            writer.write(request)
             head = await reader.readuntil(_HEAD_END)
             length = _LENGTH.search(head)
             if not head.startswith(_OK) or length is None:
-                raise RuntimeError(f"{path} was answered with {head!r}")
+                raise RuntimeError(f"{request!r} was answered with {head!r}")
             await reader.readexactly(int(length[1]))
             taken.append(time.perf_counter() - begun)
     finally:
@@ -165,5 +168,7 @@ async def _come(port: int, path: str, number: int, *, reads: bool) -> Viewer:
     return viewer
 
 
-def _request(port: int, path: str) -> bytes:
-    return f"GET {path} HTTP/1.1\r\nHost: {LOOPBACK}:{port}\r\n\r\n".encode()
+def _request(port: int, path: str, body: bytes | None = None) -> bytes:
+    method = "GET" if body is None else "POST"
+    of_body = "" if body is None else f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+    return f"{method} {path} HTTP/1.1\r\nHost: {LOOPBACK}:{port}\r\n{of_body}\r\n".encode() + (body or b"")

@@ -27,6 +27,7 @@ import typer
 
 from arena.supervision.position_file import Phase
 from benchmarks.calm import RSS_BUDGET, calm
+from benchmarks.crowd import crowd
 from benchmarks.growth import FOLDERS, size_of
 from tests.acceptance.crash_walk import STATIONS, Station, Walk
 from tests.acceptance.nursery import Nursery
@@ -243,6 +244,9 @@ def main(
     minutes: Annotated[float, typer.Option(help="No kill after so long.")] = 30.0,
     pairs: Annotated[int, typer.Option(min=0, help="Random pairs of crash points.")] = 0,
     calm_minutes: Annotated[float, typer.Option(min=0, help="Learning without kills, to see what grows.")] = 30.0,
+    crowd_seconds: Annotated[
+        float, typer.Option(min=0, help="32 clients ask while a run writes; 0 leaves it out.")
+    ] = 60,
     seed: Annotated[int, typer.Option(help="Of all that is random.")] = 1,
 ) -> None:
     """Print what was killed, what it cost and what is wrong; exit code 1 when anything is, or too little was done."""
@@ -254,6 +258,8 @@ def main(
             faults += random_pairs(Path(folder), pairs=pairs, seed=seed)
         if calm_minutes:
             faults += calm(Path(folder), minutes=calm_minutes, tell=typer.echo)
+        if crowd_seconds:
+            faults += crowd(Path(folder), seconds=crowd_seconds, tell=typer.echo)
     for fault in faults:
         typer.echo(f"  wrong: {fault}")
     if faults:

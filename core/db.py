@@ -66,10 +66,13 @@ class Database:
     on_damage: Callable[[], None] | None
     """Called after a file that was met as corrupt while it was in use was replaced; may write."""
 
-    def __init__(self, path: Path, migrations: Path, *, owner: bool = True, files: Files = DISK) -> None:
+    def __init__(
+        self, path: Path, migrations: Path, *, owner: bool = True, guest: bool = False, files: Files = DISK
+    ) -> None:
         """Open `path`, making and migrating it as needed. `migrations` is an Alembic script directory.
 
-        Whoever is not the `owner` only reads: nothing is made, migrated or set aside. Raises `Unavailable` when the
+        Whoever is not the `owner` only reads: nothing is made, migrated or set aside. A `guest` is none either, but
+        writes rows beside the living owner, who alone looks after the file. Raises `Unavailable` when the
         file or its folder cannot be used.
         """
         self.path = path
@@ -99,7 +102,7 @@ class Database:
                 self._look_at(migrations)
         except (OSError, sqlite3.Error, DBAPIError) as error:
             raise Unavailable(f"The database {path} cannot be opened: {_cause(error)}.") from error
-        self._writer = _engine(path, pool_size=1, begin="BEGIN IMMEDIATE", query_only=not owner)
+        self._writer = _engine(path, pool_size=1, begin="BEGIN IMMEDIATE", query_only=not (owner or guest))
         self._reader = _engine(path, pool_size=READ_CONNECTIONS, begin="BEGIN", query_only=True)
 
     @contextmanager
@@ -120,7 +123,7 @@ class Database:
                 finally:
                     self._writing_thread = None
         finally:
-            self._replace_if_damaged()
+            self.replace_if_damaged()
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
@@ -134,12 +137,13 @@ class Database:
             with self._door:
                 self._reading -= 1
             if self._writing_thread != threading.get_ident():
-                self._replace_if_damaged()
+                self.replace_if_damaged()
 
     def peek(self, sql: str, parameters: Sequence[object] = ()) -> list[Any]:
         """All rows of one short SELECT on the state of the last commit, as plain tuples.
 
-        A look-up by key costs a tenth of a `read`, and waits for no writer: short enough for an event loop.
+        A look-up by key costs a tenth of a `read`, and waits for no writer: short enough for an event loop. For that
+        reason damage that it meets is only noted; the next `read`, `write` or `replace_if_damaged` mends it.
         """
         with self._door:
             self._reading += 1
@@ -151,8 +155,11 @@ class Database:
         finally:
             with self._door:
                 self._reading -= 1
-            if self._damaged and self._writing_thread != threading.get_ident():
-                self._replace_if_damaged()
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether damage was met that nobody has mended yet."""
+        return self._damaged
 
     def shrink(self) -> None:
         """Give the pages that deletions have freed back to the disk."""
@@ -254,8 +261,8 @@ class Database:
             extra={"event": "database_corrupt", "path": str(self.path), "moved_to": str(self.was_corrupt)},
         )
 
-    def _replace_if_damaged(self) -> None:
-        """After a statement has met with damage: the next one finds a sound database.
+    def replace_if_damaged(self) -> None:
+        """After a statement has met with damage: the next one finds a sound database. Not for use in a transaction.
 
         While others still read the damaged file, the last of them replaces it: what SQLite keeps beside a database goes
         by the database's name, and must not be shared by two.

@@ -85,7 +85,7 @@ class Host(Section):
     """What it is for; `hybrid` does several things."""
 
     ssh_user: Annotated[str, AfterValidator(_ssh_user)] | None = None
-    """Who rsync logs in as where there is no branch officer; null takes the present user."""
+    """Who rsync logs in as where there is no branch officer; null: nobody does."""
 
     services: Mapping[str, Service] = {}
     """What listens there, by name: vault, ledger, training, branch, inference, tavern …"""

@@ -23,6 +23,9 @@ REALM_UP = "realm up"
 """What the control process writes as `what` into the lock of its base directory. Verbs that hold it for a moment, or
 for as long as a model takes to be copied, write their own command line."""
 
+VAULT_ALONE = "vault/server.py"
+"""The same of the vault on a host where no realm runs."""
+
 POLL_SECONDS = 0.05
 
 PROBE_GRACE_SECONDS = 0.3
@@ -114,6 +117,12 @@ def living_realm(path: Path) -> dict[str, Any] | None:
     """What the realm says of itself that holds this lock; None when nobody does, or a verb that is no realm."""
     holder = InstanceLock.holder(path)
     return None if holder is None or verb_at_work(holder) else holder
+
+
+def keeps_catalog(path: Path) -> bool:
+    """Whether the holder of this lock keeps the catalog and serves the vault's API: a realm, or the vault alone."""
+    holder = InstanceLock.holder(path)
+    return holder is not None and verb_at_work(holder) in (None, VAULT_ALONE)
 
 
 def verb_at_work(holder: dict[str, Any]) -> str | None:

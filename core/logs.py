@@ -50,6 +50,13 @@ def configure_logging(logs_dir: Path, name: str, *, max_bytes_total: int) -> Non
     root.setLevel(logging.INFO)
 
 
+def log_to_terminal() -> None:
+    """For a process in the foreground that has no log of its own."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    # Of the schema of a database, which is nobody's business while it is well.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
 def turn_over(file: Path, *, max_bytes_total: int) -> bool:
     """Keep the plain output in `file` and `file.1` within a budget while some process goes on writing; True if it did.
 

@@ -28,25 +28,22 @@ class Mount:
         return NETWORK_TYPES.fullmatch(self.fs_type) is not None
 
 
-def mount_of(path: Path, table: Path = MOUNTINFO) -> Mount | None:
-    """The mount that `path` lies on (links followed; it need not exist yet); None where the table cannot be read."""
+def mounts(table: Path = MOUNTINFO) -> dict[str, Mount]:
+    """Everything that is mounted, by its mount point; empty where the table cannot be read. Never waits for a disk."""
     try:
         # Bytes that are no text stand in mount points too.
         lines = table.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError:
-        return None
+        return {}
+    # Of several mounts on one point the last one in the table covers the others.
+    return {str(mount.point): mount for line in lines if (mount := _parse(line))}
+
+
+def mount_of(path: Path, table: Path = MOUNTINFO) -> Mount | None:
+    """The mount that `path` lies on (links followed; it need not exist yet); None where the table cannot be read."""
     place = path.resolve()
-    found: Mount | None = None
-    for line in lines:
-        mount = _parse(line)
-        # Of several mounts on one point the last one in the table covers the others.
-        if mount and place.is_relative_to(mount.point) and (found is None or len(mount.point.parts) >= _depth(found)):
-            found = mount
-    return found
-
-
-def _depth(mount: Mount) -> int:
-    return len(mount.point.parts)
+    found = [mount for mount in mounts(table).values() if place.is_relative_to(mount.point)]
+    return max(found, key=lambda mount: len(mount.point.parts), default=None)
 
 
 def _parse(line: str) -> Mount | None:

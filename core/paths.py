@@ -96,6 +96,15 @@ class RealmPaths:
         return self.status / "scrub.json"
 
     @property
+    def pins(self) -> Path:
+        """Which assets this realm and its zones cannot do without (`vault.pin_book`)."""
+        return self.status / "pins.json"
+
+    @property
+    def storage_status(self) -> Path:
+        return self.status / "storage_status.json"
+
+    @property
     def saga_db(self) -> Path:
         return self.status / "saga.db"
 
@@ -117,6 +126,11 @@ class RealmPaths:
     def snapshots(self) -> Path:
         """One directory for each day (`vault.snapshots`)."""
         return self.base / "snapshots"
+
+    @property
+    def backups(self) -> Path:
+        """Backups on this very disk; a stronghold has such a folder too (`vault.seals`)."""
+        return self.base / "backups"
 
     @property
     def models(self) -> Path:

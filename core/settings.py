@@ -256,6 +256,27 @@ class RetentionSettings(Section):
     keep: Names = ()
     """Names or steps of checkpoints, and names of archived models and snapshots, that are never deleted."""
 
+    copies: Annotated[int, Field(ge=0, le=1_000_000)] = 20
+    """Checkpoints that were fetched from other hosts to `models/`: how many are kept, of the newest steps. Others go
+    only while another whole copy of them is known."""
+
+    copies_gigabytes: Annotated[int, Field(ge=1, le=1_000_000)] = 150
+    """Size of these together, in GB; beyond it the oldest go, on the same condition."""
+
+    backups: Annotated[int, Field(ge=1, le=1_000_000)] = 50
+    """Backups that are kept in each stronghold, the newest ones. By themselves they go from `backups/` of the base
+    directory, and from a stronghold whose profile says `auto_cleanup`; elsewhere `realm vault purge` deletes."""
+
+    backup_days: Days = 90.0
+    """Days for which a backup stays; `retention_days` of a stronghold's profile goes before."""
+
+    backup_gigabytes: Annotated[int, Field(ge=1, le=1_000_000)] = 500
+    """Size of the backups in one stronghold, in GB; `max_size_gb` of its profile goes before."""
+
+    proof_days: Days = 1.0
+    """The last whole copy of something that is held is never deleted. Another copy counts when all of it was read
+    within so many days; where that is longer ago, it is read again for it."""
+
     snapshots: Annotated[int, Field(ge=0, le=36_500)] = 14
     """Daily snapshots that are kept, one for each day; 0 takes none."""
 

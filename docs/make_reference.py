@@ -16,16 +16,17 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import typer
-from aiohttp.web import StaticResource
+from aiohttp.web import Application, StaticResource
 from pydantic import BaseModel
 
 from arena.daemon import Daemon
 from arena.start_check import read_setup
+from core.hosts import HostRegistry
 from core.http.endpoints import Endpoint
 from core.http.events import EventHub
 from core.http.limits import MAX_BODY_BYTES
 from core.http.metrics import Described
-from core.http.site import ENDPOINTS, METERS, Site
+from core.http.site import ENDPOINTS, METERS, Site, make_app
 from core.http.standard import EVERY_SITE
 from core.paths import RealmPaths
 from core.saga import open_saga
@@ -34,6 +35,10 @@ from core.settings import Settings
 from core.settings_reading import RESERVED_ENVIRONMENT, environment_variable, is_section
 from realm import app, make_daemon, open_keeper
 from tavern.sites import make_sites
+from vault.branch.officer import BranchOfficer
+from vault.branch.routes import branch_routes
+from vault.branch_officer import CATALOG, PORT
+from vault.catalog.catalog import Catalog
 
 NOTE = "<!-- Made by docs/make_reference.py from the code; change that, not this file. -->\n\n"
 OUTPUT = Path(__file__).resolve().parent / "reference"
@@ -132,8 +137,8 @@ def _hint(param: Any) -> str:
     return (f" ({', '.join(notes)})" if notes else "") + (f": {param.help}" if param.help else "")
 
 
-def http_page(sites: Sequence[Site]) -> str:
-    """Every endpoint of every site, from the declarations that its routes and its OpenAPI document are made of."""
+def http_page(sites: Sequence[Site], officer: Site) -> str:
+    """Every endpoint of a realm's sites and of a branch officer, from the declarations that routes are made of."""
     intro = (
         "# HTTP\n\nThe same, with all fields of what goes in and out, is at `/docs` of the tavern, and as an OpenAPI "
         "3.1 document at `/openapi.json` of every site. With `--ports auto` the ports are free ones; "
@@ -144,10 +149,10 @@ def http_page(sites: Sequence[Site]) -> str:
     ports = Settings().services
     everywhere = [endpoint for endpoint in sites[0].app[ENDPOINTS] if endpoint.tag == EVERY_SITE]
     parts = [NOTE + intro, _table("Every site", everywhere)]
-    for site in sites:
+    for site in (*sites, officer):
         _check_all_told(site)
         own = [endpoint for endpoint in site.app[ENDPOINTS] if endpoint.tag != EVERY_SITE]
-        parts.append(_table(f"{site.name.capitalize()}, port {getattr(ports, site.name)}", own))
+        parts.append(_table(f"{site.name.capitalize()}, port {getattr(ports, site.name, site.port)}", own))
     return "".join(parts)
 
 
@@ -213,7 +218,24 @@ def idle_realm(folder: Path) -> Iterator[tuple[Daemon, list[Site]]]:
         scribe = Scribe()
         daemon = make_daemon(paths, setup, {}, saga, scribe, hub)
         with open_keeper(daemon, scribe, setup.settings) as keeper:
-            yield daemon, make_sites(daemon, keeper, hub, setup.settings)
+            sites = make_sites(daemon, keeper, hub, setup.settings)
+
+            async def dismiss(app: Application) -> None:
+                await scribe.close()
+
+            # Asked for the bytes of assets, a site that was started has put the scribe to work.
+            sites[0].app.on_cleanup.append(dismiss)
+            yield daemon, sites
+
+
+@contextmanager
+def idle_officer(folder: Path) -> Iterator[Site]:
+    """The site of a branch officer that looks after `folder`, not started; it knows no other host."""
+    registry = HostRegistry({}, RealmPaths(folder).hosts_file)
+    with Catalog.opened(folder / CATALOG, folder) as catalog:
+        officer = BranchOfficer("nas", folder, catalog, lambda: registry, lambda: None)
+        app = make_app(branch_routes(officer), service="branch_officer", health=lambda: {"zone_id": "nas"})
+        yield Site(app, "127.0.0.1", PORT, "branch officer")
 
 
 def _cell(text: str) -> str:
@@ -221,8 +243,13 @@ def _cell(text: str) -> str:
 
 
 async def _site_pages() -> dict[str, str]:
-    with TemporaryDirectory() as folder, idle_realm(Path(folder)) as (_, sites):
-        return {"http": http_page(sites), "metrics": metrics_page(sites)}
+    with (
+        TemporaryDirectory() as folder,
+        TemporaryDirectory() as zone,
+        idle_realm(Path(folder)) as (_, sites),
+        idle_officer(Path(zone)) as officer,
+    ):
+        return {"http": http_page(sites, officer), "metrics": metrics_page(sites)}
 
 
 def main() -> None:

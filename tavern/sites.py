@@ -21,6 +21,7 @@ from vault.keeper import VaultKeeper
 from vault.routes import treasury_routes
 from watchtower.routes import watchtower_routes
 from watchtower.scrying_pool import ScryingPool
+from watchtower.storage_routes import storage_routes
 
 
 def make_sites(
@@ -44,7 +45,10 @@ def make_sites(
             *treasury_routes(daemon.treasury),
             *training_routes(daemon.desk),
         ],
-        "watchtower": watchtower_routes(ScryingPool(daemon.paths), daemon.paths.data_lineage),
+        "watchtower": [
+            *watchtower_routes(ScryingPool(daemon.paths), daemon.paths.data_lineage),
+            *storage_routes(daemon.paths.storage_status),
+        ],
     }
     ports = {"tavern": services.tavern, "vault": services.vault, "watchtower": services.watchtower}
     for name, own_routes in routes.items():

@@ -145,7 +145,10 @@ def test_relative_imports_are_not_used() -> None:
 
 @pytest.mark.parametrize("room", [*ROOMS, "realm"])
 def test_a_room_with_all_its_modules_loads_no_torch(room: str) -> None:
-    """Law 5: the control process stays small; only the trainer child imports torch & co."""
+    """Law 5: the control process stays small; only the trainer child imports torch & co.
+
+    G9, G11: a module that does not compile, or that imports what is gone, is met here and not by its user.
+    """
     names = [module_name(file) for file in code_files() if module_name(file).split(".")[0] == room]
     # Alembic loads its scripts itself, and `__main__` modules are processes.
     others = (TORCH_HOME, "core.migrations", "vault.migrations")

@@ -122,6 +122,12 @@ class TreasuryStatus(Answer):
     """A snapshot shares its files with its checkpoint as long as that is there."""
     kept_gb: float
     """All of these together, shared files counted once."""
+    copy_count: int
+    """Checkpoints in `models/` that were fetched from other hosts."""
+    copy_size_gb: float
+    backup_count: int
+    """Backups in the base directory itself; `/api/storage` on 8081 tells of strongholds."""
+    backup_size_gb: float
     limit_gb: int
     """`retention.total_gigabytes`."""
 
@@ -129,8 +135,10 @@ class TreasuryStatus(Answer):
 class Holding(Answer):
     """One thing in the vault."""
 
-    kind: Literal["resumable", "weights_only", "branch", "archive", "snapshot"]
+    kind: Literal["resumable", "weights_only", "branch", "archive", "snapshot", "copy", "backup"]
     name: str
+    stronghold: str
+    """Where it lies; `local_vault` is the realm's own directory."""
     step: int | None
     size_bytes: int
 
@@ -160,3 +168,64 @@ class Pruned(Answer):
     deleted: list[Deleted]
     """In their order."""
     kept: list[Kept]
+
+
+class Testimony(Answer):
+    """What a witness says of a copy."""
+
+    name: str
+    checksum: str
+    holds: bool
+    """Whether a whole copy with this checksum lies on the disks of this host, and nobody here is about to delete it."""
+    verified_at: str | None
+    """When all of it was last read."""
+    place: str | None
+    """Which directory of which running machine it is, whatever it is called."""
+    reason: str | None
+    """Why it does not hold it."""
+
+
+class PinTold(Answer):
+    """An asset that a realm cannot do without."""
+
+    name: str
+    checksum: str | None
+    protection: Literal["sacred", "protected", "guarded", "expendable"]
+    reason: str
+
+
+class Pins(Answer):
+    """All of them that other hosts can know again by their checksums."""
+
+    count: int
+    pins: list[PinTold]
+
+
+class Backup(Answer):
+    """One asset in a backup."""
+
+    name: str
+    stronghold: str
+    path: str
+    asset_id: str
+    asset_type: str
+    asset_name: str
+    size_bytes: int
+    checksum: str
+    sealed_at: str
+    verified_at: str
+    """When all of it was last read and found whole."""
+    reason: str | None
+    host: str
+    base_dir: str
+    """The realm that has made it; only that one's limits apply to it."""
+    came_from: str
+
+
+class Backups(Answer):
+    """The backups in reach, oldest first in each stronghold."""
+
+    count: int
+    backups: list[Backup]
+    unreachable: dict[str, str]
+    """Strongholds that do not answer, and why."""

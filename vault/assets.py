@@ -7,7 +7,7 @@ a stronghold: this realm's own directory, a storage mounted here, or another zon
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
@@ -84,8 +84,9 @@ class Location:
 
     @staticmethod
     def from_json(raw: Mapping[str, Any]) -> Location:
-        """The location in `raw`; raises `ValueError`, `KeyError` or `TypeError` where it is none."""
-        return Location(**{**raw, "status": LocationStatus(raw["status"])})
+        """The location in `raw`; raises `ValueError`, `KeyError` or `TypeError` where it is none. Further
+        fields, of newer versions, are left aside."""
+        return Location(**{**_known(Location, raw), "status": LocationStatus(raw["status"])})
 
 
 @dataclass(frozen=True)
@@ -153,6 +154,11 @@ class Transfer:
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
+    @staticmethod
+    def from_json(raw: Mapping[str, Any]) -> Transfer:
+        """The transfer in `raw`, as `Location.from_json`."""
+        return Transfer(**_known(Transfer, raw))
+
 
 @dataclass(frozen=True)
 class Lookup:
@@ -211,6 +217,10 @@ def ranked(locations: Iterable[Location], kind_of: KindOf) -> tuple[Location, ..
         return usable, nearness, not location.is_primary, location.stronghold, location.path
 
     return tuple(sorted(locations, key=rank))
+
+
+def _known(kind: type[Any], raw: Mapping[str, Any]) -> dict[str, Any]:
+    return {each.name: raw[each.name] for each in fields(kind) if each.name in raw}
 
 
 def is_usable(location: Location) -> bool:

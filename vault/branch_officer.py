@@ -21,13 +21,15 @@ from core.http.access import Access
 from core.http.site import Site, make_app
 from core.http.tokens import client_token, ensure_token
 from core.instance import InstanceLock
+from core.logs import log_to_terminal
+from core.own_threads import OwnThreads
 from core.paths import RealmPaths, resolve_base_dir
 from core.services import publish_services, remove_services
 from core.setting_types import is_loopback, listen_address
 from core.tasks import TaskCrew, every
 from core.version import realm_version
 from vault.branch.officer import BranchOfficer
-from vault.branch.routes import branch_routes
+from vault.branch.routes import branch_routes, scan_threads
 from vault.catalog.catalog import Catalog
 
 logger = logging.getLogger(__name__)
@@ -35,7 +37,10 @@ logger = logging.getLogger(__name__)
 PORT = 8768
 CATALOG = ".branch_catalog.db"
 LOCK = ".branch.lock"
+STOP = ".branch.stop"
+"""Ends the officer. Not `.stop`, which is that of a realm in the same directory."""
 SCAN_SECONDS = 3600.0
+SWEEP_SECONDS = 6 * 3600.0
 STOP_SECONDS = 15.0
 
 
@@ -54,18 +59,22 @@ class Post:
     def paths(self) -> RealmPaths:
         return RealmPaths(self.base_dir)
 
+    @property
+    def has_registry(self) -> bool:
+        """Whether its base directory has one of its own."""
+        own = self.paths.hosts_file
+        return own.exists() or own.with_suffix(".json").exists()
+
     def registry(self) -> HostRegistry:
         """That of its base directory, else of this installation; it is the host of its own zone, if there is one."""
-        own = self.paths.hosts_file
-        has_own = own.exists() or own.with_suffix(".json").exists()
-        paths = self.paths if has_own else RealmPaths(resolve_base_dir(None))
+        paths = self.paths if self.has_registry else RealmPaths(resolve_base_dir(None))
         found = get_registry(paths, {})
         return get_registry(paths, {HOST_VARIABLE: self.zone_id}) if self.zone_id in found.hosts else found
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run until a signal ends it; 1 for what the user can mend, told on standard error."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    log_to_terminal()
     try:
         asyncio.run(serve(_post(arguments)))
     except RealmError as error:
@@ -96,9 +105,12 @@ async def _serve(post: Post, officer: BranchOfficer, token: str | None) -> None:
     ending = Ending(lambda said: None)
     ending.listen()
     crew = TaskCrew()
+    scans, stop_file = scan_threads(), post.base_dir / STOP
+    # One that was left over would end this officer at once.
+    stop_file.unlink(missing_ok=True)
     registered = post.registry().hosts.get(post.zone_id)
     app = make_app(
-        branch_routes(officer),
+        branch_routes(officer, scans),
         service="branch_officer",
         health=lambda: {"zone_id": post.zone_id},
         access=Access(token, [registered.host] if registered else []),
@@ -108,16 +120,17 @@ async def _serve(post: Post, officer: BranchOfficer, token: str | None) -> None:
     site = Site(app, post.host, post.port, "branch officer")
     await site.start()
     try:
-        if post.paths.hosts_file.exists():
+        if post.has_registry:
             # Where programs of this machine find it: it may listen on one address alone (G5).
             entry = {"url": site.url, "port": site.port, "pid": os.getpid()}
             post.paths.status.mkdir(exist_ok=True)
             publish_services(post.paths, {"branch": entry}, crew)
         if post.scan:
-            crew.start("scan", lambda: every(SCAN_SECONDS, lambda: _look(officer), within=SCAN_SECONDS))
+            crew.start("scan", lambda: every(SCAN_SECONDS, lambda: _look(officer, scans), within=SCAN_SECONDS))
+        crew.start("sweep", lambda: every(SWEEP_SECONDS, lambda: _sweep(officer, scans), within=SWEEP_SECONDS))
         logger.info("zone %s: %s, looking after %s", post.zone_id, site.url, post.base_dir,
                     extra={"event": "branch_open", "url": site.url})  # fmt: skip
-        await ending.wait(post.paths.stop_file)
+        await ending.wait(stop_file)
         logger.info("ending: %s", ending.reason, extra={"event": "branch_ending"})
     finally:
         await site.stop()
@@ -126,10 +139,15 @@ async def _serve(post: Post, officer: BranchOfficer, token: str | None) -> None:
         await crew.stop(STOP_SECONDS)
 
 
-async def _look(officer: BranchOfficer) -> None:
-    told = await asyncio.to_thread(officer.scan)
-    await asyncio.to_thread(officer.sweep)
+async def _look(officer: BranchOfficer, scans: OwnThreads) -> None:
+    told = await scans.run(officer.scan)
+    for error in told["errors"]:
+        logger.warning("not scanned: %s", error, extra={"event": "branch_skipped"})
     logger.info("scanned: %s new or changed", told["registered"], extra={"event": "branch_scanned"})
+
+
+async def _sweep(officer: BranchOfficer, scans: OwnThreads) -> None:
+    await scans.run(officer.sweep)
 
 
 def _post(arguments: Sequence[str]) -> Post:

@@ -1,35 +1,66 @@
 """Carries assets between zones: here from another, and from here to another, whose officer fetches it (seed 003).
 
-There is one way in which bytes travel, the pull: whoever has the disk fetches, verifies, and goes on after a cut. What
-was carried is in the catalogs of both sides in the same act (A4).
+There is one way in which bytes travel, the pull: whoever has the disk fetches, verifies, and goes on after a cut. Where
+nobody answers over HTTP, rsync does it over ssh (`vault.transfer.over_ssh`). What was carried is in the catalogs of
+both sides in the same act (A4).
 """
 
 from __future__ import annotations
 
+import os
+import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from core.checkpoint_records import extract_step
 from core.errors import Conflict, InvalidInput, NotFound, RealmError, Unavailable
 from core.hosts import HostRegistry, get_registry
 from core.http.tokens import client_token
 from core.paths import RealmPaths, resolve_base_dir
-from vault.assets import LOCAL, Asset, Location, LocationStatus, Transfer
+from vault.asset_jobs import make, own_manifest
+from vault.assets import LOCAL, Asset, AssetType, Location, LocationStatus, Transfer
 from vault.catalog.catalog import Catalog
 from vault.catalog.finding import describe
+from vault.catalog.visiting import visited
+from vault.manifest import check_manifest, digest_of
+from vault.transfer.booking import book_landed
 from vault.transfer.byte_address import byte_url, root_of
+from vault.transfer.listing import refuse_other
+from vault.transfer.over_ssh import SshZone
 from vault.transfer.pull import Progress, PullOptions, PullReport, pull_asset
-from vault.zone_calls import ZoneCalls
+from vault.transfer.rsync import SSH
+from vault.zone_calls import Unreached, ZoneCalls
 
 CALL_SECONDS = 30.0
+OWN_SECONDS = 5.0
+"""For an officer of this machine to answer."""
 LOOK_SECONDS = 0.25
 """Between two questions how far a transfer at another zone is."""
 
 OnProgress = Callable[[Progress], object]
+KINDS: dict[str, type[RealmError]] = {kind.code: kind for kind in (InvalidInput, NotFound, Conflict)}
+"""Of how a transfer at another zone can end, beside being unable to go on."""
+
+
+@dataclass(frozen=True)
+class Sent:
+    """Something of this host, and by what another one tells it from whatever else may have its id."""
+
+    path: Path
+    asset_id: str
+    asset_type: str
+    digest: str
+    """Of its manifest."""
+    size_bytes: int
+
+    @classmethod
+    def of(cls, path: Path, asset_id: str, asset_type: str, manifest: Mapping[str, Any]) -> Sent:
+        return cls(path, asset_id, asset_type, digest_of(manifest), manifest["total_bytes"])
 
 
 @dataclass(frozen=True)
@@ -40,23 +71,46 @@ class Carrier:
     registry: HostRegistry
     token: Callable[[], str | None]
     options: PullOptions = PullOptions()  # noqa: RUF009 - frozen
+    remote_shell: tuple[str, ...] = SSH
+    """What reaches hosts without an officer."""
+    catalog: Catalog | None = None
+    """The one of the realm that this process is; else it is visited for each entry."""
+    cancelled: threading.Event = field(default_factory=threading.Event)
+    """Set, it ends what is under way."""
+    on_carried: Callable[[Transfer], object] | None = None
+    """Hears of each transfer that was noted."""
 
     @classmethod
-    def of(cls, paths: RealmPaths, options: PullOptions | None = None) -> Carrier:
-        """With the registry and the token of a base directory."""
+    def of(cls, paths: RealmPaths, options: PullOptions | None = None, **more: Any) -> Carrier:
+        """With the registry and the token of a base directory; `more` are further fields."""
         token = lambda: client_token(paths.token_file)  # noqa: E731
-        return cls(paths, get_registry(paths), token, options or PullOptions())
+        return cls(paths, get_registry(paths), token, options or PullOptions(), **more)
 
     def fetch(
-        self, reference: str, zone_id: str, target: Path | None = None, on_progress: OnProgress | None = None
+        self,
+        reference: str,
+        zone_id: str,
+        target: Path | None = None,
+        on_progress: OnProgress | None = None,
+        *,
+        digest: str | None = None,
     ) -> PullReport:
-        """Bring an asset here from a zone, to `target` (default: `models/` under its own name), and book it."""
+        """Bring an asset here from a zone, to `target` (default: `models/` under its own name), and book it.
+
+        With the `digest` of its manifest, anything else that has its id there by now is refused before it comes.
+        """
         begun = datetime.now(UTC)
-        url = byte_url(self.registry, zone_id)
-        into = target.parent if target else self.paths.models
+        into, name = (target.parent, target.name) if target else (self.paths.models, None)
+        over_ssh = self._over_ssh(zone_id, "branch", "vault")
         try:
-            report = pull_asset(url, reference, into, target.name if target else None, token=self.token(),
-                                options=self.options, on_progress=on_progress)  # fmt: skip
+            if over_ssh is not None:
+                known = self._known_place(reference, zone_id)
+                report = over_ssh.pull(reference, into, name, known=known, on_progress=on_progress,
+                                       judge=lambda listing: refuse_other(listing, digest))  # fmt: skip
+            else:
+                report = pull_asset(byte_url(self.registry, zone_id), reference, into, name, token=self.token(),
+                                    options=self.options, on_progress=on_progress, cancelled=self.cancelled,
+                                    judge=lambda listing: refuse_other(listing, digest))  # fmt: skip
         except RealmError as error:
             self._note(Transfer(reference, zone_id, LOCAL, reference, str(target or into), False,
                                 begun.isoformat(), error=str(error)))  # fmt: skip
@@ -65,28 +119,39 @@ class Carrier:
         return report
 
     def send(
-        self, path: Path, zone_id: str, destination: str | None = None, on_progress: OnProgress | None = None
+        self,
+        path: Path,
+        zone_id: str,
+        destination: str | None = None,
+        on_progress: OnProgress | None = None,
+        *,
+        sent: Sent | None = None,
     ) -> dict[str, Any]:
         """Have the officer of a zone fetch what lies at `path`, wait for it, and book it; the officer's last word.
 
-        `destination` is the path that it is to have there. Raises `Unavailable` when no word has come from the officer
-        for as long as the options say: what it has is kept, and sending it again goes on.
+        `destination` is the path that it is to have there; `sent` says what it is, where that is known. Raises
+        `Unavailable` when no word has come from the officer for as long as the options say: what it has is kept, and
+        sending it again goes on.
         """
-        asset = describe(path.resolve())
-        begun = datetime.now(UTC)
-        source, officer = self._source(zone_id), self._officer(zone_id)
+        if zone_id == self.registry.local_id:
+            raise InvalidInput(f"{zone_id} is this host: there is nothing to carry.")
+        begun, path = datetime.now(UTC), path.resolve()
+        over_ssh = self._over_ssh(zone_id, "branch")
+        if over_ssh is None:
+            source, officer = self._source(zone_id), self._officer(zone_id)
         calls = ZoneCalls(self.token, CALL_SECONDS)
-        self._make_known(calls, source, path.resolve())
-        wish = {"asset_id": asset.asset_id, "asset_type": asset.asset_type, "source": source,
-                "destination": destination or path.name}  # fmt: skip
-        told: dict[str, Any] = {}
+        if sent is None:
+            sent = self._made_known(calls, source, path) if over_ssh is None else _as_it_is(path)
         try:
-            told = self._wait(calls, officer, wish, on_progress)
+            if over_ssh is None:
+                told = self._wait(calls, officer, self._wish(sent, source, destination), on_progress)
+            else:
+                told = self._push(over_ssh, sent, destination, on_progress)
         except RealmError as error:
-            self._note(Transfer(asset.asset_id, LOCAL, zone_id, str(path), destination or path.name, False,
+            self._note(Transfer(sent.asset_id, LOCAL, zone_id, str(path), destination or path.name, False,
                                 begun.isoformat(), error=str(error)))  # fmt: skip
             raise
-        self._book_there(asset, zone_id, told, begun)
+        self._book_there(sent, zone_id, told, begun)
         return told
 
     # --- inside -----------------------------------------------------------------------------------------------
@@ -99,9 +164,45 @@ class Carrier:
                 "from it.",
                 hint="Set local_host there, or REALM_HOST.",
             )
-        if here.id == zone_id:
-            raise InvalidInput(f"{zone_id} is this host: there is nothing to carry.")
         return here.id
+
+    def _over_ssh(self, zone_id: str, *services: str) -> SshZone | None:
+        """How to reach a zone that has none of these services, where the registry says who logs in there."""
+        host = self.registry.find(zone_id)
+        if host.ssh_user is None or set(services) & host.services.keys():
+            return None
+        return SshZone(host, self.options, self.cancelled, self.remote_shell)
+
+    def _known_place(self, reference: str, zone_id: str) -> str | None:
+        """Where the catalog says that an asset lies in a zone."""
+        with self._catalog() as catalog:
+            asset = catalog.locate(reference)
+        places = asset.locations if asset is not None else ()
+        return next((place.path for place in places if place.stronghold == zone_id), None)
+
+    def _push(
+        self, zone: SshZone, sent: Sent, destination: str | None, on_progress: OnProgress | None
+    ) -> dict[str, Any]:
+        """Send what is whole here to a zone without an officer; what lies there then was compared by reading it."""
+        own = own_manifest(sent.path)
+        if problems := check_manifest(sent.path) if own is not None else []:
+            raise Conflict(f"{sent.path} is damaged: {problems[0]}.", hint="Verify it, and send another copy.")
+        place = zone.place_for(sent.asset_type, sent.path.name, destination)
+        manifest = own or make(str(sent.path))
+        return {**zone.push(sent.path, manifest, place, on_progress=on_progress), "digest": digest_of(manifest)}
+
+    def _wish(self, sent: Sent, source: str, destination: str | None) -> dict[str, Any]:
+        """What an officer is asked for."""
+        wish: dict[str, Any] = {
+            "asset_id": sent.asset_id,
+            "asset_type": sent.asset_type,
+            "source": source,
+            "digest": sent.digest,
+            "destination": destination or sent.path.name,
+        }
+        if self.options.bytes_per_second is not None:
+            wish["bytes_per_second"] = self.options.bytes_per_second
+        return wish
 
     def _officer(self, zone_id: str) -> str:
         host = self.registry.find(zone_id)
@@ -112,18 +213,26 @@ class Carrier:
             )
         return root_of(self.registry.service_url("branch", zone_id))
 
-    def _make_known(self, calls: ZoneCalls, source: str, path: Path) -> None:
-        """What this host hands out has to be in the catalog that hands it out."""
+    def _made_known(self, calls: ZoneCalls, source: str, path: Path) -> Sent:
+        """What this host hands out has to be in the catalog that hands it out, and has the id that it has there."""
         root = byte_url(self.registry, source)
         is_vault = "vault" in self.registry.find(source).services
-        calls.post(self.registry, root, "/api/register" if is_vault else "/register", {"path": str(path)})
+        told = calls.post(self.registry, root, "/api/register" if is_vault else "/register", {"path": str(path)})
+        asset = told.get("asset")
+        if not isinstance(asset, dict) or not {"asset_id", "asset_type"} <= asset.keys():
+            raise Conflict(f"{root} does not answer like a vault or a branch officer.")
+        # By its own bytes: two assets with one id are told apart by nothing else.
+        return Sent.of(path, str(asset["asset_id"]), str(asset["asset_type"]), own_manifest(path) or make(str(path)))
 
     def _wait(
         self, calls: ZoneCalls, officer: str, wish: Mapping[str, Any], on_progress: OnProgress | None
     ) -> dict[str, Any]:
         last_word = time.monotonic()
         transfer_id: str | None = None
+        was_there = False
         while True:
+            if self.cancelled.is_set():
+                raise Unavailable("The transfer was cancelled.", hint="What has come is kept for the next one.")
             try:
                 if transfer_id is None:
                     transfer_id = calls.post(self.registry, officer, "/receive", wish)["transfer_id"]
@@ -135,52 +244,83 @@ class Carrier:
                 # It was started anew and knows nothing of it: asked again, it goes on with what it has.
                 transfer_id = None
                 continue
-            except Unavailable:
-                if time.monotonic() - last_word > self.options.retry_seconds:
+            except Unavailable as error:
+                was_there = was_there or transfer_id is not None or not isinstance(error, Unreached)
+                # One that never was there is not waited for: nobody may have started it.
+                if not was_there or time.monotonic() - last_word > self.options.retry_seconds:
                     raise
                 transfer_id = None
-                time.sleep(LOOK_SECONDS)
+                self.cancelled.wait(LOOK_SECONDS)
                 continue
             if told["bytes_total"] is not None and on_progress is not None:
                 on_progress(Progress(told["bytes_done"], told["bytes_total"], 0, 0, told["bytes_per_second"]))
             if told["state"] == "failed":
-                raise Unavailable(f"{told['error']}")
+                raise KINDS.get(str(told.get("error_code")), Unavailable)(f"{told['error']}")
             if told["state"] == "done":
                 return told
-            time.sleep(LOOK_SECONDS)
+            self.cancelled.wait(LOOK_SECONDS)
 
     def _book_here(self, report: PullReport, zone_id: str, begun: datetime) -> None:
-        now = datetime.now(UTC).isoformat()
-        asset = describe(report.path)
-        here = replace(asset.locations[0], status=LocationStatus.VERIFIED, verified_at=now, synced_at=now,
-                       checksum=report.manifest.get("digest"))  # fmt: skip
-        moved = Transfer(asset.asset_id, zone_id, LOCAL, asset.asset_id, str(report.path), True, begun.isoformat(),
-                         report.bytes_fetched, report.seconds)  # fmt: skip
+        digest = digest_of(report.manifest)
         with self._catalog() as catalog:
-            catalog.put(replace(asset, locations=(here,)))
+            known = catalog.locate(report.asset_id)
+            for place in known.locations if known is not None else ():
+                # It was made anew there since that zone was listed.
+                if place.stronghold == zone_id and place.checksum not in (None, digest):
+                    catalog.drop_location(report.asset_id, zone_id, place.path)
+            asset = book_landed(catalog, self._where_it_is(report), datetime.now(UTC))
             if not report.already_there:
-                catalog.note_transfer(moved)
+                self._noted(catalog, Transfer(asset.asset_id, zone_id, LOCAL, asset.asset_id, str(report.path), True,
+                                              begun.isoformat(), report.bytes_fetched, report.seconds))  # fmt: skip
+        self._tell_own_officer(report.path)
 
-    def _book_there(self, asset: Asset, zone_id: str, told: Mapping[str, Any], begun: datetime) -> None:
-        (own, *_) = asset.locations
-        now = datetime.now(UTC).isoformat()
-        there = Location(
-            zone_id, told["destination"], LocationStatus.VERIFIED, now, own.checksum, asset.size_bytes, now
-        )
-        seconds = (datetime.now(UTC) - begun).total_seconds()
-        moved = Transfer(asset.asset_id, LOCAL, zone_id, own.path, there.path, True, begun.isoformat(),
-                         told["bytes_total"] or 0, seconds)  # fmt: skip
+    def _where_it_is(self, report: PullReport) -> PullReport:
+        # Outside of the realm by its real path: behind a link it is not read later (`Copies.is_here`).
+        is_inside = report.path.is_relative_to(self.paths.base)
+        return report if is_inside else replace(report, path=Path(os.path.realpath(report.path)))
+
+    def _tell_own_officer(self, path: Path) -> None:
+        """It hands out from now on what has come, if it is up and looks after that place."""
+        here = self.registry.local
+        if here is not None and "branch" in here.services:
+            officer = root_of(self.registry.service_url("branch", here.id))
+            with suppress(RealmError):
+                ZoneCalls(self.token, OWN_SECONDS).post(self.registry, officer, "/register", {"path": str(path)})
+
+    def _book_there(self, sent: Sent, zone_id: str, told: Mapping[str, Any], begun: datetime) -> None:
+        now = datetime.now(UTC)
+        # Who has read and compared it there says so by the digest of what has landed.
+        is_same = told.get("digest") == sent.digest
+        status = LocationStatus.VERIFIED if is_same else LocationStatus.UNVERIFIED
+        at, checksum = (now.isoformat(), sent.digest) if is_same else (None, None)
+        there = Location(zone_id, told["destination"], status, at, checksum, sent.size_bytes, now.isoformat())
+        moved = Transfer(sent.asset_id, LOCAL, zone_id, str(sent.path), there.path, True, begun.isoformat(),
+                         told["bytes_total"] or 0, (now - begun).total_seconds())  # fmt: skip
         with self._catalog() as catalog:
-            catalog.put(replace(asset, locations=(own, there)))
-            catalog.note_transfer(moved)
+            try:
+                # Our own copy is as the catalog knows it: it may have gone while it was carried (A2).
+                catalog.put_location(sent.asset_id, there)
+            except NotFound:
+                own = Location(LOCAL, str(sent.path), checksum=sent.digest, size_bytes=sent.size_bytes, is_primary=True)
+                places = (own, there) if os.path.lexists(sent.path) else (there,)
+                asset = Asset(sent.asset_id, AssetType(sent.asset_type), sent.path.name, size_bytes=sent.size_bytes,
+                              created_at=begun.isoformat(), modified_at=begun.isoformat(), locations=places,
+                              step=extract_step(sent.path.name) or None)  # fmt: skip
+                catalog.put(asset)
+            self._noted(catalog, moved)
 
     def _note(self, transfer: Transfer) -> None:
         # The books may be out of reach too: that must not hide why it failed.
-        with suppress(RealmError), self._catalog() as catalog:
-            catalog.note_transfer(transfer)
+        with suppress(RealmError, OSError), self._catalog() as catalog:
+            self._noted(catalog, transfer)
 
-    def _catalog(self) -> Any:
-        return Catalog.opened(self.paths.catalog_db, self.paths.base)
+    def _noted(self, catalog: Catalog, transfer: Transfer) -> None:
+        catalog.note_transfer(transfer)
+        if self.on_carried is not None:
+            self.on_carried(transfer)
+
+    def _catalog(self) -> AbstractContextManager[Catalog]:
+        return nullcontext(self.catalog) if self.catalog is not None else visited(self.paths)
 
 
 def push_to_zone(path: str | Path, zone_id: str, dest: str | None = None) -> dict[str, Any]:
@@ -217,3 +357,8 @@ def _carried(
         told["error"] = str(error)
     zones = {"source_zone": from_zone or here, "target_zone": to_zone or here}
     return {**told, "duration_seconds": time.monotonic() - begun, **zones}
+
+
+def _as_it_is(path: Path) -> Sent:
+    asset = describe(path)
+    return Sent.of(path, asset.asset_id, asset.asset_type, own_manifest(path) or make(str(path)))

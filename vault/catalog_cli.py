@@ -33,9 +33,11 @@ def add_catalog_verbs(app: typer.Typer, standing_still: StandingStill) -> None:
         ctx: typer.Context,
         asset: Annotated[str, typer.Argument(metavar="ASSET", help="An id, a directory name, a step, latest or best.")],
     ) -> None:
-        """Show where an asset lies, the best place first; exit code 1 when it is nowhere."""
+        """Show where an asset lies, the best place first; what this host does not know of, the trainer is asked for."""
+        from vault.asking import locate_anywhere
+
         with reading(ctx.obj.paths) as keeper:
-            lookup = keeper.locate(asset)
+            lookup = locate_anywhere(asset, keeper)
         ctx.obj.tell(lookup.to_json(), "\n".join(_lookup_lines(lookup.to_json())))
         if lookup.best_location is None:
             raise typer.Exit(1)
@@ -70,7 +72,7 @@ def add_catalog_verbs(app: typer.Typer, standing_still: StandingStill) -> None:
 
     @app.command()
     def rebuild(ctx: typer.Context) -> None:
-        """Make the catalog anew from what lies on this host; other hosts tell of theirs when they are asked next."""
+        """Look at everything on this host anew, whatever the catalog says; what other hosts have told stays."""
         told = _rebuild(ctx.obj.paths, standing_still)
         ctx.obj.tell(told, f"The catalog was made anew: {told['total_assets']} assets.")
 
@@ -78,11 +80,11 @@ def add_catalog_verbs(app: typer.Typer, standing_still: StandingStill) -> None:
 @contextmanager
 def reading(paths: RealmPaths) -> Iterator[VaultKeeper]:
     """A keeper for looking things up: beside a living realm that keeps the catalog, else after a look at the disk."""
-    from core.instance import living_realm
+    from core.instance import keeps_catalog
     from vault.catalog.catalog import Catalog
     from vault.keeper import VaultKeeper
 
-    if living_realm(paths.lock) is not None:
+    if keeps_catalog(paths.lock):
         with Catalog.opened(paths.catalog_db, paths.base, owner=False) as catalog:
             yield VaultKeeper(paths.base, catalog=catalog)
         return
@@ -106,9 +108,9 @@ def _roots(paths: RealmPaths) -> list[Path]:
 
 
 def _lives(paths: RealmPaths) -> bool:
-    from core.instance import living_realm
+    from core.instance import keeps_catalog
 
-    return living_realm(paths.lock) is not None
+    return keeps_catalog(paths.lock)
 
 
 def _ask(paths: RealmPaths, path: str, body: dict[str, Any]) -> dict[str, Any]:

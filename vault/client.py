@@ -6,13 +6,14 @@ Needs neither torch nor a realm of its own: an inference host or a NAS uses it w
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from core.errors import InvalidInput, NotFound, RealmError, Unavailable
+from core.errors import InvalidInput, NotFound, RealmError, Unavailable, first_line
 from core.http.tokens import bearer, client_token
 from core.paths import RealmPaths, resolve_base_dir
 from core.shell.api_client import error_from
@@ -64,23 +65,27 @@ class VaultKeeperClient:
 
     def get_strongholds(self) -> list[dict[str, Any]]:
         """The places in which assets lie."""
-        return list(self._get("/api/strongholds")["strongholds"])
+        with self._understanding():
+            return list(self._get("/api/strongholds")["strongholds"])
 
     def locate(self, asset_id: str) -> Lookup:
         """Where an asset lies, best place first."""
         told = self._get(f"/api/locate/{_part(asset_id)}")
-        best = told["best_location"]
-        return Lookup(
-            told["asset_id"], told["found"], tuple(Location.from_json(each) for each in told["locations"]),
-            None if best is None else Location.from_json(best), told["error"],
-        )  # fmt: skip
+        with self._understanding():
+            best = told["best_location"]
+            return Lookup(
+                told["asset_id"], told["found"], tuple(Location.from_json(each) for each in told["locations"]),
+                None if best is None else Location.from_json(best), told["error"],
+            )  # fmt: skip
 
     def get_asset(self, asset_id: str) -> Asset | None:
         """Everything that is known of an asset; None where there is none."""
         try:
-            return Asset.from_json(self._get(f"/api/asset/{_part(asset_id)}"))
+            told = self._get(f"/api/asset/{_part(asset_id)}")
         except NotFound:
             return None
+        with self._understanding():
+            return Asset.from_json(told)
 
     def search(
         self,
@@ -120,12 +125,13 @@ class VaultKeeperClient:
         """Have the vault bring an asset to a place on *its* host; `ensure_local` brings it here."""
         body = {"asset_id": asset_id, "destination": destination, "from_stronghold": from_stronghold}
         told = self._post("/api/fetch", body)
-        source, transfer = told["source_location"], told["transfer"]
-        return Fetched(
-            told["asset_id"], told["success"], told["local_path"],
-            None if source is None else Location.from_json(source),
-            None if transfer is None else Transfer(**transfer), told["error"],
-        )  # fmt: skip
+        with self._understanding():
+            source, transfer = told["source_location"], told["transfer"]
+            return Fetched(
+                told["asset_id"], told["success"], told["local_path"],
+                None if source is None else Location.from_json(source),
+                None if transfer is None else Transfer.from_json(transfer), told["error"],
+            )  # fmt: skip
 
     def push(self, asset_id: str, to_stronghold: str, destination_path: str | None = None) -> dict[str, Any]:
         """Have the vault bring an asset to another zone."""
@@ -135,17 +141,22 @@ class VaultKeeperClient:
     def register(self, path: str, stronghold: str = LOCAL, is_primary: bool = True) -> Asset:
         """Enter what lies at a path of the vault's host."""
         body = {"path": path, "stronghold": stronghold, "is_primary": is_primary}
-        return Asset.from_json(self._post("/api/register", body)["asset"])
+        told = self._post("/api/register", body)
+        with self._understanding():
+            return Asset.from_json(told["asset"])
 
     def scan(self, path: str, stronghold: str = LOCAL, recursive: bool = True) -> list[str]:
         """Enter everything below a directory of the vault's host; the ids of what is there."""
         body = {"path": path, "stronghold": stronghold, "recursive": recursive}
-        return list(self._post("/api/scan", body)["asset_ids"])
+        told = self._post("/api/scan", body)
+        with self._understanding():
+            return list(told["asset_ids"])
 
     def verify(self, asset_id: str, stronghold: str | None = None) -> list[dict[str, Any]]:
         """Have the copies on the vault's host read again; what was found of each."""
         told = self._post("/api/verify", {"asset_id": asset_id, "stronghold": stronghold})
-        return list(told["verification_results"])
+        with self._understanding():
+            return list(told["verification_results"])
 
     # --- bringing it here -----------------------------------------------------------------------------------
 
@@ -166,7 +177,12 @@ class VaultKeeperClient:
         from vault.transfer.pull import PullOptions, pull_asset
 
         folder = RealmPaths(resolve_base_dir(None)).models if local_dir is None else Path(local_dir)
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise Unavailable(
+                f"{folder} cannot be made: {error.strerror}.", hint="Give another `local_dir`."
+            ) from error
         report = pull_asset(
             self.base_url, asset_id, folder.absolute(), token=self._own_token(), options=options or PullOptions(),
             on_progress=on_progress,
@@ -182,8 +198,9 @@ class VaultKeeperClient:
         while offset < total and (limit is None or len(found) < limit):
             size = PAGE if limit is None else min(PAGE, limit - len(found))
             told = self._get(path, **query, limit=str(size), offset=str(offset))
-            found += [Asset.from_json(row) for row in told[what]]
-            offset, total = offset + size, told["total"]
+            with self._understanding():
+                found += [Asset.from_json(row) for row in told[what]]
+                offset, total = offset + size, told["total"]
         return found
 
     def _get(self, path: str, **query: str) -> dict[str, Any]:
@@ -226,6 +243,18 @@ class VaultKeeperClient:
             f"{self.base_url} does not answer like a vault: HTTP {answer.status_code}.",
             hint="The address looks like 192.168.1.10:8767.",
         )
+
+    @contextmanager
+    def _understanding(self) -> Iterator[None]:
+        """The vault may be of another version: what it tells beyond what is known here is left aside, what it does not
+        tell is missed in words (G2)."""
+        try:
+            yield
+        except (LookupError, TypeError, ValueError) as error:
+            raise Unavailable(
+                f"The vault at {self.base_url} answers in another way than is known here: {first_line(error)}.",
+                hint="Bring both hosts to the same version.",
+            ) from error
 
     def _own_token(self) -> str | None:
         return self._token or client_token()

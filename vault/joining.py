@@ -6,17 +6,19 @@ All hosts of a realm share one token: what one of them shows, the others believe
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from core.errors import Conflict, InvalidInput, NotFound, Unavailable
+from core.errors import Conflict, InvalidInput, NotFound, RealmError, Unavailable
 from core.files import DISK, Files
 from core.host_models import read_hosts
-from core.http.tokens import PRIVATE, bearer
+from core.http.tokens import PRIVATE
 from core.paths import RealmPaths
+from vault.zone_calls import answer_of
 
 SECONDS = 10.0
 
@@ -36,6 +38,10 @@ def join(
         raise NotFound(f"The realm at {url} has no host {host_id!r} (there are: {names}).",
                        hint="Name it in configs/hosts.yaml there first.")  # fmt: skip
     text = yaml.safe_dump({**summary, "local_host": host_id}, sort_keys=False, allow_unicode=True)
+    _refuse_unread(text, url)
+    as_json = paths.hosts_file.with_suffix(".json")
+    if as_json.exists():
+        raise Conflict(f"{as_json} is there already.", hint="Move it away, then join again.")
     _refuse_other(paths.hosts_file, text)
     kept = [paths.token_file, _home_token(env)]
     for file in kept:
@@ -51,22 +57,26 @@ def join(
 
 
 def _ask(url: str, token: str) -> dict[str, Any]:
-    import httpx
-
-    try:
-        answer = httpx.get(f"{url}/api/hosts", headers=bearer(token), timeout=SECONDS, trust_env=False)
-        told = answer.json()
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise Unavailable(
-            f"The realm at {url} does not answer: {error}.", hint="Is it up, and open to the network?"
-        ) from error
-    except ValueError:
-        told = None
-    if answer.status_code == 401:
+    status, told = answer_of("GET", url, "/api/hosts", token, SECONDS)
+    if status == 401:
         raise InvalidInput(f"The realm at {url} does not believe this token.", hint="It is in .realm.token there.")
-    if answer.status_code != 200 or not isinstance(told, dict):
+    if status != 200 or not isinstance(told, dict):
         raise Unavailable(f"{url} does not answer like a realm.", hint="It looks like http://192.168.1.10:8767.")
     return told
+
+
+def _refuse_unread(text: str, url: str) -> None:
+    """Raises `InvalidInput` for a registry that this version cannot read."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "hosts.yaml"
+        file.write_text(text, encoding="utf-8")
+        try:
+            read_hosts(file)
+        except RealmError as error:
+            said = str(error).replace(str(file), f"the registry of {url}")
+            raise InvalidInput(
+                f"It cannot be used here: {said}", hint="Is the realm there of another version?"
+            ) from error
 
 
 def _home_token(env: Mapping[str, str]) -> Path:

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import logging
 import os
-import re
-from collections.abc import Collection, Iterator
-from contextlib import ExitStack
+import shutil
+import threading
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from core.checkpoint_ledger import CheckpointLedger
-from core.checkpoint_records import is_checkpoint_name
-from core.errors import InvalidInput, NotFound, RealmError
+from core.errors import Conflict, NotFound, RealmError, Unavailable
+from core.knocking import Knocker
 from core.paths import RealmPaths, resolve_base_dir
 from vault.assets import (
     LOCAL,
@@ -36,15 +36,19 @@ from vault.assets import (
     ranked,
 )
 from vault.catalog.catalog import Catalog, Changes, Page
-from vault.catalog.finding import assets_below
+from vault.catalog.choices import one_of
+from vault.catalog.finding import assets_below, shown
 from vault.catalog.reconcile import is_inside, look_at_checkpoints, reconcile, register, strike_out
+from vault.checkpoints import BRANCHES
 from vault.copies import Copies, Heavy, here
+from vault.outlying import Outlying
+from vault.references import References, why_not
+from vault.seal_books import book_seals
 from vault.storage_registry import StorageRegistry
+from vault.stores import Stores
 from vault.zone_ways import ZoneWays
 
 logger = logging.getLogger(__name__)
-
-_STEP = re.compile(r"[0-9]{1,18}")
 
 
 class VaultKeeper:
@@ -66,15 +70,26 @@ class VaultKeeper:
         self._roots = roots
         self._storages = StorageRegistry(self.paths.base)
         self.catalog = catalog or self._opened.enter_context(Catalog.opened(self.paths.catalog_db, self.paths.base))
-        self._copies = Copies(self.catalog, self._storages, heavy)
-        self._ways = ZoneWays(self.paths)
+        self.heavy = heavy
+        self._references = References(self.catalog, self._ledger, self.note_checkpoints)
+        self._outlying = Outlying(self.catalog, self._roots_here)
+        self._copies = Copies(
+            self.catalog, self._storages, self.paths.base, heavy, outlying=self._outlying, is_zone=self._is_zone
+        )
+        self.ending = threading.Event()
+        """Set, it ends whatever is being carried."""
+        self.on_carried: Callable[[Transfer], object] | None = None
+        """Hears of each transfer between zones, also of those that failed; from any thread."""
+        self._ways = ZoneWays(self.paths, self.catalog, self.ending, lambda moved: self._carried(moved))
+        self._knocker = Knocker()
         self.is_behind = False
         """Whether something was met that the catalog does not tell rightly; a `reconcile` is due."""
         if catalog is None and not self.catalog.stats()["total_assets"]:
             self.reconcile()
 
     def close(self) -> None:
-        """Close the catalog, if it was opened here."""
+        """End what is being carried, and close the catalog, if it was opened here."""
+        self.ending.set()
         self._opened.close()
 
     def __enter__(self) -> VaultKeeper:
@@ -90,7 +105,7 @@ class VaultKeeper:
     def locate(self, reference: str) -> Lookup:
         """Where an asset lies, best place first: by id, canonical directory name, step, `latest` or `best`."""
         asset = self.find(reference)
-        return Lookup(reference, found=False, error=self._why_not(reference)) if asset is None else _lookup(asset)
+        return Lookup(reference, found=False, error=why_not(reference)) if asset is None else _lookup(asset)
 
     def locate_at_once(self, asset_id: str) -> Lookup | None:
         """`locate` by the very id: microseconds, fit for an event loop; None where that finds nothing."""
@@ -100,14 +115,15 @@ class VaultKeeper:
 
     def find(self, reference: str) -> Asset | None:
         """The asset meant by a reference as `locate` takes it, best location first; None where there is none."""
-        asset = self.catalog.locate(reference) or self._by_alias(reference)
+        self.catalog.db.replace_if_damaged()
+        asset = self.catalog.locate(reference) or self._references.asset(reference)
         return None if asset is None else self._as_it_is(asset)
 
     def get_asset(self, reference: str) -> Asset:
         """`find`, but raises `NotFound`."""
         asset = self.find(reference)
         if asset is None:
-            raise NotFound(self._why_not(reference), hint="`realm vault stats` tells what there is.")
+            raise NotFound(why_not(reference), hint="`realm vault stats` tells what there is.")
         return asset
 
     def search(
@@ -122,7 +138,7 @@ class VaultKeeper:
     ) -> Page:
         """A page of assets; raises `InvalidInput` for a type or status that there is not."""
         found = self.catalog.search(
-            _one_of(AssetType, "type", asset_type), name, stronghold, _one_of(AssetStatus, "status", status),
+            one_of(AssetType, "type", asset_type), name, stronghold, one_of(AssetStatus, "status", status),
             limit=limit, offset=offset,
         )  # fmt: skip
         return replace(found, assets=[asset for each in found.assets if (asset := self._as_it_is(each)) is not None])
@@ -153,23 +169,11 @@ class VaultKeeper:
 
     def strongholds(self) -> list[dict[str, Any]]:
         """The realm's own directory and every storage, with their room and how many assets lie in them."""
-        from vault.storage_registry import Stronghold
+        # Loaded on use: no start waits for it.
+        from vault.stronghold_rows import stronghold_rows
 
         counted = self.catalog.stats()["locations_by_stronghold"]
-        own = Stronghold(name=LOCAL, stronghold_type=StrongholdType.LOCAL, base_path=str(self.paths.base))
-        storages = [own, *self._storages.strongholds()]
-        told = [
-            {
-                "name": each.name,
-                "type": each.stronghold_type,
-                "host": each.host,
-                "base_path": each.base_path,
-                "asset_count": counted.pop(each.name, 0),
-                **self._storages.status_of(each),
-            }
-            for each in storages
-        ]
-        return told + [_zone_told(name, self.kind_of(name), number) for name, number in counted.items()]
+        return stronghold_rows(self.paths.base, self._storages, self._knocker, counted, self.kind_of)
 
     def kind_of(self, stronghold: str) -> StrongholdType:
         """The kind of a stronghold, whether it is a storage or a zone."""
@@ -190,14 +194,20 @@ class VaultKeeper:
         """
         asset = self.find(reference)
         if asset is None:
-            return Fetched(reference, success=False, error=self._why_not(reference))
-        sources = [each for each in asset.locations if is_usable(each) and from_stronghold in (None, each.stronghold)]
+            return Fetched(reference, success=False, error=why_not(reference))
+        wanted = [each for each in asset.locations if is_usable(each) and from_stronghold in (None, each.stronghold)]
+        sources = [each for each in wanted if self._is_within_reach(each)]
         if not sources:
             where = f" in {from_stronghold}" if from_stronghold else ""
             return Fetched(asset.asset_id, success=False, error=f"There is no usable copy of {asset.asset_id}{where}.")
-        if destination is None and self.is_here(sources[0]):
-            return Fetched(asset.asset_id, True, sources[0].path, sources[0])
-        target = self._target(asset, destination)
+        # One that is here will do, however well another is known.
+        own = next((each for each in sources if self.is_here(each)), None) if destination is None else None
+        if own is not None:
+            return Fetched(asset.asset_id, True, own.path, own)
+        try:
+            target = self.target(asset, destination)
+        except RealmError as error:
+            return Fetched(asset.asset_id, success=False, source_location=sources[0], error=str(error))
         errors = []
         for source in sources:
             try:
@@ -207,6 +217,18 @@ class VaultKeeper:
             else:
                 return Fetched(asset.asset_id, True, str(target), source, transfer)
         return Fetched(asset.asset_id, success=False, source_location=sources[0], error=" ".join(errors))
+
+    def target(self, asset: Asset, destination: str | os.PathLike[str] | None) -> Path:
+        """Where a fetch puts an asset; raises `InvalidInput` for a name under which nothing may lie here."""
+        # Loaded on use: who only looks things up needs none of it.
+        from vault.transfer.landing import refuse_wrong_name
+
+        # It may be another host's word.
+        refuse_wrong_name(asset.name)
+        if destination is None:
+            return self.paths.models / asset.name
+        place = self._as_named_here(os.path.abspath(destination))
+        return place / asset.name if place.is_dir() and place.name != asset.name else place
 
     def manifest(self, asset: Asset, location: Location) -> dict[str, Any]:
         """See `Copies.manifest`."""
@@ -220,11 +242,7 @@ class VaultKeeper:
 
     def register(self, path: str | os.PathLike[str], stronghold: str = LOCAL, is_primary: bool = True) -> Asset:
         """Enter what lies at a path into the catalog; raises `NotFound` for what is no asset."""
-        place = _as_it_lies(path)
-        self._check_stronghold(stronghold)
-        if stronghold == LOCAL and place.is_relative_to(self.paths.base):
-            return self._known_inside(place)
-        return register(self.catalog, place, stronghold, is_primary=is_primary)
+        return self._entered(path, stronghold, is_primary)
 
     def scan(
         self, path: str | os.PathLike[str], stronghold: str = LOCAL, recursive: bool = True
@@ -233,7 +251,7 @@ class VaultKeeper:
 
         A checkpoint or a model is one asset, whatever files it is made of.
         """
-        folder = Path(os.path.realpath(path))
+        folder = self._as_named_here(os.path.realpath(path))
         if not os.path.isdir(folder):
             raise NotFound(f"{folder} is no directory.")
         self._check_stronghold(stronghold)
@@ -241,11 +259,13 @@ class VaultKeeper:
         skipped: list[dict[str, str]] = []
         if stronghold == LOCAL and folder.is_relative_to(self.paths.base):
             self.reconcile()
-        for each in assets_below(folder, recursive=recursive):
+        left_out: list[str] = []
+        for each in assets_below(folder, recursive=recursive, skipped=left_out):
             try:
-                ids.append(self.register(each, stronghold, is_primary=False).asset_id)
+                ids.append(self._entered(each, stronghold, is_primary=None, looked=True).asset_id)
             except RealmError as error:
-                skipped.append({"path": str(each), "reason": str(error)})
+                skipped.append({"path": shown(each), "reason": str(error)})
+        skipped += [{"path": shown(folder), "reason": shown(why)} for why in left_out]
         return list(dict.fromkeys(ids)), skipped
 
     def verify(
@@ -265,8 +285,14 @@ class VaultKeeper:
 
     def reconcile(self) -> Changes:
         """Make the catalog equal to the disk."""
-        changes = reconcile(self.catalog, self.paths, self._roots)
+        # Before the look: what is missed while it lasts may be missed by it.
         self.is_behind = False
+        try:
+            changes = reconcile(self.catalog, self.paths, self._outlying, self._storages_here())
+            self._book_backups(LOCAL)
+        except BaseException:  # whatever it was, the look was not made
+            self.is_behind = True
+            raise
         if changes:
             logger.info(
                 "the catalog gained %d assets, lost %d and changed %d", len(changes.added), len(changes.removed),
@@ -275,31 +301,63 @@ class VaultKeeper:
         return changes
 
     def rebuild(self) -> Changes:
-        """Forget everything and find it again: in the base directory, and in every root and storage on this host."""
-        self.catalog.clear()
+        """Look at everything anew: the base directory, and every root and storage on this host, whatever mounts they
+        were on. What a verification has said of bytes that are as they were stays; nothing is missing meanwhile."""
+        self.catalog.forget_mounts()
         changes = self.reconcile()
-        for root in self._roots:
-            if root.is_dir():
-                self.scan(root)
-        for storage in self._storages.strongholds():
-            if storage.base_path is not None and os.path.isdir(storage.base_path):
-                self.scan(storage.base_path, storage.name)
+        places = [(str(root), LOCAL) for root in self._roots]
+        places += [(str(each.base_path), each.name) for each in self._storages.strongholds() if each.base_path]
+        for place, stronghold in places:
+            if self._outlying.is_there(place):
+                with suppress(NotFound):
+                    self.scan(place, stronghold)
+                if stronghold != LOCAL:
+                    self._book_backups(stronghold, anew=True)
+        self.catalog.recount()
         return changes
 
     def sweep(self, now: datetime) -> None:
         """Delete what fetches have left behind that were cut off, and that nobody goes on with."""
         # Loaded on use: who only looks things up needs none of it.
-        from vault.asset_jobs import drop_stagings
+        from vault.asset_jobs import ABANDONED_AFTER, drop_stagings
         from vault.transfer.landing import sweep_pulls
+        from vault.trash import folders_below
 
-        for folder in (self.paths.models, *self._roots):
-            if os.path.isdir(folder):
+        for root in (self.paths.models, *self._roots):
+            if not self._outlying.is_there(str(root)):
+                continue
+            for folder in folders_below(root):
                 drop_stagings(folder, now)
                 sweep_pulls(folder, now=now)
+        for staging, begun in self.catalog.stagings().items():
+            # One whose disk is away is kept in mind.
+            if abs(now - begun) > ABANDONED_AFTER and self._outlying.is_there(str(staging.parent)):
+                shutil.rmtree(staging, ignore_errors=True)
+                if not os.path.lexists(staging):
+                    self.catalog.forget_staging(staging)
+        # Where backups are brought back to.
+        branches = (self.paths.current_model / BRANCHES).glob("restored-*/")
+        for folder in (*branches, self.paths.archive, self.paths.snapshots, self.paths.base):
+            drop_stagings(folder, now)
 
     def storage_names(self) -> list[str]:
         """The strongholds that are storages of this realm."""
         return [each.name for each in self._storages.strongholds()]
+
+    def _storages_here(self) -> list[str]:
+        """Those that are mounted on this host."""
+        return [each.name for each in self._storages.strongholds() if each.base_path and not self._is_zone(each.name)]
+
+    def _roots_here(self) -> list[str]:
+        """What a place on this host may lie below, each of them there or away as a whole."""
+        try:
+            storages = [each.base_path for each in self._storages.strongholds() if each.base_path is not None]
+        except Unavailable:  # the registry is damaged: that is told where it is asked for
+            storages = []
+        return [str(self.paths.base), *map(str, self._roots), *storages]
+
+    def _is_zone(self, stronghold: str) -> bool:
+        return stronghold != LOCAL and self._ways.kind_of(stronghold) is not None
 
     def note_checkpoints(self, names: Collection[str]) -> None:
         """Checkpoints of these names came or went; for `CheckpointLedger.on_change`. Raises nothing."""
@@ -308,51 +366,41 @@ class VaultKeeper:
         except (OSError, RealmError) as error:
             self._fell_behind(error)
 
-    def note_gone(self, path: Path) -> None:
+    def note_gone(self, path: Path, stronghold: str = LOCAL) -> None:
         """Something was deleted from the vault; for `Treasury.on_gone`. Raises nothing."""
         try:
-            strike_out(self.catalog, self.paths, path)
+            strike_out(self.catalog, path, stronghold)
         except (OSError, RealmError) as error:
             self._fell_behind(error)
 
     # --- inside -------------------------------------------------------------------------------------------
+
+    def _carried(self, moved: Transfer) -> None:
+        if self.on_carried is not None:
+            self.on_carried(moved)
+
+    def _book_backups(self, stronghold: str, *, anew: bool = False) -> None:
+        """What is backed up lies there too, however a kill has cut its booking off."""
+        stores = Stores(self.paths, self._storages)
+        try:
+            store = stores.get(stronghold)
+            book_seals(self.catalog, store, stores.seals(store), anew=anew)
+        except (OSError, RealmError) as error:
+            logger.warning("backups are not booked: %s", error, extra={"event": "backups_unbooked"})
 
     def _fell_behind(self, error: Exception) -> None:
         # The next round makes it equal to the disk again; until then answers are held against the disk anyway.
         self.is_behind = True
         logger.warning("the catalog fell behind: %s", error, extra={"event": "catalog_behind"})
 
-    def _by_alias(self, reference: str) -> Asset | None:
-        if reference == "latest":
-            latest = self._ledger.get_latest()
-            asset_id = self.catalog.id_of_name(latest.canonical_name) if latest else self.catalog.newest_checkpoint()
-        elif reference == "best":
-            best = self._ledger.get_best()
-            asset_id = self.catalog.id_of_name(best.canonical_name) if best else None
-        elif _STEP.fullmatch(reference):
-            asset_id = f"checkpoint_{int(reference)}"
-        else:
-            name = reference.replace("_", "-", 1) if reference.startswith("checkpoint_") else reference
-            asset_id = self.catalog.id_of_name(name)
-            step = name.removeprefix("checkpoint-")
-            if asset_id is None and is_checkpoint_name(name) and _STEP.fullmatch(step):
-                asset_id = f"checkpoint_{int(step)}"
-        return None if asset_id is None else self.catalog.locate(asset_id)
-
-    def _why_not(self, reference: str) -> str:
-        if reference == "champion":
-            return "No champion has been chosen yet."
-        if reference in ("latest", "best"):
-            return "There is no checkpoint yet."
-        return f"The catalog has no asset {reference!r}."
-
     def _as_it_is(self, asset: Asset) -> Asset | None:
         """The asset without what has vanished from the base directory, best first; None where nothing is left."""
         there = [each for each in asset.locations if not is_inside(each, self.paths) or os.path.lexists(each.path)]
         if len(there) < len(asset.locations):
-            self.is_behind = True
             moved = self._moved_lane(asset) if asset.asset_type is AssetType.TRAINING_DATA else None
             there += [moved] if moved else []
+            # Quests change lanes all the time: that is no reason to look through everything.
+            self.is_behind = self.is_behind or moved is None
         return replace(asset, locations=ranked(there, self.kind_of)) if there else None
 
     def _moved_lane(self, asset: Asset) -> Location | None:
@@ -361,29 +409,59 @@ class VaultKeeper:
 
         for lane in LANES:
             place = self.paths.lane(lane) / asset.name
-            if place.is_file():
-                return Location(LOCAL, str(place), size_bytes=place.stat().st_size, is_primary=True)
+            with suppress(OSError):
+                # Of one name there may be others: one that was completed has another size.
+                if place.is_file() and (size := place.stat().st_size) == asset.size_bytes:
+                    return Location(LOCAL, str(place), size_bytes=size, is_primary=True)
         return None
-
-    def _target(self, asset: Asset, destination: str | os.PathLike[str] | None) -> Path:
-        if destination is None:
-            return self.paths.models / asset.name
-        place = Path(os.path.abspath(destination))
-        return place / asset.name if place.is_dir() and place.name != asset.name else place
 
     def _carry(self, asset: Asset, source: Location, target: Path) -> Transfer | None:
         if self.is_here(source):
             return self._copies.copy(asset, source, target)
         return self._ways.bring(asset, source, target)
 
+    def _is_within_reach(self, location: Location) -> bool:
+        """Whether it lies in a zone, or still on this host."""
+        is_ours = location.stronghold == LOCAL or location.stronghold in self._storages_here()
+        if not is_ours or (self._outlying.is_there(location.path) and self.is_here(location)):
+            return True
+        self.is_behind = True
+        return False
+
     def _check_stronghold(self, stronghold: str) -> None:
+        if self._is_zone(stronghold):
+            raise Conflict(
+                f"{stronghold} is a host of the registry: what lies there is listed by itself.",
+                hint="A storage that is mounted here needs a name of its own.",
+            )
         if stronghold != LOCAL:
             self._storages.get(stronghold)
 
-    def _known_inside(self, place: Path) -> Asset:
+    def _as_named_here(self, path: str) -> Path:
+        """A real path as the base directory calls it: `models/` may be a link to another disk, and what lies in it has
+        one place all the same."""
+        place, models = Path(path), os.path.realpath(self.paths.models)
+        return self.paths.models / place.relative_to(models) if place.is_relative_to(models) else place
+
+    def _entered(
+        self, path: str | os.PathLike[str], stronghold: str, is_primary: bool | None, *, looked: bool = False
+    ) -> Asset:
+        """`looked` says that the base directory has just been looked at."""
+        # Without links on the way; whether it is one itself is for others to judge.
+        absolute = Path(os.path.abspath(path))
+        place = self._as_named_here(os.path.join(os.path.realpath(absolute.parent), absolute.name))
+        self._check_stronghold(stronghold)
+        if stronghold == LOCAL and place.is_relative_to(self.paths.base):
+            return self._known_inside(place, looked=looked)
+        self._outlying.refuse_if_away(str(place))
+        asset = register(self.catalog, place, stronghold, is_primary=is_primary)
+        self._outlying.note(str(place))
+        return asset
+
+    def _known_inside(self, place: Path, *, looked: bool) -> Asset:
         """What lies in the base directory is found by looking at it, and has the id that every look gives it."""
         found = self._at(place)
-        if found is None:
+        if found is None and not looked:
             self.reconcile()
             found = self._at(place)
         if found is None:
@@ -402,30 +480,3 @@ def _lookup(asset: Asset) -> Lookup:
     best = next(filter(is_usable, asset.locations), None)
     error = None if best else f"Every copy of {asset.asset_id} is missing or damaged."
     return Lookup(asset.asset_id, found=True, locations=asset.locations, best_location=best, error=error)
-
-
-def _as_it_lies(path: str | os.PathLike[str]) -> Path:
-    """The absolute path without links on the way; whether it is one itself is for others to judge."""
-    place = Path(os.path.abspath(path))
-    return Path(os.path.realpath(place.parent)) / place.name
-
-
-def _one_of(kind: type[StrEnum], what: str, value: str | None) -> Any:
-    if value is None:
-        return None
-    try:
-        return kind(value)
-    except ValueError as error:
-        from difflib import get_close_matches
-
-        close = get_close_matches(str(value), list(kind), n=1)
-        hint = f"Did you mean {close[0]}?" if close else f"There are {', '.join(kind)}."
-        raise InvalidInput(f"There is no {what} {str(value)[:80]!r} of assets.", hint=hint) from error
-
-
-def _zone_told(name: str, kind: StrongholdType, number: int) -> dict[str, Any]:
-    unknown = dict.fromkeys(("total_gb", "used_gb", "free_gb", "usage_percent"))
-    return {
-        "name": name, "type": kind, "host": name, "base_path": None, "asset_count": number, "status": "unknown",
-        **unknown,
-    }  # fmt: skip

@@ -42,12 +42,15 @@ class ReadError(str):
     __slots__ = ()
 
 
-def write_manifest(folder: Path, *, now: datetime | None = None, files: Files = DISK) -> dict[str, Any]:
+def write_manifest(
+    folder: Path, *, now: datetime | None = None, files: Files = DISK, hashes: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """Hash and fsync every file below `folder`, then write `MANIFEST.json` last; returns what it holds.
 
+    `hashes` are the BLAKE3 of files, by name, that are known, and the files durable: they are not read again.
     Raises `InvalidInput` for a link or special file: a checkpoint depends on nothing outside of it.
     """
-    manifest = make_manifest(folder, created_at=now or datetime.now(UTC), files=files)
+    manifest = make_manifest(folder, created_at=now or datetime.now(UTC), files=files, hashes=hashes)
     # Deepest first: a directory's entry is safe only once its parent is synced too.
     for parent, _, _ in os.walk(folder, topdown=False):
         files.fsync_dir(Path(parent))
@@ -56,21 +59,33 @@ def write_manifest(folder: Path, *, now: datetime | None = None, files: Files = 
 
 
 def make_manifest(
-    place: Path, *, created_at: datetime | None = None, files: Files | None = None, on_read: OnRead | None = None
-) -> dict[str, Any]:
+    place: Path, *, created_at: datetime | None = None, files: Files | None = None, on_read: OnRead | None = None,
+    hashes: Mapping[str, str] | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """The manifest of what lies at `place`, a directory or one file, as it is now; with `files`, all is fsynced too.
 
-    Without `created_at`, the same bytes have the same manifest on every host. Raises as `write_manifest`.
+    Without `created_at`, the same bytes have the same manifest on every host. `hashes`, errors: see `write_manifest`.
     """
     root = place if place.is_dir() else place.parent
     entries: dict[str, dict[str, Any]] = {}
-    for path in _members(place) if place.is_dir() else [place]:
-        size, digest = _hash(path, on_read, files=files)
-        entries[path.relative_to(root).as_posix()] = {"size": size, "blake3": digest}
+    for name in member_names(place):
+        path, known = root / name, (hashes or {}).get(name)
+        size, digest = (path.stat().st_size, known) if known else _hash(path, on_read, files=files)
+        entries[name] = {"size": size, "blake3": digest}
+    return manifest_of(entries, created_at)
+
+
+def member_names(place: Path) -> list[str]:
+    """The names that a manifest of what lies at `place` has: of all files below a directory, or of the one file."""
+    return [path.relative_to(place).as_posix() for path in _members(place)] if place.is_dir() else [place.name]
+
+
+def manifest_of(entries: Mapping[str, Mapping[str, Any]], created_at: datetime | None = None) -> dict[str, Any]:
+    """The manifest of files whose sizes and hashes are known."""
     manifest = {
         "version": VERSION,
         "created_at": created_at.isoformat() if created_at else None,
-        "files": entries,
+        "files": {name: dict(entry) for name, entry in entries.items()},
         "total_bytes": sum(entry["size"] for entry in entries.values()),
     }
     return {**manifest, "digest": _digest(manifest)}
@@ -136,6 +151,11 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     return None if problem else {**body, "digest": body.get("digest") or _digest(body)}
 
 
+def digest_of(manifest: Mapping[str, Any]) -> str:
+    """The digest of a manifest, also of one that was written without it."""
+    return str(manifest.get("digest") or _digest(dict(manifest)))
+
+
 def unlisted_files(folder: Path) -> list[str]:
     """Names of what lies in `folder` although its manifest does not tell of it, links and special files included."""
     # The sidecar may have come later, and nobody loads it.
@@ -170,10 +190,11 @@ def _hash(path: Path, on_read: OnRead | None = None, *, files: Files | None = No
     """
     digest = blake3()
     size = 0
-    buffer = bytearray(_CHUNK)
     with path.open("rb", buffering=0) as handle:
         if files is not None:
             files.fsync(handle.fileno())
+        # Most files are small, and a large buffer takes longer to get than they to read.
+        buffer = bytearray(min(_CHUNK, os.fstat(handle.fileno()).st_size + 1))
         while count := handle.readinto(buffer):
             digest.update(memoryview(buffer)[:count])
             size += count

@@ -1,4 +1,4 @@
-"""What goes and what stays of checkpoints, branches, archives and snapshots: the policy alone, without a disk.
+"""What goes and what stays of checkpoints, branches, archives, snapshots and backups: the policy alone, without a disk.
 
 Each kind has a limit of its own, all together have a cap in bytes, and whoever needs room may ask for some. A pin
 outweighs them all (spec 1.19: sacred, protected, guarded; the rest is expendable).
@@ -7,7 +7,7 @@ outweighs them all (spec 1.19: sacred, protected, guarded; the rest is expendabl
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import StrEnum
@@ -15,13 +15,17 @@ from pathlib import Path
 from typing import Literal
 
 from core.checkpoint_records import BYTES_PER_GB, extract_step
+from vault.assets import LOCAL
 
-Kind = Literal["branch", "weights_only", "resumable", "snapshot", "archive"]
+Kind = Literal["branch", "weights_only", "resumable", "snapshot", "archive", "copy", "backup"]
+"""A copy was fetched from another host to `models/`; a backup lies in a stronghold (`vault.seals`)."""
 
 CHECKPOINTS: tuple[Kind, ...] = ("weights_only", "resumable")
 """The kinds that lie in `current_model/` itself."""
 
-PRECEDENCE: Mapping[Kind, int] = {"branch": 0, "weights_only": 1, "resumable": 1, "snapshot": 2, "archive": 3}
+PRECEDENCE: Mapping[Kind, int] = {
+    "branch": 0, "weights_only": 1, "resumable": 1, "snapshot": 2, "archive": 3, "copy": 4, "backup": 4
+}  # fmt: skip
 """What goes first where room is short: what was left behind, then checkpoints, then snapshots, then whole models."""
 
 PLURALS: Mapping[Kind, str] = {
@@ -30,6 +34,8 @@ PLURALS: Mapping[Kind, str] = {
     "resumable": "checkpoints to resume from",
     "snapshot": "snapshots",
     "archive": "archived models",
+    "copy": "fetched checkpoints",
+    "backup": "backups",
 }
 
 Inode = tuple[int, int]
@@ -72,6 +78,10 @@ class Holding:
     step: int | None = None
     hero: str | None = None
     """Whose model it is; of archives only, None for one that was not made by the realm."""
+    stronghold: str = LOCAL
+    """Where it lies; only backups lie elsewhere."""
+    is_own: bool = True
+    """Whether this realm has put it there; others may have put backups beside its own."""
 
     @property
     def size_bytes(self) -> int:
@@ -92,6 +102,8 @@ class Limits:
 
     kinds: Mapping[Kind, Limit]
     total_bytes: int
+    cap_name: str = "retention.total_gigabytes"
+    """What people call `total_bytes`."""
 
 
 @dataclass(frozen=True)
@@ -174,7 +186,7 @@ def weigh(holdings: Sequence[Holding], pins: Mapping[Path, Pin], limits: Limits,
     going = [each for each in holdings if each.path in surplus]
     staying = [each for each in holdings if each.path not in surplus]
     total = Tally(staying).total_bytes
-    told = f"All that is kept takes {_gigabytes(total)}, more than retention.total_gigabytes allows."
+    told = f"All that is kept takes {_gigabytes(total)}, more than {limits.cap_name} allows."
     over = _enough(staying, pins, total - limits.total_bytes)
     surplus |= {each.path: told for each in over}
     return _verdict(holdings, [*going, *over], pins, surplus)
@@ -185,6 +197,12 @@ def make_way(holdings: Sequence[Holding], pins: Mapping[Path, Pin], wanted_bytes
     going = _enough(holdings, pins, wanted_bytes)
     told = f"Room for {_gigabytes(wanted_bytes)} was needed, and it is the oldest that nothing holds."
     return _verdict(holdings, going, pins, {each.path: told for each in going})
+
+
+def single_out(holdings: Sequence[Holding], pins: Mapping[Path, Pin], names: Collection[str]) -> Verdict:
+    """What goes because somebody has named it, as far as the pins allow."""
+    going = [each for each in holdings if each.name in names and each.path not in pins]
+    return _verdict(holdings, going, pins, dict.fromkeys((each.path for each in going), "It was named."))
 
 
 # --- inside ---------------------------------------------------------------------------------------------------

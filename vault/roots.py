@@ -37,14 +37,17 @@ class Roots:
     def of(cls, paths: RealmPaths, others: Iterable[str] = ()) -> Roots:
         """Those of a realm: its base directory and `models/` in it, and the settings' `vault.roots`."""
         more = tuple(Path(other) for other in others)
-        return cls(paths.base, (paths.base, *more), (paths.models, *more))
+        # `models/` may be a link to another disk.
+        return cls(paths.base, (paths.base, paths.models, *more), (paths.models, *more))
 
     def to_read(self, path: str) -> Path:
         """The real path; raises `OutOfBounds` where it leads out of every root or to something hidden."""
         return self._contained(path, self.readable)
 
     def to_write(self, path: str) -> Path:
-        """The same of a place that need not exist yet."""
+        """The same of a place that need not exist yet; its names are such as every disk of the realm can have."""
+        if "\\" in path or not path.isprintable():
+            raise OutOfBounds("A place here has no backslash and no control character in its name.")
         return self._contained(path, self.writable)
 
     def _contained(self, path: str, roots: Iterable[Path]) -> Path:

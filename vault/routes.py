@@ -9,10 +9,12 @@ from typing import Any
 from pydantic import Field
 
 from core.checkpoint_ledger import METRICS, CheckpointLedger, lower_is_better
-from core.errors import NotFound, Unavailable
+from core.errors import Conflict, NotFound, Unavailable
 from core.http.endpoints import Endpoint
 from core.http.inputs import Inputs, Truth, Whole
-from vault.pruning import prune_report
+from vault.budgets import Purge
+from vault.pruning import prune_report, purge_report
+from vault.stores import backup_list
 from vault.treasury import Treasury
 
 MAX_LIMIT = 1000
@@ -80,6 +82,15 @@ class Round(Inputs):
     dry_run: bool = Field(default=False, description="Only say what goes and what stays, and why.")
 
 
+class PurgeAsked(Round):
+    """Which backups are to go: those named, or those of this realm beyond the conditions given."""
+
+    names: list[str] = Field(default=[], max_length=1000, description="Names of backups.")
+    keep: int | None = Field(default=None, ge=0, le=10**9, description="So many of each stronghold stay, the newest.")
+    older_than_days: float | None = Field(default=None, ge=0, le=36_500)
+    stronghold: str | None = Field(default=None, max_length=64, description="Only those in it.")
+
+
 def treasury_routes(treasury: Treasury) -> list[Endpoint]:
     """The endpoints of one treasury; disk work runs in threads, errors are raised as `core.errors`."""
 
@@ -89,10 +100,27 @@ def treasury_routes(treasury: Treasury) -> list[Endpoint]:
     async def prune(body: Round) -> dict[str, Any]:
         return await asyncio.to_thread(prune_report, treasury, dry_run=body.dry_run, now=datetime.now(UTC))
 
+    async def purge(body: PurgeAsked) -> dict[str, Any]:
+        wish = Purge(tuple(body.names), body.keep, body.older_than_days, body.stronghold)
+        return await asyncio.to_thread(purge_report, treasury, wish, dry_run=body.dry_run, now=datetime.now(UTC))
+
+    async def pins() -> dict[str, Any]:
+        told = await asyncio.to_thread(treasury.last_copies.told)
+        return {"count": len(told), "pins": [vars(pin) for pin in told]}
+
+    async def backups() -> dict[str, Any]:
+        return await asyncio.to_thread(backup_list, treasury.stores)
+
     tag, models = "treasury", "vault.answers"
     return [
         Endpoint("GET", "/api/treasury", status, "Room on the disk, and what checkpoints, branches, archives and "
                  "snapshots take of it.", tag=tag, answer=f"{models}:TreasuryStatus", raises=[Unavailable]),
         Endpoint("POST", "/api/treasury/prune", prune, "Delete what is beyond the limits of `retention`.",
                  tag=tag, answer=f"{models}:Pruned"),
+        Endpoint("GET", "/api/backups", backups, "The backups in reach, oldest first in each stronghold.",
+                 tag=tag, answer=f"{models}:Backups", raises=[Unavailable]),
+        Endpoint("POST", "/api/backups/purge", purge, "Delete backups, but not the last whole copy of what is held.",
+                 tag=tag, answer=f"{models}:Pruned", raises=[NotFound, Conflict, Unavailable]),
+        Endpoint("GET", "/api/pins", pins, "What this realm cannot do without; other hosts keep their last copies.",
+                 tag=tag, answer=f"{models}:Pins", raises=[Unavailable]),
     ]  # fmt: skip

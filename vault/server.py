@@ -1,5 +1,6 @@
 """The VaultKeeper API alone, as a process of its own on a host where no realm runs (seed 003).
 
+    realm serve vault --port 8767 --base-dir /volume1/realm
     python3 vault/server.py --port 8767 --base-dir /volume1/realm
 
 It keeps the catalog of its base directory, and hands out what lies there. Where a realm is up, that one serves the API.
@@ -24,7 +25,8 @@ from core.errors import RealmError
 from core.http.access import Access
 from core.http.site import Site, make_app
 from core.http.tokens import ensure_token
-from core.instance import InstanceLock
+from core.instance import VAULT_ALONE, InstanceLock
+from core.logs import log_to_terminal
 from core.paths import RealmPaths, resolve_base_dir
 from core.scribe import Scribe
 from core.services import publish_services, remove_services
@@ -59,7 +61,7 @@ class Desk:
 
 def main(arguments: Sequence[str]) -> int:
     """Run until a signal ends it; 1 for what the user can mend, told on standard error."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    log_to_terminal()
     try:
         asyncio.run(serve(_desk(arguments)))
     except RealmError as error:
@@ -72,7 +74,7 @@ async def serve(desk: Desk) -> None:
     """Listen until SIGTERM, SIGINT or SIGHUP. Raises `Conflict` when a realm is up in the base directory."""
     paths = desk.paths
     lock = InstanceLock(paths.lock)
-    lock.acquire({"what": "vault/server.py", "base_dir": str(paths.base)})
+    lock.acquire({"what": VAULT_ALONE, "base_dir": str(paths.base)})
     scribe = Scribe()
     try:
         with Catalog.opened(paths.catalog_db, paths.base) as catalog:
@@ -110,6 +112,7 @@ async def _serve(desk: Desk, keeper: VaultKeeper) -> None:
         await ending.wait(paths.stop_file)
         logger.info("ending: %s", ending.reason, extra={"event": "vault_ending"})
     finally:
+        keeper.ending.set()
         await site.stop()
         await asyncio.to_thread(remove_services, paths)
         await crew.stop(STOP_SECONDS)
@@ -120,16 +123,20 @@ def _log(news: list[News], now: datetime) -> None:
         logger.warning("%s", each.message, extra={"event": each.kind})
 
 
+def desk_at(paths: RealmPaths, host: str | None = None, port: int | None = None) -> Desk:
+    """The desk of a base directory; host and port are those of its settings where they are not given."""
+    settings = load_settings(paths.config_file)
+    services = settings.services
+    return Desk(paths, settings, host or services.host, services.vault if port is None else port)
+
+
 def _desk(arguments: Sequence[str]) -> Desk:
     parser = argparse.ArgumentParser(prog="server", description="The VaultKeeper API alone.")
     parser.add_argument("--base-dir", type=Path, help="Data of the realm; else REALM_BASE_DIR, else the checkout.")
     parser.add_argument("--port", type=int, help="Else that of the settings; 0 takes any free one.")
     parser.add_argument("--host", type=listen_address, help="Address to listen on; any but loopback wants the token.")
     given = parser.parse_args(arguments)
-    paths = RealmPaths(resolve_base_dir(given.base_dir))
-    settings = load_settings(paths.config_file)
-    port = settings.services.vault if given.port is None else given.port
-    return Desk(paths, settings, given.host or settings.services.host, port)
+    return desk_at(RealmPaths(resolve_base_dir(given.base_dir)), given.host, given.port)
 
 
 if __name__ == "__main__":

@@ -8,16 +8,18 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 from core.checkpoint_ledger import CheckpointLedger, CheckpointRecord
-from core.checkpoint_records import checkpoint_order
+from core.checkpoint_records import checkpoint_names, checkpoint_order, extract_step, is_checkpoint_name
 from core.checkpoint_survey import OPTIMIZER_FILE, saved_at
 from core.paths import RealmPaths
 from vault.checkpoints import CheckpointStore, branch_number
+from vault.manifest import MANIFEST
 from vault.retention import Holding, Inode
+from vault.seals import NOTE, Seal
 from vault.snapshots import snapshot_days
 
 _ARCHIVE_NAME = re.compile(r"(?P<hero>.+)-(?P<time>[0-9]{8}T[0-9]{6})Z(?:-(?P<number>[0-9]{1,9}))?")
@@ -32,6 +34,53 @@ def take_stock(paths: RealmPaths, ledger: CheckpointLedger, store: CheckpointSto
 def stock_of_checkpoints(ledger: CheckpointLedger, store: CheckpointStore) -> list[Holding]:
     """What of it lies in `current_model/` itself."""
     return [each for each in _checkpoints(ledger, store) if each.path.is_dir()]
+
+
+def stock_of_copies(paths: RealmPaths) -> list[Holding]:
+    """Checkpoints in `models/` that came with their manifest: brought from other hosts, or by hand."""
+    places = [paths.models / name for name in checkpoint_names(paths.models)]
+    found = [
+        Holding(
+            kind="copy",
+            name=place.name,
+            path=place,
+            order=_numbers_in(place.name),
+            since=_asked(_renamed_at, place),
+            files=files_of(place),
+            step=extract_step(place.name),
+        )
+        for place in places
+        if (place / MANIFEST).is_file()
+    ]
+    return [each for each in found if each.path.is_dir()]
+
+
+def stock_of_backups(seals: Iterable[Seal]) -> list[Holding]:
+    """Those of one stronghold; their sizes are those of their notes, as a walk through a share takes its time."""
+    found = []
+    for number, seal in enumerate(seals):
+        name, at = seal.note.name, seal.note.sealed_at
+        found.append(
+            Holding(
+                kind="backup",
+                name=seal.name,
+                path=seal.path,
+                order=(int(at.timestamp()), number),
+                since=at,
+                files={_inode_of(seal.path / NOTE, number): seal.size_bytes},
+                step=extract_step(name) if is_checkpoint_name(name) else None,
+                stronghold=seal.stronghold,
+            )
+        )
+    return found
+
+
+def _inode_of(file: Path, number: int) -> Inode:
+    try:
+        status = file.lstat()
+    except OSError:
+        return -1, number
+    return status.st_dev, status.st_ino
 
 
 def _checkpoints(ledger: CheckpointLedger, store: CheckpointStore) -> Iterator[Holding]:

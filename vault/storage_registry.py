@@ -9,24 +9,32 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from core.checkpoint_records import BYTES_PER_GB
-from core.errors import InvalidInput, NotFound, Unavailable
+from core.errors import InvalidInput, NotFound, RealmError, Unavailable
 from core.file_lock import locked_file
 from core.files import DISK, Files, read_json
+from core.hosts import get_registry
+from core.knocking import Knocker
+from core.mounts import mount_of
 from core.paths import RealmPaths, resolve_base_dir
 from vault.assets import LOCAL, AssetType, StrongholdType
 
 __all__ = ["StorageProfile", "StorageRegistry", "Stronghold", "StrongholdStatus", "StrongholdType", "SyncSchedule"]
 
 VERSION = "1.0.0"
+LOOK_SECONDS = 2.0
+"""A disk that takes longer to say how much room it has is offline: nobody waits for it."""
+KNOCKER = Knocker()
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
@@ -79,6 +87,8 @@ class Stronghold:
     """Where it is mounted here; None where it is not."""
     profile: StorageProfile = field(default_factory=StorageProfile)
     in_maintenance: bool = False
+    mount_point: str | None = None
+    """The mount on which `base_path` lay when it was registered; None where it was not there."""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -88,7 +98,8 @@ class StorageRegistry:
     """The strongholds of one realm; any number of processes may read and write them at once."""
 
     def __init__(self, base_dir: str | os.PathLike[str] | None = None, *, files: Files = DISK) -> None:
-        self._file = RealmPaths(resolve_base_dir(base_dir)).configs / "storage_registry.json"
+        self._paths = RealmPaths(resolve_base_dir(base_dir))
+        self._file = self._paths.configs / "storage_registry.json"
         self._files = files
         self._read: tuple[tuple[int, int, int], list[Stronghold]] | None = None
 
@@ -130,9 +141,14 @@ class StorageRegistry:
         place = None if base_path is None else os.fspath(base_path)
         if place is not None and not os.path.isabs(place):
             raise InvalidInput(f"base_path must be absolute, not {place!r}.")
+        if name in self._hosts():
+            raise InvalidInput(
+                f"{name!r} is a host of the registry, and what lies there is not what lies in a storage mounted here.",
+                hint="Give the storage another name.",
+            )
         made = Stronghold(
             name=name, stronghold_type=StrongholdType(stronghold_type), host=host, share=share, base_path=place,
-            profile=profile or StorageProfile(),
+            profile=profile or StorageProfile(), mount_point=None if place is None else _mount_point(place),
         )  # fmt: skip
         self._change(lambda known: {**known, name: made})
         return made
@@ -156,9 +172,10 @@ class StorageRegistry:
         if stronghold.base_path is None:
             return {"status": StrongholdStatus.UNKNOWN, **told}
         try:
-            usage = shutil.disk_usage(stronghold.base_path)
-            readable = os.access(stronghold.base_path, os.R_OK | os.W_OK | os.X_OK)
-        except OSError:
+            # The name is the place: two storages on one dead share are two threads at most.
+            look = partial(_room, stronghold.base_path, stronghold.mount_point)
+            usage, readable = KNOCKER.ask(f"room {stronghold.base_path}", look, LOOK_SECONDS)
+        except (OSError, Unavailable):
             return {"status": StrongholdStatus.OFFLINE, **told}
         percent = 100 * usage.used / max(usage.used + usage.free, 1)
         full = percent > stronghold.profile.cleanup_threshold_pct
@@ -185,6 +202,12 @@ class StorageRegistry:
                 fit.append((list(StrongholdType).index(each.stronghold_type), -told["free_gb"], each))
         return min(fit, key=lambda entry: entry[:2])[2] if fit else None
 
+    def _hosts(self) -> Collection[str]:
+        try:
+            return get_registry(self._paths).hosts
+        except RealmError:  # a registry with mistakes is told of by whoever needs it
+            return ()
+
     def _parsed(self) -> list[Stronghold]:
         raw = read_json(self._file)
         try:
@@ -203,6 +226,20 @@ class StorageRegistry:
                 "strongholds": [each.to_json() for _, each in sorted(change(known).items())],
             }
             self._files.write_json(self._file, body, durable=True)
+
+
+def _room(place: str, mount_point: str | None) -> tuple[Any, bool]:
+    """Usage of its disk, and whether it can be read and written; raises `Unavailable` where another one lies there."""
+    usage = shutil.disk_usage(place)
+    # An empty mount point is a directory of the disk below.
+    if mount_point is not None and len(mount_point) > len(_mount_point(place) or "/"):
+        raise Unavailable(f"{mount_point} is not mounted.")
+    return usage, os.access(place, os.R_OK | os.W_OK | os.X_OK)
+
+
+def _mount_point(place: str) -> str | None:
+    mount = mount_of(Path(place)) if os.path.isdir(place) else None
+    return None if mount is None else str(mount.point)
 
 
 def _stores(profile: StorageProfile, asset_type: AssetType) -> bool:

@@ -5,7 +5,6 @@ An answer comes when the asset is there, verified: a caller that hangs up stops 
 
 from __future__ import annotations
 
-import asyncio
 import time
 from pathlib import Path
 from typing import Any
@@ -14,12 +13,14 @@ from pydantic import ConfigDict, Field
 
 from core.errors import Conflict, InvalidInput, NotFound, Unavailable
 from core.http.endpoints import Endpoint
-from core.http.inputs import Inputs
+from core.http.inputs import Inputs, Rate
 from core.paths import RealmPaths
-from vault.assets import is_usable
-from vault.carrying import Carrier
+from vault.assets import LOCAL, is_usable
+from vault.benches import Benches
+from vault.carrying import Carrier, Sent
 from vault.keeper import VaultKeeper
 from vault.roots import Roots
+from vault.transfer.pull import PullOptions
 
 
 class TransferAsked(Inputs):
@@ -36,6 +37,7 @@ class TransferAsked(Inputs):
     to_zone: str | None = Field(default=None, max_length=64, description="The same.")
     source_zone: str | None = Field(default=None, max_length=64, description="Where it comes from; else this host.")
     dest_path: str | None = Field(default=None, max_length=2048, description="The path that it is to have there.")
+    bytes_per_second: Rate | None = Field(default=None, description="A cap over all connections.")
 
 
 class PushAsked(Inputs):
@@ -44,17 +46,22 @@ class PushAsked(Inputs):
     asset_id: str = Field(max_length=300)
     to_stronghold: str = Field(min_length=1, max_length=64)
     destination_path: str | None = Field(default=None, max_length=2048)
+    bytes_per_second: Rate | None = Field(default=None, description="A cap over all connections.")
 
 
-def transfer_routes(paths: RealmPaths, keeper: VaultKeeper, roots: Roots) -> list[Endpoint]:
+def transfer_routes(
+    paths: RealmPaths, keeper: VaultKeeper, roots: Roots, benches: Benches | None = None
+) -> list[Endpoint]:
     """The endpoints of one realm; the registry is read anew with each request."""
+    benches = benches or Benches()
 
     async def transfer(body: TransferAsked) -> dict[str, Any]:
-        return await asyncio.to_thread(_transfer, paths, keeper, roots, body)
+        return await benches.hauls.run(_transfer, paths, keeper, roots, body)
 
     async def push(body: PushAsked) -> dict[str, Any]:
-        asked = TransferAsked(asset_id=body.asset_id, target_zone=body.to_stronghold, dest_path=body.destination_path)
-        return await asyncio.to_thread(_transfer, paths, keeper, roots, asked)
+        asked = TransferAsked(asset_id=body.asset_id, target_zone=body.to_stronghold, dest_path=body.destination_path,
+                              bytes_per_second=body.bytes_per_second)  # fmt: skip
+        return await benches.hauls.run(_transfer, paths, keeper, roots, asked)
 
     tag, troubles = "zones", [InvalidInput, NotFound, Conflict, Unavailable]
     return [
@@ -67,7 +74,8 @@ def transfer_routes(paths: RealmPaths, keeper: VaultKeeper, roots: Roots) -> lis
 
 def _transfer(paths: RealmPaths, keeper: VaultKeeper, roots: Roots, body: TransferAsked) -> dict[str, Any]:
     begun = time.monotonic()
-    carrier = Carrier.of(paths)
+    options = PullOptions(bytes_per_second=body.bytes_per_second)
+    carrier = Carrier.of(paths, options, catalog=keeper.catalog, cancelled=keeper.ending, on_carried=keeper.on_carried)
     here = carrier.registry.local_id
     target = body.target_zone or body.to_zone
     if body.source_zone not in (None, here):
@@ -80,9 +88,9 @@ def _transfer(paths: RealmPaths, keeper: VaultKeeper, roots: Roots, body: Transf
     else:
         if target is None:
             raise Conflict("No zone is named that is to have it.", hint="Name a `target_zone`; /api/zones lists them.")
-        path = _place(keeper, roots, body)
-        source = str(path)
-        destination = str(carrier.send(path, target, body.dest_path)["destination"])
+        sent = _sent(keeper, roots, body)
+        source = str(sent.path)
+        destination = str(carrier.send(sent.path, target, body.dest_path, sent=sent)["destination"])
         zones = {"source_zone": here, "target_zone": target}
     seconds = time.monotonic() - begun
     return {"success": True, "source": source, "destination": destination, "duration_seconds": seconds, **zones}
@@ -97,12 +105,16 @@ def _named(body: TransferAsked) -> str:
     return name
 
 
-def _place(keeper: VaultKeeper, roots: Roots, body: TransferAsked) -> Path:
-    """Where on this host it lies that is to be carried."""
+def _sent(keeper: VaultKeeper, roots: Roots, body: TransferAsked) -> Sent:
+    """What on this host is to be carried, by what the keeper knows of it."""
     if path := body.asset_path or body.source_path:
-        return roots.to_read(path)
-    asset = keeper.get_asset(_named(body))
-    for location in asset.locations:
-        if is_usable(location) and keeper.is_here(location):
-            return Path(location.path)
-    raise NotFound(f"No whole copy of {asset.asset_id} lies on this host.")
+        place = roots.to_read(path)
+        asset = keeper.register(place)
+        wanted = [each for each in asset.locations if each.stronghold == LOCAL and each.path == str(place)]
+    else:
+        asset = keeper.get_asset(_named(body))
+        wanted = [each for each in asset.locations if is_usable(each) and keeper.is_here(each)]
+    if not wanted:
+        raise NotFound(f"No whole copy of {asset.asset_id} lies on this host.")
+    manifest = keeper.manifest(asset, wanted[0])
+    return Sent.of(Path(wanted[0].path), asset.asset_id, asset.asset_type, manifest)

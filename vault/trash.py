@@ -7,9 +7,11 @@ finished by the next sweep.
 from __future__ import annotations
 
 import logging
+import os
 import re
 import stat
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 from core.crash_points import crash_point
@@ -46,6 +48,13 @@ def trashed_in(parent: Path) -> list[Path]:
 def hidden_folders(parent: Path, prefix: str) -> list[Path]:
     """Directories, not links, whose names begin so."""
     return [path for path in parent.glob(f"{prefix}*") if path.is_dir() and not path.is_symlink()]
+
+
+def folders_below(root: Path) -> Iterator[Path]:
+    """A directory, and all below it that are not hidden; no link is followed, and what cannot be read is left out."""
+    for folder, names, _ in os.walk(root):
+        names[:] = [name for name in names if not name.startswith(".")]
+        yield Path(folder)
 
 
 def discard(folder: Path, files: Files = DISK) -> bool:

@@ -1,7 +1,8 @@
 """The treasury: how much the vault may hold, and the one way in which anything in it is deleted.
 
-What goes is for `vault.retention` to say. Whatever goes takes this path (DESIGN section 3): out of sight into the
-trash, then out of the ledger, then off the disk; killed in between, the next round finishes it.
+What goes is for `vault.retention` to say, and whether it may, as somebody holds it and has no other copy, for
+`vault.last_copies`. Whatever goes, also from a stronghold, takes this path (DESIGN section 3): out of sight into the
+trash, then out of ledger and catalog, then off the disk; killed in between, the next round finishes it.
 """
 
 from __future__ import annotations
@@ -9,42 +10,50 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import socket
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.checkpoint_ledger import CheckpointLedger
 from core.checkpoint_records import BYTES_PER_GB, match_checkpoint
 from core.crash_points import crash_point
-from core.errors import NotFound, RealmError, Unavailable
+from core.errors import Conflict, NotFound, RealmError, Unavailable
 from core.files import DISK, Files
 from core.paths import RealmPaths
 from core.settings import RetentionSettings
+from vault.assets import LOCAL
+from vault.budgets import Purge, budgets, by_stronghold
 from vault.checkpoints import BRANCHES, CheckpointDir, CheckpointStore
+from vault.copies import Heavy, here
+from vault.last_copies import LastCopies, own_pins, parts_of
+from vault.pin_book import PinBook
 from vault.retention import (
     CHECKPOINTS,
     Deletion,
     Holding,
     Kind,
-    Limit,
-    Limits,
     Pin,
     Protection,
     Tally,
     Verdict,
     make_way,
     pin_down,
+    single_out,
     weigh,
 )
 from vault.snapshots import sweep_snapshots
-from vault.stock import stock_of_checkpoints, take_stock
+from vault.stock import stock_of_backups, stock_of_checkpoints, stock_of_copies, take_stock
+from vault.stores import Store, Stores
 from vault.trash import discard, to_trash, trashed_in
+from vault.whole_copies import WholeCopies
 
-__all__ = ["Deletion", "Pin", "Protection", "Treasury", "no_pins"]
+__all__ = ["Deletion", "Pin", "Protection", "Purge", "Treasury", "no_pins"]
 
 if TYPE_CHECKING:
     from core.saga import News
@@ -82,9 +91,12 @@ def unheard(news: list[News], now: datetime) -> None:
 class Treasury:
     """Looks after the size of one realm's vault. Safe between threads; other processes delete only what they hold."""
 
-    on_gone: Callable[[Path], object] | None
-    """Told where something lay that is out of sight now, before its files go: whoever keeps books on branches, archives
-    and snapshots strikes it out (`VaultKeeper.note_gone`). The ledger tells of checkpoints. Must not raise."""
+    on_gone: Callable[[Path, str], object] | None
+    """Told where, and in which stronghold, something lay that is out of sight now, before its files go: whoever keeps
+    books on it strikes it out (`VaultKeeper.note_gone`). The ledger tells of checkpoints. Must not raise."""
+
+    last_copies: LastCopies
+    """Knows what may go; whoever knows the zones of the realm sets its `others`."""
 
     def __init__(
         self,
@@ -94,32 +106,42 @@ class Treasury:
         *,
         pins: Pins = no_pins,
         tell: Tell = unheard,
+        stores: Stores | None = None,
+        heavy: Heavy = here,
         files: Files = DISK,
     ) -> None:
         """`settings` is asked each time, so that a change is in force at once; `pins` only ever add to what stays.
 
-        `tell` is told of what was deleted and why, but for the checkpoints of the rolling slot.
+        `tell` is told of what was deleted and why, but for the checkpoints of the rolling slot. `heavy` reads copies
+        again on which a deletion relies.
         """
         self._paths = paths
         self._ledger = ledger
-        self._settings = settings
+        self.settings = settings
         self._pins = pins
         self._tell = tell
         self._files = files
         self.on_gone = None
         self._store = CheckpointStore(paths.current_model, files)
+        self.stores = stores or Stores(paths)
+        self._host = socket.gethostname()
+        self.last_copies = LastCopies(
+            self.stores, PinBook(paths.pins, files), WholeCopies(heavy),
+            lambda: timedelta(days=self.settings().proof_days),
+        )  # fmt: skip
         self._at_work = threading.Lock()
 
     # --- what goes ----------------------------------------------------------------------------------------
 
     def verdict(self, now: datetime) -> Verdict:
         """What `prune` does, and why everything else stays."""
-        settings = self._settings()
-        stock = take_stock(self._paths, self._ledger, self._store)
-        pins = self._all_pins(stock, now)
+        settings = self.settings()
+        stock = self._stock()
+        pins = self._all_pins(stock, now, everything=True)
         if not settings.enabled:
             return make_way(stock, pins, 0)
-        return weigh(stock, pins, _limits(settings), now=now)
+        groups = budgets(stock, settings, self.stores.get)
+        return self._provable(lambda: [weigh(each, pins, limits, now=now) for each, limits in groups], stock, pins, now)
 
     def plan(self, now: datetime) -> list[Deletion]:
         """What `prune` deletes, in its order."""
@@ -140,7 +162,7 @@ class Treasury:
         with self._at_work:
             # Half a deletion, or one that was cut off, may be room enough.
             self._sweep()
-            if bytes_wanted <= 0 or not self._settings().enabled:
+            if bytes_wanted <= 0 or not self.settings().enabled:
                 return []
             stock = take_stock(self._paths, self._ledger, self._store)
             device = self._paths.current_model.stat().st_dev
@@ -161,6 +183,32 @@ class Treasury:
             replaced = [each for each in stock if each.name in rolling and each.path not in pins]
             return [each.name for each in replaced if self._delete(Deletion(each, ROLLED_ON, 0), now)]
 
+    def purge(self, wish: Purge, now: datetime, *, dry_run: bool = False) -> Verdict:
+        """Delete backups that somebody wants to be deleted; what went, and what stays and why.
+
+        Raises `Conflict` for a wish without a condition, and `NotFound` for a name that no backup has.
+        """
+        if not wish.names and wish.keep is None and wish.older_than_days is None:
+            hint = "Name them, or say --keep or --older-than."
+            raise Conflict("It is not said which backups are to go.", hint=hint)
+        with self._at_work:
+            if not dry_run:
+                self._sweep()
+            stock = self._stock()
+            # Whoever names one has seen it: that it is young does not hold it.
+            min_age = timedelta(0) if wish.names else None
+            pins = self._all_pins(stock, now, min_age=min_age, everything=True)
+            chosen = [each for each in stock if each.kind == "backup" and wish.stronghold in (None, each.stronghold)]
+            if wish.names:
+                _check_named(wish, chosen)
+                told = self._provable(lambda: [single_out(chosen, pins, wish.names)], stock, pins, now)
+            else:
+                groups = by_stronghold(each for each in chosen if each.is_own)
+                limits = wish.limits()
+                weighed = lambda: [weigh(each, pins, limits, now=now) for each in groups.values()]  # noqa: E731
+                told = self._provable(weighed, stock, pins, now)
+            return told if dry_run else replace(told, deletions=self._carry_out(told.deletions, now))
+
     # --- what there is ------------------------------------------------------------------------------------
 
     def status(self) -> dict[str, Any]:
@@ -169,7 +217,8 @@ class Treasury:
             usage = shutil.disk_usage(self._paths.current_model)
         except OSError as error:
             raise Unavailable(f"{self._paths.current_model} cannot be looked at: {error.strerror}.") from error
-        stock = take_stock(self._paths, self._ledger, self._store)
+        stock, copies = take_stock(self._paths, self._ledger, self._store), stock_of_copies(self._paths)
+        backups = self._backups(self.stores.get(LOCAL))
         # As df has it: what is kept back for root is nobody's.
         percent = 100 * usage.used / max(usage.used + usage.free, 1)
         return {
@@ -182,21 +231,66 @@ class Treasury:
             **_counted("branch", stock, ("branch",)),
             **_counted("archive", stock, ("archive",)),
             **_counted("snapshot", stock, ("snapshot",)),
+            **_counted("copy", copies, ("copy",)),
+            **_counted("backup", backups, ("backup",)),
             "kept_gb": Tally(stock).total_bytes / BYTES_PER_GB,
-            "limit_gb": self._settings().total_gigabytes,
+            "limit_gb": self.settings().total_gigabytes,
         }
 
     # --- inside -------------------------------------------------------------------------------------------
 
+    def _stock(self) -> list[Holding]:
+        """Everything that has a limit, wherever it lies; of strongholds, as far as they answer."""
+        stock = [*take_stock(self._paths, self._ledger, self._store), *stock_of_copies(self._paths)]
+        try:
+            stores = self.stores.all()
+        except RealmError as error:
+            logger.warning("no stronghold is looked into: %s", error, extra={"event": "stores_unread"})
+            stores = [self.stores.get(LOCAL)]
+        return [*stock, *(each for store in stores for each in self._backups(store))]
+
+    def _backups(self, store: Store) -> list[Holding]:
+        try:
+            seals = self.stores.seals(store)
+        except (OSError, RealmError) as error:
+            logger.warning("%s is not looked into: %s", store.name, error, extra={"event": "store_unread"})
+            return []
+        base = str(self._paths.base)
+        own = {seal.path for seal in seals if (seal.note.base_dir, seal.note.host) == (base, self._host)}
+        return [replace(each, is_own=each.path in own) for each in stock_of_backups(seals)]
+
+    def _provable(
+        self, weighed: Callable[[], list[Verdict]], stock: Sequence[Holding], pins: dict[Path, Pin], now: datetime
+    ) -> Verdict:
+        """What goes of all groups: where something has to stay for want of another copy, the next one has its turn."""
+        asked: set[Path] = set()
+        while True:
+            verdicts = weighed()
+            deletions = [each for verdict in verdicts for each in verdict.deletions]
+            held: dict[Path, Pin] = {}
+            for each in deletions:
+                if each.holding.path not in asked:
+                    asked.add(each.holding.path)
+                    if why := self.last_copies.why_held(each.holding, stock, now):
+                        held[each.holding.path] = Pin(Protection.PROTECTED, why)
+            if not held:
+                return Verdict(deletions, [each for verdict in verdicts for each in verdict.kept])
+            pins |= held
+
     def _all_pins(
-        self, stock: Sequence[Holding], now: datetime, *, min_age: timedelta | None = None
+        self, stock: Sequence[Holding], now: datetime, *, min_age: timedelta | None = None, everything: bool = False
     ) -> dict[Path, Pin]:
-        """`min_age` is how young something must be to be guarded; else what the settings say."""
-        referred_to = self._referred_to([each.path for each in stock])
+        """`min_age` is how young something must be to be guarded; else what the settings say. `stock` is `everything`
+        there is, or what the realm itself has made."""
+        elsewhere = self._pins()
+        referred_to = self._referred_to(elsewhere, [each.path for each in stock])
         given = {**self._best(), **self._kept_by_setting(stock), **referred_to, **self._began_with()}
         if min_age is None:
-            min_age = timedelta(hours=self._settings().min_age_hours)
-        return pin_down(stock, given, head=self._store.head(), min_age=min_age, now=now)
+            min_age = timedelta(hours=self.settings().min_age_hours)
+        pins = pin_down(stock, given, head=self._store.head(), min_age=min_age, now=now)
+        told = own_pins(stock, pins, elsewhere, self.settings().keep)
+        self.last_copies.note_own(stock, told, elsewhere, everything=everything)
+        return pins
 
     def _best(self) -> dict[Path, Pin]:
         found = {}
@@ -210,7 +304,7 @@ class Treasury:
     def _kept_by_setting(self, stock: Sequence[Holding]) -> dict[Path, Pin]:
         pin = Pin(Protection.PROTECTED, "retention.keep names it.")
         found = {}
-        for reference in self._settings().keep:
+        for reference in self.settings().keep:
             for each in stock:
                 own = match_checkpoint(reference, [each.path.name]) if each.step is not None else None
                 if own is not None or reference == each.name:
@@ -226,9 +320,9 @@ class Treasury:
             if record.milestone and record.created_by == "adopted"
         }
 
-    def _referred_to(self, places: Sequence[Path]) -> dict[Path, Pin]:
+    def _referred_to(self, given: Mapping[Path, Pin], places: Sequence[Path]) -> dict[Path, Pin]:
         # Not `resolve`, which raises where a link leads to itself.
-        pins = {Path(os.path.realpath(path)): pin for path, pin in self._pins().items()} if places else {}
+        pins = {Path(os.path.realpath(path)): pin for path, pin in given.items()} if places else {}
         return {place: pin for path, pin in pins.items() for place in places if path.is_relative_to(place.resolve())}
 
     def _sweep(self) -> None:
@@ -236,12 +330,26 @@ class Treasury:
         self._store.empty_trash()
         sweep_snapshots(self._paths, self._files)
         branches = list((self._store.root / BRANCHES).glob("*/"))
-        for parent in (*branches, self._paths.archive, self._paths.snapshots):
+        for parent in (*branches, self._paths.archive, self._paths.snapshots, self._paths.models):
             for folder in trashed_in(parent):
                 discard(folder, self._files)
+        self._sweep_stores()
         for branch in branches:
             with suppress(OSError):  # not empty
                 branch.rmdir()
+
+    def _sweep_stores(self) -> None:
+        try:
+            stores = self.stores.all()
+        except RealmError:  # told of by whoever takes stock
+            stores = [self.stores.get(LOCAL)]
+        for store in stores:
+            with suppress(OSError, RealmError):  # one that does not answer is swept when it does
+                self.stores.within(store, partial(self._sweep_store, store), what="sweeping")
+
+    def _sweep_store(self, store: Store) -> None:
+        for folder in trashed_in(store.folder):
+            discard(folder, self._files)
 
     def _carry_out(self, deletions: Iterable[Deletion], now: datetime) -> list[Deletion]:
         done = [gone for each in deletions if (gone := self._delete(each, now)) is not None]
@@ -252,8 +360,10 @@ class Treasury:
     def _delete(self, deletion: Deletion, now: datetime) -> Deletion | None:
         """Out of sight, out of the ledger, off the disk; returns what was done, None where it stays."""
         holding, reason = deletion.holding, deletion.reason
+        place = parts_of(holding)[0].folder if holding.kind == "backup" else holding.path
         try:
-            trashed = self._take_out_of_sight(holding)
+            with self.last_copies.leaving(holding, self._stock, now):
+                trashed = self._take_out_of_sight(holding)
         except (OSError, RealmError) as error:
             # One that somebody else has deleted meanwhile needs no warning.
             level = logging.INFO if isinstance(error, NotFound | FileNotFoundError) else logging.WARNING
@@ -262,9 +372,9 @@ class Treasury:
         logger.info("%s is deleted: %s", holding.name, reason, extra={"event": "pruned"})
         told = holding.kind not in CHECKPOINTS or self._tell_ledger(holding.name, reason, now)
         if self.on_gone is not None:
-            self.on_gone(holding.path)
+            self.on_gone(place, holding.stronghold)
         crash_point("prune.forgotten")
-        is_off_the_disk = discard(trashed, self._files)
+        is_off_the_disk = self._discard(trashed, holding)
         if not told:
             # A full disk has room for the line now.
             self._tell_ledger(holding.name, reason, now)
@@ -276,7 +386,20 @@ class Treasury:
             return self._store.trash(holding.name)
         if holding.kind == "branch":
             return self._store.trash_of_branch(CheckpointDir(holding.path.name, holding.step or 0, holding.path))
+        if holding.kind == "backup":
+            store = self.stores.get(holding.stronghold)
+            return self.stores.within(store, lambda: to_trash(holding.path, self._files), what="deleting")
         return to_trash(holding.path, self._files)
+
+    def _discard(self, trashed: Path, holding: Holding) -> bool:
+        if holding.kind != "backup":
+            return discard(trashed, self._files)
+        try:
+            store = self.stores.get(holding.stronghold)
+            return self.stores.within(store, lambda: discard(trashed, self._files), what="deleting")
+        except RealmError as error:
+            logger.warning("%s was not removed: %s", trashed, error, extra={"event": "trash_kept"})
+            return False
 
     def _tell_ledger(self, name: str, reason: str, now: datetime) -> bool:
         """Strike it out; where that fails, the ledger sees by itself that it is gone from the disk."""
@@ -301,15 +424,12 @@ def _news_of(done: list[Deletion]) -> list[News]:
     return news
 
 
-def _limits(settings: RetentionSettings) -> Limits:
-    kinds: dict[Kind, Limit] = {
-        "resumable": Limit(settings.resumable),
-        "weights_only": Limit(settings.weights_only),
-        "branch": Limit(settings.branches, settings.branch_days),
-        "archive": Limit(settings.archives, settings.archive_days),
-        "snapshot": Limit(settings.snapshots),
-    }
-    return Limits(kinds, settings.total_gigabytes * BYTES_PER_GB)
+def _check_named(wish: Purge, backups: Sequence[Holding]) -> None:
+    known = {each.name for each in backups}
+    if missing := [name for name in wish.names if name not in known]:
+        raise NotFound(
+            f"There is no backup {missing[0]!r}.", hint="`realm vault backups` shows those in reach, with their names."
+        )
 
 
 def _counted(name: str, stock: Sequence[Holding], kinds: Sequence[Kind]) -> dict[str, Any]:

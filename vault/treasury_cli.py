@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from core.cli import aligned, listed
+from vault.backup_cli import add_backup_verbs
 from vault.catalog_cli import StandingStill, add_catalog_verbs, reading
 from vault.zones_cli import add_zone_verbs
 
@@ -48,6 +49,7 @@ def vault_app(pins_of: PinsOf, standing_still: StandingStill) -> typer.Typer:
         told = _prune(ctx.obj.paths, pins_of, standing_still, dry_run=dry_run)
         ctx.obj.tell(told, "\n".join(_prune_lines(told)))
 
+    add_backup_verbs(app, lambda paths: _treasury(paths, pins_of), standing_still)
     add_catalog_verbs(app, standing_still)
     add_zone_verbs(app)
     return app
@@ -66,10 +68,14 @@ def _treasury(paths: RealmPaths, pins_of: PinsOf, tell: Tell | None = None) -> T
     from core.checkpoint_ledger import CheckpointLedger
     from core.settings_reading import load_settings
     from vault.treasury import Treasury, unheard
+    from vault.zone_witnesses import ZoneWitnesses
+    from vault.zones import Zones
 
     retention = load_settings(paths.config_file).retention
     ledger = CheckpointLedger.of(paths)
-    return Treasury(paths, ledger, lambda: retention, pins=lambda: pins_of(paths), tell=tell or unheard)
+    treasury = Treasury(paths, ledger, lambda: retention, pins=lambda: pins_of(paths), tell=tell or unheard)
+    treasury.last_copies.others = ZoneWitnesses(paths, Zones.of(paths))
+    return treasury
 
 
 def _prune(paths: RealmPaths, pins_of: PinsOf, standing_still: StandingStill, *, dry_run: bool) -> dict[str, Any]:
@@ -100,7 +106,7 @@ def _stats_lines(told: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "disk", f"{told['used_gb']:,.1f} of {told['total_gb']:,.1f} GB in use ({told['usage_percent']:.0f} %)"
     yield "health", told["health"]
     for name, noun in (("checkpoint", "checkpoints"), ("branch", "on branches"), ("archive", "archived models"),
-                       ("snapshot", "snapshots")):  # fmt: skip
+                       ("snapshot", "snapshots"), ("copy", "fetched copies"), ("backup", "backups here")):  # fmt: skip
         yield noun, f"{told[f'{name}_count']} ({told[f'{name}_size_gb']:,.2f} GB)"
     if catalog := told["catalog"]:
         kinds = ", ".join(f"{number} {kind}" for kind, number in catalog["assets_by_type"].items())

@@ -9,13 +9,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import wait
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from core.errors import Conflict, NotFound, RealmError, Unavailable
 from core.hosts import Host, HostRegistry, get_registry
 from core.http.tokens import client_token
+from core.own_threads import OwnThreads
 from core.paths import RealmPaths
 from vault.transfer.byte_address import root_of
 from vault.zone_calls import ZoneCalls
@@ -23,7 +25,7 @@ from vault.zone_calls import ZoneCalls
 PROBE_SECONDS = 2.0
 FRESH_SECONDS = 10.0
 """So long an answer is told again, unless a new one is asked for."""
-MOST_AT_ONCE = 16
+MOST_AT_ONCE, MOST_WAITING = 16, 1000
 
 ZONE_TYPES = {"trainer": "central", "inference": "inference", "storage": "storage", "hybrid": "compute"}
 
@@ -41,6 +43,7 @@ class Zones:
         self.registry = registry
         self._calls = ZoneCalls(token, probe_seconds)
         self._probe_seconds = probe_seconds
+        self._probes = OwnThreads("questions to zones", MOST_AT_ONCE, waiting=MOST_WAITING)
         self._told: tuple[float, list[dict[str, Any]]] | None = None
         self._looking = threading.Lock()
 
@@ -83,25 +86,23 @@ class Zones:
     def _look(self) -> list[dict[str, Any]]:
         registry = self.registry()
         hosts = [host for host in registry.hosts.values() if _is_zone(host)]
-        if not hosts:
-            return []
-        pool = ThreadPoolExecutor(min(MOST_AT_ONCE, len(hosts)), thread_name_prefix="zones")
-        try:
-            asked = {pool.submit(self._probe, registry, host): host for host in hosts}
-            # Connecting and reading may each take their time.
-            done, _ = wait(asked, timeout=2 * self._probe_seconds)
-            late = Unavailable(f"It did not answer within {2 * self._probe_seconds:g} s.")
-            return [
-                asking.result() if asking in done else _told(host, "offline", error=late)
-                for asking, host in asked.items()
-            ]
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+        asked = {self._probes.start(partial(self._probe, registry, host)): host for host in hosts}
+        # Connecting and reading may each take their time.
+        done, late = wait(asked, timeout=2 * self._probe_seconds)
+        for asking in late:
+            asking.cancel()
+        away = Unavailable(f"It did not answer within {2 * self._probe_seconds:g} s.")
+        return [
+            asking.result() if asking in done else _told(host, "offline", error=away) for asking, host in asked.items()
+        ]
 
     def _probe(self, registry: HostRegistry, host: Host) -> dict[str, Any]:
         try:
             service, told = self._ask(registry, host, {"branch": "/status", "vault": "/api/stats"})
             catalog, disk = (told["catalog"], told["disk"]) if service == "branch" else (told, {})
+            numbers = (catalog["total_assets"], catalog["total_size_gb"], disk.get("free_gb"), disk.get("total_gb"))
+            if not all(number is None or _is_number(number) for number in numbers):
+                raise TypeError
             return _told(host, "online", catalog, disk)
         except Unavailable as error:
             return _told(host, "offline", error=error)
@@ -125,6 +126,10 @@ class Zones:
             except Unavailable as error:
                 away = away or error
         raise away or Unavailable(f"{host.id} has no service that could be asked.")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e18
 
 
 def _zone_of(registry: HostRegistry, zone_id: str) -> Host:

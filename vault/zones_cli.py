@@ -65,13 +65,14 @@ def transfer(
     asset: Annotated[str, typer.Argument(help="A path here, or what `realm ledger show` takes.")],
     zone: Annotated[str, typer.Argument(help="The zone that is to have it.")],
     to: Annotated[str | None, typer.Option(help="The path it is to have there; else its name.")] = None,
+    limit: Limit = None,
 ) -> None:
     """Send a checkpoint or another asset to a zone: its officer fetches and verifies it."""
     from vault.carrying import Carrier
 
     paths = ctx.obj.paths
     with _bar(ctx, f"{asset} to {zone}") as on_progress:
-        told = Carrier.of(paths).send(_path_of(paths, asset), zone, to, on_progress)
+        told = Carrier.of(paths, _options(limit)).send(_path_of(paths, asset), zone, to, on_progress)
     ctx.obj.tell(told, f"{zone} has it at {told['destination']}, verified.")
 
 
@@ -90,7 +91,7 @@ def _path_of(paths: RealmPaths, reference: str) -> Path:
     return Path(record.path)
 
 
-def _options(limit: float | None, connections: int) -> PullOptions:
+def _options(limit: float | None, connections: int = 4) -> PullOptions:
     from vault.transfer.pull import PullOptions
 
     rate = None if limit is None else int(limit * 1_000_000)

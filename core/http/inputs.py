@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, TypeVar
 
 from aiohttp import web
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from core.errors import InvalidInput, NotFound
 from core.http.answers import parse_json
@@ -40,12 +40,20 @@ def _whole(text: Any) -> Any:
     return text
 
 
+def _count(number: Any) -> Any:
+    # To JSON, 1.0 is a whole number.
+    return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
 def _truth(text: Any) -> Any:
     return {"true": True, "false": False}.get(text, text) if isinstance(text, str) else text
 
 
 Whole = Annotated[int, BeforeValidator(_whole)]
 """A whole number from 0 on in a path or query."""
+
+Rate = Annotated[int, Field(ge=1, le=1 << 50), BeforeValidator(_count)]
+"""Bytes a second in a body. The limits stand here, and first: elsewhere they are in no schema."""
 
 Truth = Annotated[bool, BeforeValidator(_truth)]
 """`true` or `false` in a query."""

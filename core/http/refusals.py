@@ -27,6 +27,8 @@ async def tell_errors(request: web.Request, handler: Handler) -> web.StreamRespo
     try:
         return await handler(request)
     except RealmError as error:
+        if request.writer.output_size:
+            raise ConnectionAbortedError("half an answer is out: a second one cannot follow it") from error
         return _refusal(error)
     except web.HTTPException as error:
         if error.status < 400:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import functools
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from typing import Any
 
 from aiohttp import web
@@ -44,7 +44,7 @@ STOP_SECONDS = 1.0
 """How long `Site.stop` waits for requests that are still being answered."""
 
 
-Routes = Sequence[web.AbstractRouteDef]
+Routes = Iterable[web.AbstractRouteDef]
 """What a site serves."""
 
 

@@ -94,6 +94,8 @@ def fill_it_up(realm: LivingRealm, disk: SmallDisk) -> None:
     filler.unlink()
     paused(realm, "the oven is on")
     assert realm.event_since_up("disk_ok")
+    # Else it may be on its way into the lanes in the very moment in which they vanish.
+    realm.wait(lambda: not late.exists(), "the one that has waited is taken in")
     realm.wish("resume")
     wait_for_further_steps(realm)
     assert realm.trainer() == trainer, "it stayed warm"

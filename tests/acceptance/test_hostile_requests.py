@@ -6,6 +6,7 @@ import asyncio
 import gc
 import json
 import logging
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -20,14 +21,15 @@ from blake3 import blake3
 from arena.quest_board import QuestBoard
 from arena.start_check import read_setup
 from core.http.events import EventHub
+from core.http.guards import DOOR
 from core.http.limits import LIMITS, Limits
-from core.http.site import Site
+from core.http.site import ENDPOINTS, Site
 from core.paths import RealmPaths
 from core.saga import open_saga
 from core.scribe import Scribe
 from realm import make_daemon, open_keeper
 from tavern.sites import make_sites
-from tests.acceptance.hostile_requests import CLOSED, COOKIE, COOKIE_NAME, TOKEN, Hostile, all_hostile
+from tests.acceptance.hostile_requests import CLOSED, COOKIE, COOKIE_NAME, TAVERN, TOKEN, Hostile, all_hostile
 from tests.arena.quest_makers import take
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -178,6 +180,22 @@ async def test_every_hostile_request_has_a_name_and_sends_bytes_of_its_own() -> 
     assert len({hostile.name for hostile in TABLE}) == len(TABLE)
     assert len({(hostile.site, hostile.data, hostile.guarded) for hostile in TABLE}) == len(TABLE) >= 60
     assert all(status == CLOSED or 400 <= status < 500 for hostile in TABLE for status in hostile.statuses)
+
+
+async def test_beyond_loopback_no_route_of_any_site_answers_without_the_token(stages: dict[bool, Stage]) -> None:
+    """Law 8: read off the route tables of 8888, 8767 and 8081; what people log in with is served, and `/health`."""
+    asked = 0
+    async with aiohttp.ClientSession() as session:
+        for site in stages[True].sites.values():
+            open_paths = site.app[DOOR].open_paths
+            assert site.name == TAVERN or open_paths == {"/health"}
+            for endpoint in site.app[ENDPOINTS]:
+                path = re.sub(r"\{\w+\}", "x", endpoint.path)
+                body = {"json": {}} if endpoint.method == "POST" else {}
+                async with session.request(endpoint.method, site.url + path, **body) as answer:
+                    assert (answer.status == 401) != (path in open_paths), (endpoint.method, path, answer.status)
+                asked += 1
+    assert asked > 60
 
 
 async def test_after_all_that_the_sites_answer_as_ever(stages: dict[bool, Stage]) -> None:

@@ -25,7 +25,8 @@ from tests.arena.trainer.healing import test_kills
 from tests.core import test_db
 from tests.crash_point_names import ROOMS, crash_point_names
 from tests.replaying import replay_realm
-from tests.vault import test_checkpoints, test_snapshots
+from tests.vault import test_archivist, test_checkpoints, test_snapshots
+from tests.vault.transfer import test_killed
 
 # Whichever test comes first waits for the walk.
 pytestmark = pytest.mark.timeout(400)
@@ -35,7 +36,17 @@ WALKED = {place.partition(":")[0] for station in STATIONS for place in station.p
 
 ELSEWHERE = {
     place.partition(":")[0]
-    for module in (test_intake, test_changing, test_checkpoints, test_db, test_kills, test_rewinding, test_snapshots)
+    for module in (
+        test_archivist,
+        test_intake,
+        test_changing,
+        test_checkpoints,
+        test_db,
+        test_killed,
+        test_kills,
+        test_rewinding,
+        test_snapshots,
+    )
     for place in module.KILLED_AT
 }
 """Points of verbs, and those that need what the living realm lacks: what the tests of these have a process die at."""
@@ -81,11 +92,15 @@ WRITERS_OF_NO_CONSEQUENCE = {
     "core/lineage_tracker.py": "a count that people look at",
     "core/services.py": "made anew by each start",
     "core/verbs/install_service.py": "of a verb that makes one file",
+    "vault/archivist.py": "into a staging directory, seal.staged is right behind it; later a date in a note",
+    "vault/pin_book.py": "pins that the next round writes again",
     "vault/adoption.py": "into a staging directory",
+    "vault/joining.py": "of a verb that replaces one file after another, and does so again",
     "vault/manifest.py": "into a staging directory: save.manifest is right behind it",
     "vault/storage_registry.py": "of a call that replaces one file",
     "vault/scrub_record.py": "dates, of which an older one only leads to one more look",
     "vault/snapshots.py": "into a staging directory: snapshot.staged is right behind it",
+    "vault/transfer/landing.py": "into a staging directory: pull.staged is right behind it",
 }
 """The others, and why a kill between the new file and its rename needs no test of its own."""
 WRITING = {"write_atomic", "write_json", "append_line"}

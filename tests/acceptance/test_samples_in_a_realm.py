@@ -93,7 +93,9 @@ def test_every_sample_ends_in_its_lane_with_its_report_and_damaged_ones_are_neit
         lane, data, _ = found[dropped]
         assert lane == wanted["lane"], (name, found[dropped][2].get("reason"))
         if lane == "failed":
-            report = json.loads(data.with_name(f"{data.name}.rejection.json").read_text())
+            told = data.with_name(f"{data.name}.rejection.json")
+            realm.wait(told.exists, f"{told.name}, which follows the file")
+            report = json.loads(told.read_text())
             assert report["reasons"], name
             if "message" in wanted:
                 first = report["reasons"][0]

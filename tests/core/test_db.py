@@ -547,6 +547,9 @@ def test_damage_that_a_peek_meets_is_mended_for_the_next_one(path: Path) -> None
         path.write_bytes(content)
         with pytest.raises(Unavailable):
             db.peek("SELECT sum(length(message)) FROM events")
+        # In an event loop: that must not wait until everything is salvaged.
+        assert (db.was_corrupt, db.is_damaged) == (None, True)
+        db.replace_if_damaged()
         assert db.was_corrupt is not None
         assert db.peek("SELECT count(*) FROM events")[0][0] < 500
     finally:

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from arena.hall.standing import standing_still
 from core.cli import Choices
 from core.errors import NotFound
-from core.instance import REALM_UP, InstanceLock
+from core.instance import REALM_UP, VAULT_ALONE, InstanceLock
 from core.paths import RealmPaths
 from core.services import write_services
 from tests.serving import serving
@@ -34,11 +34,11 @@ def _furnished(paths: RealmPaths) -> None:
     furnish(paths)
 
 
-@pytest.fixture
-async def living(paths: RealmPaths) -> AsyncIterator[VaultKeeper]:
-    """The lock, the addresses and the API of a realm that is up."""
+@pytest.fixture(params=[REALM_UP, VAULT_ALONE])
+async def living(paths: RealmPaths, request: pytest.FixtureRequest) -> AsyncIterator[VaultKeeper]:
+    """The lock, the addresses and the API of a realm that is up, and of the vault alone on a NAS."""
     lock = InstanceLock(paths.lock)
-    lock.acquire({"what": REALM_UP, "base_dir": str(paths.base)})
+    lock.acquire({"what": request.param, "base_dir": str(paths.base)})
     try:
         with VaultKeeper(paths.base) as keeper:
             async with serving(catalog_routes(keeper, Roots.of(paths)), service="vault_keeper") as visitor:

@@ -288,7 +288,7 @@ def test_a_checkpoint_is_one_asset_and_not_one_for_each_of_its_files(
     shutil.rmtree(keeper.paths.current_model / EARLY)
     best = keeper.locate("checkpoint_1000").best_location
     assert best is not None
-    assert (best.stronghold, best.status) == ("nas", "verified")
+    assert (best.stronghold, best.status, best.verified_at) == ("nas", "unverified", None)
     keeper.reconcile()
     assert [each.stronghold for each in keeper.locate("checkpoint_1000").locations] == ["nas"]
 
@@ -412,7 +412,8 @@ def test_a_checkpoint_that_was_brought_to_models_is_a_copy_and_no_model(keeper: 
     """A27: the same bytes are the same asset, wherever they lie; the copy stays when the first one goes."""
     own, copy = keeper.paths.current_model / EARLY, keeper.paths.models / EARLY
     assert keeper.fetch("checkpoint_1000", keeper.paths.models).local_path == str(copy)
-    assert keeper.reconcile().changed == ["checkpoint_1000"]
+    assert [each.status for each in keeper.get_asset("checkpoint_1000").locations] == ["verified", "verified"]
+    assert not keeper.reconcile()
     assert [each.path for each in keeper.locate("checkpoint_1000").locations] == [str(own), str(copy)]
     assert keeper.search("model").total == 1
     assert not keeper.reconcile()
@@ -428,7 +429,7 @@ def test_copies_with_unlike_bytes_are_told_apart_once_they_are_hashed(
 ) -> None:
     """A30: two directories of one name were taken for the same model."""
     nas = tmp_path_factory.mktemp("nas")
-    make_model(nas / "Qwen3-0.6B", content="something else")
+    make_model(nas / "Qwen3-0.6B", content="WEIGHTS")
     StorageRegistry(keeper.paths.base).register_stronghold("nas", StrongholdType.NAS, base_path=nas)
     keeper.scan(nas, "nas")
     own, other = keeper.verify("model_qwen3_0.6b")

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
+import threading
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
+from core.errors import Unavailable
 from core.paths import RealmPaths
 from core.saga import News
 from tests.vault.catalog.assets import EARLY, furnish
-from vault.catalog.catalog import Catalog
+from tests.waiting import wait_until_async
+from vault.catalog.catalog import Catalog, Changes
 from vault.keeper import VaultKeeper
 from vault.rounds import CatalogRounds
 
@@ -49,6 +56,68 @@ async def test_a_catalog_that_cannot_be_written_is_tried_again(paths: RealmPaths
         catalog.db.close()
         await rounds.go(NOW)
         await rounds.go(NOW)
+
+
+async def test_a_disk_that_hangs_leaves_the_rounds_going(paths: RealmPaths, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The watchdog ended a realm that trained, every half hour, because a NAS was down."""
+    monkeypatch.setattr("vault.rounds.PATIENCE_SECONDS", 0.05)
+    answer, looks = threading.Event(), list[datetime]()
+
+    class Hanging(VaultKeeper):
+        def reconcile(self) -> Changes:
+            looks.append(NOW)
+            answer.wait(30)
+            return super().reconcile()
+
+    with Catalog.opened(paths.catalog_db, paths.base) as catalog:
+        furnish(paths)
+        rounds = CatalogRounds(Hanging(paths.base, catalog=catalog), None, lambda news, now: None)
+        for _ in range(3):
+            await rounds.go(NOW)
+        assert len(looks) == 1
+        answer.set()
+        await wait_until_async(lambda: catalog.stats()["total_assets"] == 7)
+        monkeypatch.setattr("vault.rounds.PATIENCE_SECONDS", 10)
+        await wait_until_async(lambda: not any(not each.done() for each in rounds._looking.values()))
+        await rounds.go(NOW)
+        assert len(looks) == 2
+
+
+async def test_a_catalog_that_cannot_be_opened_keeps_nobody_from_training(paths: RealmPaths) -> None:
+    """It is a derived view: a realm that was set back to an earlier version would not even start."""
+    paths.catalog_db.parent.mkdir(exist_ok=True)
+    with closing(sqlite3.connect(paths.catalog_db)) as newer:
+        newer.execute("CREATE TABLE alembic_version (version_num TEXT)")
+        newer.execute("INSERT INTO alembic_version VALUES ('9999')")
+        newer.commit()
+    furnish(paths)
+    with Catalog.opened_in_time(paths.catalog_db, paths.base) as catalog:
+        keeper = VaultKeeper(paths.base, catalog=catalog)
+        rounds = CatalogRounds(keeper, None, lambda news, now: None)
+        await rounds.go(NOW)
+        with pytest.raises(Unavailable, match="newer version"):
+            keeper.locate("checkpoint_1000")
+        keeper.note_checkpoints([EARLY])
+        assert keeper.is_behind
+        paths.catalog_db.unlink()
+        await rounds.go(NOW)
+        assert keeper.locate("checkpoint_1000").found
+
+
+async def test_damage_that_was_met_in_the_event_loop_is_mended_by_the_next_round(paths: RealmPaths) -> None:
+    """Law 5: salvaging a million rows stood still what the realm does."""
+    with Catalog.opened(paths.catalog_db, paths.base) as catalog:
+        keeper = VaultKeeper(paths.base, catalog=catalog)
+        rounds = CatalogRounds(keeper, None, lambda news, now: None)
+        await rounds.go(NOW)
+        furnish(paths)
+        paths.catalog_db.write_bytes(b"no database at all" * 1000)
+        with pytest.raises(Unavailable):
+            keeper.locate_at_once("checkpoint_1000")
+        assert catalog.db.was_corrupt is None
+        await rounds.go(NOW)
+        assert catalog.db.was_corrupt is not None
+        assert keeper.locate_at_once("checkpoint_1000") is not None
 
 
 async def test_a_damaged_catalog_is_told_of_and_filled_again(paths: RealmPaths) -> None:

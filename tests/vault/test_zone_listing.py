@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import yaml
@@ -134,13 +135,51 @@ async def test_a_branch_officer_is_listed_too_page_by_page(
         {"asset_id": "x" * 301, "asset_type": "checkpoint", "name": "x", "path": "/x"},
         {"asset_id": "x", "asset_type": "spaceship", "name": "x", "path": "/x"},
         {"asset_id": "x", "asset_type": "model", "name": "x", "path": 7},
-        {"asset_id": "x", "asset_type": "model", "name": "x", "path": "/x", "size_bytes": -1},
+        {"asset_id": "model_x", "asset_type": "model", "name": "x", "path": "/x", "size_bytes": -1},
+        {"asset_id": "model_x", "asset_type": "model", "name": "../inbox/high/x.jsonl", "path": "/x"},
+        {"asset_id": "model_x", "asset_type": "model", "name": "/home/u/.config/x", "path": "/x"},
+        {"asset_id": "model_x", "asset_type": "model", "name": ".hidden", "path": "/x"},
+        {"asset_id": "model_x", "asset_type": "model", "name": "\udce9", "path": "/x"},
+        {"asset_id": "model_x", "asset_type": "model", "name": "x", "path": "/x", "description": "\ud800"},
+        {"asset_id": "latest", "asset_type": "model", "name": "x", "path": "/x"},
+        {"asset_id": "175000", "asset_type": "checkpoint", "name": "checkpoint-175000", "path": "/x"},
+        {"asset_id": "model_a/../b", "asset_type": "model", "name": "x", "path": "/x"},
+        {"asset_id": "checkpoint_175000", "asset_type": "model", "name": "x", "path": "/x"},
+        {"asset_id": "checkpoint_175000", "asset_type": "checkpoint", "name": "checkpoint-7", "path": "/x"},
+        {"asset_id": "checkpoint_0", "asset_type": "checkpoint", "name": "x", "path": "/x"},
     ],
 )
 def test_what_cannot_be_believed_of_a_zone_is_left_out(row: Any) -> None:
+    """Laws 6 and 8: a name is written to the disk here, and an id may not stand in the way of another one's."""
     from vault.zone_listing import _asset
 
     assert _asset("3090", row) is None
+
+
+@pytest.mark.parametrize(
+    ("asset_id", "kind", "name"),
+    [
+        ("checkpoint_175000", "checkpoint", "checkpoint-175000-20261121-0930"),
+        ("checkpoint_175000-20261121-0930", "checkpoint", "checkpoint-175000-20261121-0930"),
+        ("data_my färm 2", "training_data", "my färm 2.jsonl"),
+        ("snapshot_2026-11-21", "snapshot", "2026-11-21"),
+    ],
+)
+def test_what_a_zone_holds_is_believed(asset_id: str, kind: str, name: str) -> None:
+    from vault.zone_listing import _asset
+
+    found = _asset("3090", {"asset_id": asset_id, "asset_type": kind, "name": name, "path": "/x"})
+    assert found is not None
+    assert (found.asset_id, found.name) == (asset_id, name)
+
+
+async def test_a_host_that_has_the_name_of_a_storage_is_not_listed(paths: RealmPaths, trainer: Visitor) -> None:
+    """What was scanned at the mount was struck out, and paths of the other machine were opened here."""
+    name_hosts(paths, trainer={"vault": trainer.site.port})
+    with VaultKeeper(paths.base) as keeper:
+        keeper.catalog.put(asset("checkpoint_8", stronghold="trainer", path="/mnt/8"))
+        assert not await asyncio.to_thread(take_over_listings, keeper.catalog, zones_of(paths), ["trainer"])
+        assert keeper.catalog.locate("checkpoint_8") is not None
 
 
 async def test_an_asset_of_another_zone_is_brought_here_and_booked(
@@ -197,3 +236,79 @@ async def test_on_an_inference_host_the_vault_of_the_trainer_is_asked(
     assert path == str(paths.models / NEWER)
     assert await asyncio.to_thread(ask_vault_first, "checkpoint_1", "/nowhere") == "/nowhere"
     assert await asyncio.to_thread(ask_vault_first, "checkpoint_20000", "/nowhere", False) == "/nowhere"
+
+
+class Listed:
+    """A zone that lists what it is told to; `between` changes it after so many pages."""
+
+    def __init__(self, *ids: str, total: int | None = None) -> None:
+        self.ids = list(ids)
+        self.total = total
+        self.asked = 0
+        self.between: dict[int, Any] = {}
+
+    def registry(self) -> Any:
+        return SimpleNamespace(hosts={"nas": None}, local_id="here")
+
+    def assets(self, zone_id: str, *, asset_type: str | None, limit: int, offset: int) -> dict[str, Any]:
+        self.asked += 1
+        self.between.pop(self.asked, lambda: None)()
+        rows = [
+            {"asset_id": f"model_{each}", "asset_type": "model", "name": each, "path": f"/m/{each}"}
+            for each in sorted(self.ids)
+        ]
+        return {"total": self.total or len(rows), "assets": rows[offset : offset + limit]}
+
+
+@pytest.fixture
+def nas(paths: RealmPaths) -> Iterator[Callable[[Listed], set[str]]]:
+    """Takes a listing over, and says what is known of the NAS then."""
+    with Catalog.opened(paths.catalog_db, paths.base) as catalog:
+
+        def take_over(listed: Listed) -> set[str]:
+            take_over_listings(catalog, cast("Zones", listed))
+            return {asset.asset_id.removeprefix("model_") for asset in catalog.export()}
+
+        yield take_over
+
+
+def test_pages_that_shift_while_they_are_read_strike_nothing_out(
+    nas: Callable[[Listed], set[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One asset came and one went: the number was the same, a row fell between two pages, and was struck out."""
+    monkeypatch.setattr("vault.zone_listing.PAGE", 3)
+    ids = {"b", "c", "d", "e", "f", "g"}
+    assert nas(Listed(*ids)) == ids
+    listed = Listed(*ids)
+    listed.between = {2: lambda: (listed.ids.remove("b"), listed.ids.append("h"))}
+    assert nas(listed) == ids
+    assert nas(listed) == ids - {"b"} | {"h"}
+    assert nas(Listed("c")) == {"c"}
+    assert nas(Listed()) == set()
+
+
+def test_a_listing_without_an_end_is_given_up(
+    nas: Callable[[Listed], set[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`total: 10**15` and empty pages were asked for until the realm ended."""
+    monkeypatch.setattr("vault.zone_listing.PAGE", 3)
+    assert nas(Listed("a", "b", total=2)) == {"a", "b"}
+    for endless in (Listed("a", total=10**15), Listed(total=9_000_000), Listed("a", total=1000), Listed("a", "a")):
+        assert nas(endless) == {"a", "b"}
+        assert endless.asked <= 2
+
+
+def test_a_name_that_no_disk_can_have_is_left_out_alone(nas: Callable[[Listed], set[str]]) -> None:
+    """It stopped the rounds of all zones."""
+    assert nas(Listed("a", "b\ud800", "c")) == {"a", "c"}
+
+
+def test_a_copy_is_verified_only_where_its_zone_says_so() -> None:
+    """A30: whatever had a checksum counted as verified, torn or never read."""
+    from vault.zone_listing import _asset
+
+    row = {"asset_id": "model_x", "asset_type": "model", "name": "x", "path": "/x", "checksum": "0" * 64}
+    for status in (None, "active", "unverified", "corrupted", "verified"):
+        asset = _asset("nas", {**row, "status": status, "verified_at": "2026-11-21T00:00:00+00:00"})
+        assert asset is not None
+        assert asset.locations[0].status == (status if status in ("corrupted", "verified") else "unverified")

@@ -76,6 +76,9 @@ class AssetHere(Answer):
     size_gb: float | None
     checksum: str | None
     """The digest of its manifest; null where nothing was hashed."""
+    status: Literal["verified", "unverified", "missing", "syncing", "corrupted"]
+    """Verified is what was read and compared with its hashes when it came here, and was not written since."""
+    verified_at: str | None
     created_at: str | None
     modified_at: str | None
     scanned_at: str | None
@@ -153,6 +156,9 @@ class Arrival(Answer):
     started_at: str
     finished_at: str | None
     error: str | None
+    error_code: str | None
+    digest: str | None
+    """Of the manifest of what has landed."""
 
 
 class Arrivals(Answer):

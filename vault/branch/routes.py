@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from core.errors import Conflict, NotFound, Unavailable
 from core.http.endpoints import Endpoint
-from core.http.inputs import Inputs, Whole
+from core.http.inputs import Inputs, Rate, Whole
+from core.own_threads import OwnThreads
 from vault.assets import AssetType
 from vault.branch.officer import BranchOfficer
 from vault.bytes.routes import byte_routes
+from vault.whole_copies import WholeCopies
+from vault.witness import Witness
+from vault.witness_routes import witness_routes
 
 MAX_LIMIT = 1000
+METADATA_BYTES = 16 << 10
+SCANS_WAITING = 8
+MOST = 10**15
+"""No zone holds more, and SQLite can count so far."""
 TAG, MODELS = "branch officer", "vault.branch.answers"
 
 TypeName = Literal[
@@ -23,10 +32,13 @@ TypeName = Literal[
 ]  # fmt: skip
 
 
+DIGEST = "^[0-9a-f]{64}$"
+
+
 class AssetPage(Inputs):
     type: TypeName | None = Field(default=None, description="Only assets of this type.")
-    limit: Whole = Field(default=100, ge=0, description="Assets on a page; more than 1000 count as 1000.")
-    offset: Whole = Field(default=0, ge=0, description="How many are left out.")
+    limit: Whole = Field(default=100, ge=0, le=MOST, description="Assets on a page; more than 1000 count as 1000.")
+    offset: Whole = Field(default=0, ge=0, le=MOST, description="How many are left out.")
 
 
 class AssetPath(Inputs):
@@ -50,6 +62,10 @@ class Receipt(Inputs):
     asset_type: TypeName = "checkpoint"
     destination: str | None = Field(default=None, max_length=2048, description="The path it is to have in the zone.")
     source: str | None = Field(default=None, max_length=64, description="A host of the registry to fetch it from.")
+    digest: str | None = Field(
+        default=None, pattern=DIGEST, description="Of its manifest: another asset of the same id is refused."
+    )
+    bytes_per_second: Rate | None = Field(default=None, description="A cap over all connections.")
 
 
 class Registration(Inputs):
@@ -57,11 +73,29 @@ class Registration(Inputs):
 
     path: str = Field(min_length=1, max_length=2048)
     asset_id: str | None = Field(default=None, max_length=255)
+    asset_type: TypeName | None = None
+    name: str | None = Field(default=None, max_length=255)
+    checksum: str | None = Field(default=None, pattern=DIGEST, description="The digest of its manifest.")
+    metadata: dict[str, Any] = Field(default={}, description="Kept beside what the officer finds out himself.")
+
+    @field_validator("metadata")
+    @classmethod
+    def _is_small(cls, value: dict[str, Any]) -> dict[str, Any]:
+        if len(json.dumps(value)) > METADATA_BYTES:
+            raise ValueError(f"longer than {METADATA_BYTES} bytes")
+        return value
 
 
-def branch_routes(officer: BranchOfficer) -> list[Endpoint]:
+def scan_threads() -> OwnThreads:
+    """One look at a time: two at once would only make a disk seek."""
+    return OwnThreads("scans", 1, waiting=SCANS_WAITING, refusal=Conflict)
+
+
+def branch_routes(officer: BranchOfficer, scans: OwnThreads | None = None) -> list[Endpoint]:
     """The endpoints of one officer; its work runs in threads, errors are raised as `core.errors`."""
-    return [*_looking(officer), *_changing(officer), *byte_routes(officer)]
+    witness = Witness(officer.find, officer.base_dir, WholeCopies())
+    changing = _changing(officer, scans or scan_threads())
+    return [*_looking(officer), *changing, *byte_routes(officer), *witness_routes(witness)]
 
 
 def _looking(officer: BranchOfficer) -> list[Endpoint]:
@@ -94,15 +128,15 @@ def _looking(officer: BranchOfficer) -> list[Endpoint]:
     ]  # fmt: skip
 
 
-def _changing(officer: BranchOfficer) -> list[Endpoint]:
+def _changing(officer: BranchOfficer, scans: OwnThreads) -> list[Endpoint]:
     async def scan(body: Scan) -> dict[str, Any]:
-        return await asyncio.to_thread(officer.scan, body.paths)
+        return await scans.run(officer.scan, body.paths)
 
     async def receive(body: Receipt) -> dict[str, Any]:
-        return await asyncio.to_thread(officer.receive, body.asset_id, body.asset_type, body.destination, body.source)
+        return await asyncio.to_thread(officer.receive, **body.model_dump())
 
     async def register(body: Registration) -> dict[str, Any]:
-        return await asyncio.to_thread(officer.register, body.path, body.asset_id)
+        return await asyncio.to_thread(officer.register, **body.model_dump())
 
     async def transfers() -> dict[str, Any]:
         found = [each.to_json() for each in officer.arrivals.all()]
@@ -116,11 +150,11 @@ def _changing(officer: BranchOfficer) -> list[Endpoint]:
 
     return [
         Endpoint("POST", "/scan", scan, "Look at the disk, and enter what is there.",
-                 tag=TAG, answer=f"{MODELS}:Scanned"),
+                 tag=TAG, answer=f"{MODELS}:Scanned", raises=[Conflict]),
         Endpoint("POST", "/receive", receive, "Prepare for an asset, and fetch it where a source is named.",
                  tag=TAG, answer=f"{MODELS}:Received", raises=[NotFound, Conflict, Unavailable]),
         Endpoint("POST", "/register", register, "Enter one asset.",
-                 tag=TAG, answer=f"{MODELS}:OneAsset", raises=[Conflict]),
+                 tag=TAG, answer=f"{MODELS}:OneAsset", raises=[NotFound, Conflict, Unavailable]),
         Endpoint("GET", "/transfers", transfers, "Assets that are fetched, or were lately.",
                  tag=TAG, answer=f"{MODELS}:Arrivals"),
         Endpoint("GET", "/transfers/{transfer_id}", transfer, "How far one is.",

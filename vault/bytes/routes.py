@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from typing import Any
 
@@ -12,8 +11,12 @@ from pydantic import Field
 from core.errors import Conflict, InvalidInput, NotFound, RealmError, Unavailable
 from core.http.endpoints import Endpoint
 from core.http.inputs import Inputs
+from core.http.limits import LIMITS
+from core.own_threads import OwnThreads
+from vault.benches import Benches
+from vault.bytes.sending import send_file
 from vault.bytes.source import AssetSource, OpenFile
-from vault.chunks import CHUNK_BYTES, CHUNK_HEADER, in_one_chunk
+from vault.chunks import CHUNK_HEADER, in_one_chunk
 
 BINARY = "application/octet-stream"
 _RANGE = re.compile(r"bytes=(?P<first>[0-9]{0,18})-(?P<last>[0-9]{0,18})")
@@ -38,11 +41,14 @@ class Bytes(web.Response):
     """Goes out as it is: packed, a range would be no range any more."""
 
 
-def byte_routes(source: AssetSource) -> list[Endpoint]:
+def byte_routes(source: AssetSource, benches: Benches | None = None) -> list[Endpoint]:
     """`/api/assets/{asset_id}/…` of whatever lies on this host."""
+    benches = benches or Benches()
+    # A manifest that has to be made takes as long as reading the asset, and must not keep the files of others waiting.
+    read, make = benches.bytes.run, benches.manifests.run
 
     async def manifest(path: AssetPath) -> dict[str, Any]:
-        held = await asyncio.to_thread(source.held, path.asset_id)
+        held = await make(source.held, path.asset_id)
         return {
             "asset_id": held.asset.asset_id,
             "asset_type": held.asset.asset_type,
@@ -52,11 +58,12 @@ def byte_routes(source: AssetSource) -> list[Endpoint]:
         }
 
     async def file(path: FilePath, request: web.Request) -> web.StreamResponse:
-        opened = await asyncio.to_thread(_open, source, path)
+        opened = await read(_open, source, path)
         try:
-            return await _send(request, opened)
+            return await _send(request, opened, benches.bytes)
         finally:
-            await asyncio.to_thread(opened.close)
+            # Not on a bench, where it might be refused: to close what was only read waits for no disk.
+            opened.close()
 
     tag = "bytes"
     troubles = [NotFound, Conflict, Unavailable]
@@ -77,19 +84,19 @@ def _open(source: AssetSource, path: FilePath) -> OpenFile:
     return OpenFile(source.held(path.asset_id), path.file)
 
 
-async def _send(request: web.Request, opened: OpenFile) -> web.StreamResponse:
+async def _send(request: web.Request, opened: OpenFile, bench: OwnThreads) -> web.StreamResponse:
     etag = f'"{opened.blake3}"'
     headers = {"ETag": etag, "Accept-Ranges": "bytes", "Content-Type": BINARY}
     if etag in [tag.strip() for tag in request.headers.get("If-None-Match", "").split(",")]:
         return web.Response(status=304, headers={"ETag": etag})
     asked = request.headers.get("Range")
     if asked is None or request.headers.get("If-Range", etag) != etag:
-        return await _stream(request, opened, web.StreamResponse(headers=headers), 0, opened.size)
+        return await _stream(request, opened, web.StreamResponse(headers=headers), 0, opened.size, bench)
     start, end = _range(asked, opened.size)
     headers["Content-Range"] = f"bytes {start}-{end - 1}/{opened.size}"
     if not in_one_chunk(start, end):
-        return await _stream(request, opened, web.StreamResponse(status=206, headers=headers), start, end)
-    body, digest = await asyncio.to_thread(opened.read_in_chunk, start, end)
+        return await _stream(request, opened, web.StreamResponse(status=206, headers=headers), start, end, bench)
+    body, digest = await bench.run(opened.read_in_chunk, start, end)
     if len(body) < end - start:
         raise Conflict("The file has become shorter.")
     headers[CHUNK_HEADER] = digest
@@ -97,19 +104,25 @@ async def _send(request: web.Request, opened: OpenFile) -> web.StreamResponse:
 
 
 async def _stream(
-    request: web.Request, opened: OpenFile, response: web.StreamResponse, start: int, end: int
+    request: web.Request, opened: OpenFile, response: web.StreamResponse, start: int, end: int, bench: OwnThreads
 ) -> web.StreamResponse:
     """Send so many bytes; a file that becomes shorter meanwhile cuts the answer off, as its length is told already."""
     response.content_length = end - start
-    await response.prepare(request)
-    if request.method == "HEAD":
+    if request.method == "HEAD" or start == end:
+        await response.prepare(request)
         return response
-    for first in range(start, end, CHUNK_BYTES):
-        last = min(first + CHUNK_BYTES, end)
-        part = await asyncio.to_thread(opened.read, first, last)
-        await response.write(part)
-        if len(part) < last - first:
-            raise ConnectionAbortedError("the file has become shorter")
+    transport = request.transport
+    if transport is None:
+        raise ConnectionResetError("the caller is gone")
+    # The head has to have left the buffer before anything goes beside it.
+    transport.set_write_buffer_limits(0)
+    writer = await response.prepare(request)
+    if writer is not None:
+        await writer.drain()
+    transport.set_write_buffer_limits()
+    unread_seconds = request.app[LIMITS].unread_seconds
+    if await send_file(transport, opened.fd, start, end, unread_seconds=unread_seconds, threads=bench) < end:
+        raise ConnectionAbortedError("the file has become shorter")
     await response.write_eof()
     return response
 

@@ -13,13 +13,15 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 from blake3 import blake3
 
-from core.errors import Conflict, NotFound, Unavailable
+from core.errors import Conflict, NotFound, RealmError, Unavailable
 from vault.assets import Asset, is_usable
+from vault.bytes.making import Makings
 from vault.chunks import CHUNK_BYTES
 from vault.keeper import VaultKeeper
 
@@ -38,6 +40,11 @@ class Held:
     """What the names of the manifest start from."""
     is_directory: bool
     manifest: dict[str, Any]
+
+    @property
+    def place(self) -> Path:
+        """Where it lies."""
+        return self.root if self.is_directory else self.root / next(iter(self.manifest["files"]))
 
     def entry(self, name: str) -> dict[str, Any]:
         """Size and hash of a file; raises `NotFound` for one that the manifest does not name."""
@@ -62,13 +69,15 @@ class KeeperSource:
         self._keeper = keeper
         self._clock = clock
         self._kept: OrderedDict[str, tuple[float, Held]] = OrderedDict()
+        self._makings = Makings()
         self._lock = threading.Lock()
 
     def held(self, reference: str) -> Held:
         """See `AssetSource`."""
         with self._lock:
             at, found = self._kept.get(reference, (float("-inf"), None))
-        if found is not None and self._clock() - at < FRESH_SECONDS and os.path.lexists(found.root):
+        # A link that came since, at any step of the way, leads elsewhere.
+        if found is not None and self._clock() - at < FRESH_SECONDS and _is_real(found):
             return found
         found = self._look(reference)
         with self._lock:
@@ -80,13 +89,25 @@ class KeeperSource:
 
     def _look(self, reference: str) -> Held:
         asset = self._keeper.get_asset(reference)
+        trouble: RealmError | None = None
         for location in asset.locations:
             if is_usable(location) and self._keeper.is_here(location):
-                place = Path(location.path)
-                manifest = self._keeper.manifest(asset, location)
+                place = Path(os.path.realpath(location.path))
+                try:
+                    manifest = self._makings.of(str(place), partial(self._keeper.manifest, asset, location))
+                except RealmError as error:  # another copy may be whole
+                    trouble = trouble or error
+                    continue
                 is_directory = place.is_dir()
                 return Held(asset, place if is_directory else place.parent, is_directory, manifest)
-        raise NotFound(f"No whole copy of {asset.asset_id} lies on this host.", hint="`locate` tells where it is.")
+        raise trouble or NotFound(
+            f"No whole copy of {asset.asset_id} lies on this host.", hint="`locate` tells where it is."
+        )
+
+
+def _is_real(held: Held) -> bool:
+    """Whether it still lies where it was found, and not behind a link."""
+    return os.path.lexists(held.place) and os.path.realpath(held.place) == str(held.place)
 
 
 class OpenFile:
@@ -98,12 +119,12 @@ class OpenFile:
         self.size: int = entry["size"]
         self.blake3: str = entry["blake3"]
         try:
-            self._fd = _open_below(held.root, name)
+            self.fd = _open_below(held.root, name)
         except OSError as error:
             if isinstance(error, FileNotFoundError | NotADirectoryError) or error.errno == errno.ELOOP:  # a link
                 raise Conflict(f"{held.asset.asset_id} is torn: {name} is missing.") from error
             raise Unavailable(f"{name} of {held.asset.asset_id} cannot be read: {error.strerror}.") from error
-        status = os.fstat(self._fd)
+        status = os.fstat(self.fd)
         if not stat.S_ISREG(status.st_mode) or status.st_size != self.size:
             self.close()
             raise Conflict(f"{held.asset.asset_id} is torn: {name} is not as its manifest says.")
@@ -112,7 +133,7 @@ class OpenFile:
         """The bytes from `start` to before `end`; fewer where the file has become shorter."""
         parts = bytearray()
         while start + len(parts) < end:
-            part = os.pread(self._fd, end - start - len(parts), start + len(parts))
+            part = os.pread(self.fd, end - start - len(parts), start + len(parts))
             if not part:
                 break
             parts += part
@@ -125,7 +146,7 @@ class OpenFile:
         return chunk[start - first : end - first], blake3(chunk).hexdigest()
 
     def close(self) -> None:
-        os.close(self._fd)
+        os.close(self.fd)
 
 
 def _open_below(root: Path, name: str) -> int:

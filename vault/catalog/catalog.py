@@ -7,25 +7,28 @@ lies in the base directory is kept by its path below it, so that a realm can be 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
 from core.checkpoint_records import BYTES_PER_GB
 from core.db import Database
-from core.errors import Conflict, NotFound
+from core.errors import Conflict, NotFound, Unavailable
 from core.files import DISK, Files
 from vault.assets import LOCAL, Asset, AssetStatus, AssetType, Location, LocationStatus, Transfer
 from vault.catalog import records
+from vault.catalog.closed_door import ClosedDoor
 
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 
 TRANSFERS_KEPT = 10_000
 """Later ones push older ones out (law 9)."""
+RARE = 500
+"""Assets that fit part of a name; more are many."""
 EXPORTED_AT_ONCE = 500
 
 Row = Sequence[Any]
@@ -60,17 +63,43 @@ class Changes:
 class Catalog:
     """One catalog; thread-safe, and open in several processes at once if need be."""
 
-    def __init__(self, db: Database, base: Path) -> None:
+    def __init__(self, db: Database | ClosedDoor, base: Path) -> None:
         """`base` is the directory whose contents are the stronghold `LOCAL`."""
         self.db = db
         self._base = str(base)
 
     @classmethod
     @contextmanager
-    def opened(cls, file: Path, base: Path, *, owner: bool = True, files: Files = DISK) -> Iterator[Catalog]:
+    def opened(
+        cls, file: Path, base: Path, *, owner: bool = True, guest: bool = False, files: Files = DISK
+    ) -> Iterator[Catalog]:
         """The catalog in `file` until the end of the block; raises `Unavailable` as `Database` does."""
-        with closing(Database(file, MIGRATIONS, owner=owner, files=files)) as db:
+        with closing(Database(file, MIGRATIONS, owner=owner, guest=guest, files=files)) as db:
             yield cls(db, base)
+
+    @classmethod
+    @contextmanager
+    def opened_in_time(cls, file: Path, base: Path) -> Iterator[Catalog]:
+        """The same for whoever can do without it: one that cannot be opened raises `Unavailable` where it is used,
+        until `open_again` succeeds."""
+        catalog = cls(ClosedDoor(file), base)
+        catalog.open_again()
+        try:
+            yield catalog
+        finally:
+            catalog.db.close()
+
+    def open_again(self) -> bool:
+        """Try to open what could not be opened; tells whether it was opened now. Takes its time: for a thread."""
+        if not isinstance(self.db, ClosedDoor):
+            return False
+        try:
+            opened = Database(self.db.path, MIGRATIONS)
+        except Unavailable as error:
+            self.db.why = error
+            return False
+        opened.on_damage, self.db = self.db.on_damage, opened
+        return True
 
     # --- reading ------------------------------------------------------------------------------------------
 
@@ -85,7 +114,7 @@ class Catalog:
         return str(rows[0][0]) if rows else None
 
     def id_at(self, stronghold: str, path: str) -> str | None:
-        """The id of what lies at this path; goes through all that lies in the stronghold."""
+        """The id of what lies at this path."""
         rows = self.db.peek(records.ID_AT, (stronghold, _text(self._stored(stronghold, path))))
         return str(rows[0][0]) if rows else None
 
@@ -106,16 +135,21 @@ class Catalog:
     ) -> Page:
         """A page of those that fit all that is given; `name` is part of a name. Checkpoints newest first."""
         name, stronghold = (None if text is None else _text(text) for text in (name, stronghold))
-        wanted = records.matching(asset_type=asset_type, name=name, stronghold=stronghold, status=status)
         newest_first = asset_type is AssetType.CHECKPOINT
         with self.db.read() as connection:
+            # A rare part of a name is walked for once, and what is frequent is met soon in any order.
+            ids = None if name is None else records.ids_by_part(connection, name, RARE)
+            wanted = records.matching(asset_type=asset_type, name=name, stronghold=stronghold, status=status, ids=ids)
             if name is None and stronghold is None and status is None:
                 counted = self._counted("type")
                 total = counted.get(asset_type, (0, 0))[0] if asset_type else sum(n for n, _ in counted.values())
             else:
                 total = records.count(connection, wanted)
-            rows = records.page(connection, wanted, limit=limit, offset=offset, newest_first=newest_first)
-        return Page(self._assets(rows), total)
+            found = records.page(
+                connection, wanted, limit=limit, offset=offset, newest_first=newest_first,
+                frequent=name is not None and ids is None,
+            )  # fmt: skip
+        return Page(self._assets(found), total)
 
     def export(self) -> Iterator[Asset]:
         """All assets by id, some hundreds read at a time: what is written meanwhile may be missing."""
@@ -184,6 +218,15 @@ class Catalog:
             records.delete_homeless(connection, [asset_id])
         return dropped
 
+    def drop_places(self, stronghold: str, paths: Collection[str]) -> list[str]:
+        """Strike out what lies at these paths of a stronghold; the ids of the assets that had a copy there."""
+        if not paths:
+            return []
+        with self.db.write() as connection:
+            dropped = records.delete_places(connection, stronghold, [self._stored(stronghold, path) for path in paths])
+            records.delete_homeless(connection, dropped)
+        return dropped
+
     def replace_stronghold(
         self,
         stronghold: str,
@@ -191,22 +234,26 @@ class Catalog:
         *,
         settle: Settle = lambda found, known: found,
         steps: Collection[int] | None = None,
+        between: tuple[str, str | None] | None = None,
     ) -> Changes:
         """Make what the catalog says of a stronghold equal to what was found in it, in one transaction.
 
         `settle` has the last word on each asset, as what was found may have changed since: it is given what was found
         and what is known of it here, either of them None, and returns what should stand. With `steps`, the look was at
-        checkpoints of these steps only, and all else stays as it is.
+        checkpoints of these steps only, and all else stays as it is; with `between`, at ids behind the first up to the
+        second.
         """
         now = {asset.asset_id: asset for asset in found}
         changes, entering = Changes(), []
         with self.db.write() as connection:
-            rows = list(records.held_in(connection, stronghold, steps))
+            rows = list(records.held_in(connection, stronghold, steps, between))
             before = {asset.asset_id: asset for asset in self._assets(rows)}
             elsewhere = self._checksums_elsewhere(connection, now, stronghold)
             for key in sorted(now.keys() | before.keys()):
                 known = before.get(key)
                 asset = settle(now.get(key), known)
+                if asset is not None and known is not None and stronghold != LOCAL:
+                    asset = _with_times(asset, known)
                 if asset is None and known is not None:
                     changes.removed.append(key)
                 elif asset is None or (known is not None and _agree(asset, known, stronghold)):
@@ -216,25 +263,20 @@ class Catalog:
                 else:
                     entering.append(asset)
                     (changes.added if known is None else changes.changed).append(key)
-            for key in (*changes.removed, *changes.changed):
+            # What is known of a copy that was refused is not true any more either.
+            for key in (*changes.removed, *changes.changed, *(key for key in changes.refused if key in before)):
                 records.delete_locations(connection, key, stronghold)
             records.put_assets(connection, [_asset_row(each) for each in entering], over_local=stronghold == LOCAL)
             records.put_locations(connection, [row for each in entering for row in self._location_rows(each)])
             if stronghold == LOCAL:
                 self._strike_other_bytes(connection, entering)
-            records.delete_homeless(connection, changes.removed)
+            records.delete_homeless(connection, [*changes.removed, *changes.refused])
         return changes
 
     def note_transfer(self, transfer: Transfer) -> None:
         """Keep it among the last `TRANSFERS_KEPT`."""
         with self.db.write() as connection:
             records.note_transfer(connection, asdict(transfer), TRANSFERS_KEPT)
-
-    def clear(self) -> None:
-        """Forget all assets and locations, for a scan to find them again; transfers stay."""
-        with self.db.write() as connection:
-            records.empty(connection)
-            records.recount(connection)
 
     def recount(self) -> None:
         """Make the counters anew."""
@@ -249,15 +291,55 @@ class Catalog:
             stored = records.stored_manifest(connection, str(path), stamp)
         return stored if isinstance(stored, dict) else None
 
+    def manifest_stamp(self, path: str) -> str | None:
+        """The stamp of the one that is stored for a path."""
+        rows = self.db.peek(records.STAMP, (_text(path),))
+        return str(rows[0][0]) if rows else None
+
     def store_manifest(self, path: Path, stamp: str, manifest: Mapping[str, Any]) -> None:
         with self.db.write() as connection:
             records.store_manifest(connection, str(path), stamp, manifest)
 
-    def forget_manifests(self) -> None:
+    def manifest_places(self) -> list[str]:
+        """The paths of which there are stored ones."""
+        with self.db.read() as connection:
+            return records.manifest_paths(connection)
+
+    def forget_manifests(self, paths: Collection[str]) -> None:
         """Drop those of paths at which nothing lies any more."""
+        if paths:
+            with self.db.write() as connection:
+                records.forget_manifests(connection, paths)
+
+    # --- where things lie that are elsewhere ----------------------------------------------------------------
+
+    def mount_points(self) -> set[str]:
+        """The mounts on which something of the catalog lay, whether or not they are there now."""
+        with self.db.read() as connection:
+            return set(records.mount_points(connection))
+
+    def note_mounts(self, points: Collection[str]) -> None:
         with self.db.write() as connection:
-            stored = records.manifest_paths(connection)
-            records.forget_manifests(connection, [path for path in stored if not os.path.lexists(path)])
+            records.note_mounts(connection, points)
+
+    def forget_mounts(self) -> None:
+        with self.db.write() as connection:
+            records.forget_mounts(connection)
+
+    def note_staging(self, path: Path, now: datetime) -> None:
+        """A copy is being made there, which is to be deleted should nobody finish it."""
+        with self.db.write() as connection:
+            records.note_staging(connection, str(path), now.isoformat())
+
+    def forget_staging(self, path: Path) -> None:
+        with self.db.write() as connection:
+            records.forget_staging(connection, str(path))
+
+    def stagings(self) -> dict[Path, datetime]:
+        """Copies that were begun and not finished, and when that was."""
+        with self.db.read() as connection:
+            begun = records.stagings_begun(connection)
+        return {Path(path): datetime.fromisoformat(at) for path, at in begun.items()}
 
     # --- inside -------------------------------------------------------------------------------------------
 
@@ -331,6 +413,14 @@ def _agree(asset: Asset, known: Asset, stronghold: str) -> bool:
     if set(asset.locations) != set(known.locations):
         return False
     return stronghold != LOCAL or replace(asset, locations=()) == replace(known, locations=())
+
+
+def _with_times(asset: Asset, known: Asset) -> Asset:
+    """With what is known here of how its copies came there, which a zone does not tell."""
+    before = {(each.path, each.checksum): each.synced_at for each in known.locations}
+    copies = asset.locations
+    told = (replace(each, synced_at=each.synced_at or before.get((each.path, each.checksum))) for each in copies)
+    return replace(asset, locations=tuple(told))
 
 
 def _differ(location: Location, checksum: str | None) -> bool:

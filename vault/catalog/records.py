@@ -33,24 +33,26 @@ assets = sa.Table(
     sa.Index("assets_by_type", "asset_type", "asset_id"),
     sa.Index("assets_by_step", "asset_type", "step"),
     sa.Index("assets_by_name", "name"),
+    # Found by its id, a row is there: a look-up in a large catalog reads half as many pages.
+    sqlite_with_rowid=False,
 )
 
 locations = sa.Table(
     "locations",
     metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("asset_id", sa.String(300), sa.ForeignKey("assets.asset_id", ondelete="CASCADE"), nullable=False),
-    sa.Column("stronghold", sa.String(64), nullable=False),
+    sa.Column("asset_id", sa.String(300), sa.ForeignKey("assets.asset_id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("stronghold", sa.String(64), primary_key=True),
     # Of what lies in the base directory, the path below it: a realm may be moved.
-    sa.Column("path", sa.Text, nullable=False),
+    sa.Column("path", sa.Text, primary_key=True),
     sa.Column("status", sa.String(16), nullable=False),
     sa.Column("verified_at", sa.String(40)),
     sa.Column("checksum", sa.String(64)),
     sa.Column("size_bytes", sa.BigInteger),
     sa.Column("synced_at", sa.String(40)),
     sa.Column("is_primary", sa.Boolean, nullable=False),
-    sa.UniqueConstraint("asset_id", "stronghold", "path"),
     sa.Index("locations_by_stronghold", "stronghold", "asset_id"),
+    sa.Index("locations_by_path", "stronghold", "path"),
+    sqlite_with_rowid=False,
 )
 
 transfers = sa.Table(
@@ -89,8 +91,23 @@ counters = sa.Table(
     sqlite_with_rowid=False,
 )
 
+mounts = sa.Table(
+    "mounts",
+    metadata,
+    # Something of the catalog lay on it that is elsewhere than in the base directory.
+    sa.Column("point", sa.Text, primary_key=True),
+)
+
+stagings = sa.Table(
+    "stagings",
+    metadata,
+    # Of a copy that is being made, wherever it is made.
+    sa.Column("path", sa.Text, primary_key=True),
+    sa.Column("begun_at", sa.String(40), nullable=False),
+)
+
 ASSET_COLUMNS = [column.name for column in assets.columns]
-LOCATION_COLUMNS = [column.name for column in locations.columns if column.name != "id"]
+LOCATION_COLUMNS = [column.name for column in locations.columns]
 _WHOLE = sa.select(*assets.columns, *(locations.c[name].label(f"location_{name}") for name in LOCATION_COLUMNS[1:]))
 _JOINED = assets.outerjoin(locations, locations.c.asset_id == assets.c.asset_id)
 
@@ -107,6 +124,7 @@ ID_AT = _as_text(
         locations.c.stronghold == sa.bindparam("stronghold"), locations.c.path == sa.bindparam("path")
     )
 )
+STAMP = _as_text(sa.select(manifests.c.stamp).where(manifests.c.path == sa.bindparam("path")))
 NEWEST_CHECKPOINT = (
     _as_text(
         sa.select(assets.c.asset_id)
@@ -121,21 +139,45 @@ COUNTERS = _as_text(sa.select(counters).where(counters.c.entries > sa.literal_co
 # --- reading ----------------------------------------------------------------------------------------------------
 
 
+def ids_by_part(connection: sa.Connection, name: str, most: int) -> list[str] | None:
+    """The ids of assets with this part in their names, by one walk through the index of names; None where there are
+    more than `most`."""
+    walk = sa.select(assets.c.asset_id).where(assets.c.name.contains(name, autoescape=True)).limit(most + 1)
+    found = list(connection.execute(walk).scalars())
+    return found if len(found) <= most else None
+
+
 def matching(
-    *, asset_type: str | None, name: str | None, stronghold: str | None, status: str | None
+    *,
+    asset_type: str | None,
+    name: str | None,
+    stronghold: str | None,
+    status: str | None,
+    ids: Sequence[str] | None = None,
 ) -> sa.ColumnElement[bool]:
-    """What is searched for; `name` is a part of a name, in which `%` and `_` stand for themselves."""
-    wanted: list[sa.ColumnElement[bool]] = [sa.true()]
+    """What is searched for; `name` is a part of a name, in which `%` and `_` stand for themselves. It is looked for in
+    these `ids` only, where they are known."""
+    if ids is not None:
+        wanted: list[sa.ColumnElement[bool]] = [assets.c.asset_id.in_(ids)]
+        # With a plus, a column is in no index: SQLite takes half a million checkpoints for fewer than some rows.
+        of_type, of_id = _plain(assets.c.asset_type), _plain(assets.c.asset_id)
+    else:
+        wanted = [sa.true()]
+        of_type, of_id = assets.c.asset_type, assets.c.asset_id
     if asset_type is not None:
-        wanted.append(assets.c.asset_type == asset_type)
+        wanted.append(of_type == asset_type)
     if name is not None:
         wanted.append(assets.c.name.contains(name, autoescape=True))
     if status is not None:
         wanted.append(assets.c.status == status)
     if stronghold is not None:
         held = sa.select(locations.c.asset_id).where(locations.c.stronghold == stronghold)
-        wanted.append(assets.c.asset_id.in_(held))
+        wanted.append(of_id.in_(held))
     return sa.and_(*wanted)
+
+
+def _plain(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
+    return sa.literal_column(f"+assets.{column.name}", column.type)
 
 
 def count(connection: sa.Connection, wanted: sa.ColumnElement[bool]) -> int:
@@ -143,15 +185,34 @@ def count(connection: sa.Connection, wanted: sa.ColumnElement[bool]) -> int:
 
 
 def page(
-    connection: sa.Connection, wanted: sa.ColumnElement[bool], *, limit: int, offset: int, newest_first: bool
+    connection: sa.Connection,
+    wanted: sa.ColumnElement[bool],
+    *,
+    limit: int,
+    offset: int,
+    newest_first: bool,
+    frequent: bool = False,
 ) -> list[sa.Row[Any]]:
-    """Rows as `LOCATE` has them, of so many assets: by step from the newest on, else by id."""
+    """Rows as `LOCATE` has them, of so many assets: by step from the newest on, else by id. `frequent` says that a part
+    of a name is looked for that many have."""
     order: list[sa.ColumnElement[Any]] = [assets.c.asset_id]
     if newest_first:
         order.insert(0, assets.c.step.desc())
-    chosen = sa.select(assets).where(wanted).order_by(*order).limit(limit).offset(offset).subquery("assets")
+    # Ids first, of which an index has enough: what is left out before the page is not read. With the status, no index
+    # has enough, and SQLite goes by the order that is asked for: of what is frequent, a page is found soon.
+    wide = [assets.c.status] if frequent else []
+    ids = (
+        sa.select(assets.c.asset_id, *wide)
+        .where(wanted)
+        .order_by(*order)
+        .limit(limit)
+        .offset(offset)
+        .subquery("chosen")
+    )
+    chosen = sa.alias(assets, "asset")
     columns = [*chosen.columns, *(locations.c[name].label(f"location_{name}") for name in LOCATION_COLUMNS[1:])]
-    joined = chosen.outerjoin(locations, locations.c.asset_id == chosen.c.asset_id)
+    joined = ids.join(chosen, chosen.c.asset_id == ids.c.asset_id)
+    joined = joined.outerjoin(locations, locations.c.asset_id == chosen.c.asset_id)
     outer = [chosen.c.asset_id] if not newest_first else [chosen.c.step.desc(), chosen.c.asset_id]
     return list(connection.execute(sa.select(*columns).select_from(joined).order_by(*outer)).all())
 
@@ -161,11 +222,21 @@ def ids_after(connection: sa.Connection, last: str, limit: int) -> list[sa.Row[A
     return page(connection, assets.c.asset_id > last, limit=limit, offset=0, newest_first=False)
 
 
-def held_in(connection: sa.Connection, stronghold: str, steps: Collection[int] | None = None) -> Iterator[sa.Row[Any]]:
-    """Rows as `LOCATE` has them of one stronghold, by id; with `steps`, of checkpoints of these steps."""
+def held_in(
+    connection: sa.Connection,
+    stronghold: str,
+    steps: Collection[int] | None = None,
+    between: tuple[str, str | None] | None = None,
+) -> Iterator[sa.Row[Any]]:
+    """Rows as `LOCATE` has them of one stronghold, by id; with `steps`, of checkpoints of these steps; with `between`,
+    of ids behind the first up to the second, or to the end."""
     statement = _WHOLE.select_from(_JOINED).where(locations.c.stronghold == stronghold).order_by(assets.c.asset_id)
     if steps is not None:
         statement = statement.where(assets.c.asset_type == AssetType.CHECKPOINT, assets.c.step.in_(steps))
+    if between is not None:
+        after, upto = between
+        statement = statement.where(assets.c.asset_id > after)
+        statement = statement if upto is None else statement.where(assets.c.asset_id <= upto)
     yield from connection.execute(statement)
 
 
@@ -240,6 +311,18 @@ def delete_locations(connection: sa.Connection, asset_id: str, stronghold: str, 
     return connection.execute(sa.delete(locations).where(wanted)).rowcount
 
 
+def delete_places(connection: sa.Connection, stronghold: str, paths: Iterable[str]) -> list[str]:
+    """What lies at these paths; the ids of the assets that had a copy there."""
+    here = (locations.c.stronghold == sa.bindparam("of")) & (locations.c.path == sa.bindparam("at"))
+    found, gone = sa.select(locations.c.asset_id).where(here), sa.delete(locations).where(here)
+    asset_ids: dict[str, None] = {}
+    for path in paths:
+        place = {"of": stronghold, "at": path}
+        asset_ids |= dict.fromkeys(connection.execute(found, place).scalars())
+        connection.execute(gone, place)
+    return list(asset_ids)
+
+
 def delete_homeless(connection: sa.Connection, asset_ids: Iterable[str]) -> None:
     """Of these assets, those that lie nowhere any more."""
     homeless = ~sa.exists().where(locations.c.asset_id == assets.c.asset_id)
@@ -291,10 +374,32 @@ def forget_manifests(connection: sa.Connection, paths: Iterable[str]) -> None:
         connection.execute(sa.delete(manifests).where(manifests.c.path == path))
 
 
-def empty(connection: sa.Connection) -> None:
-    """Delete every asset and location; transfers stay, as no scan finds them again."""
-    connection.execute(sa.delete(locations))
-    connection.execute(sa.delete(assets))
+def mount_points(connection: sa.Connection) -> list[str]:
+    return list(connection.execute(sa.select(mounts.c.point)).scalars())
+
+
+def note_mounts(connection: sa.Connection, points: Iterable[str]) -> None:
+    for point in points:
+        connection.execute(insert(mounts).values(point=point).on_conflict_do_nothing())
+
+
+def forget_mounts(connection: sa.Connection) -> None:
+    connection.execute(sa.delete(mounts))
+
+
+def note_staging(connection: sa.Connection, path: str, begun_at: str) -> None:
+    statement = insert(stagings).values(path=path, begun_at=begun_at)
+    changed = {"begun_at": statement.excluded.begun_at}
+    connection.execute(statement.on_conflict_do_update(index_elements=["path"], set_=changed))
+
+
+def forget_staging(connection: sa.Connection, path: str) -> None:
+    connection.execute(sa.delete(stagings).where(stagings.c.path == path))
+
+
+def stagings_begun(connection: sa.Connection) -> dict[str, str]:
+    """When each was begun, by its path."""
+    return {row.path: row.begun_at for row in connection.execute(sa.select(stagings))}
 
 
 def recount(connection: sa.Connection) -> None:

@@ -5,7 +5,6 @@ A look-up answers from the event loop itself, as it takes microseconds; everythi
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import islice
@@ -18,7 +17,9 @@ from core.errors import Conflict, NotFound, Unavailable
 from core.http.answers import json_text
 from core.http.endpoints import Endpoint
 from core.http.inputs import Inputs, Whole
+from core.own_threads import OwnThreads
 from vault.assets import LOCAL, Asset, AssetStatus, AssetType
+from vault.benches import Benches
 from vault.keeper import VaultKeeper
 from vault.roots import Roots
 
@@ -92,45 +93,46 @@ class Nothing(Inputs):
     """An empty object."""
 
 
-def catalog_routes(keeper: VaultKeeper, roots: Roots) -> list[Endpoint]:
+def catalog_routes(keeper: VaultKeeper, roots: Roots, benches: Benches | None = None) -> list[Endpoint]:
     """The endpoints of one keeper; `roots` are what a path in a request may lie below."""
-    return [*_reading(keeper), *_changing(keeper, roots)]
+    benches = benches or Benches()
+    return [*_reading(keeper, benches), *_changing(keeper, roots, benches)]
 
 
-def _reading(keeper: VaultKeeper) -> list[Endpoint]:
+def _reading(keeper: VaultKeeper, benches: Benches) -> list[Endpoint]:
+    look = benches.looks.run
+
     async def stats() -> dict[str, Any]:
-        return await asyncio.to_thread(keeper.stats)
+        return await look(keeper.stats)
 
     async def locate(path: AssetPath) -> dict[str, Any]:
         # By its very id, an asset is found in microseconds; its other names may take a look into folders.
         found = keeper.locate_at_once(path.asset_id)
         if found is None:
-            found = await asyncio.to_thread(keeper.locate, path.asset_id)
+            found = await look(keeper.locate, path.asset_id)
         return found.to_json()
 
     async def asset(path: AssetPath) -> dict[str, Any]:
-        return (await asyncio.to_thread(keeper.get_asset, path.asset_id)).to_json()
+        return (await look(keeper.get_asset, path.asset_id)).to_json()
 
     async def checkpoints(query: PageAsked) -> dict[str, Any]:
-        return await asyncio.to_thread(_page, keeper, query, "checkpoints", asset_type=AssetType.CHECKPOINT)
+        return await look(_page, keeper, query, "checkpoints", asset_type=AssetType.CHECKPOINT)
 
     async def listing(query: ListAsked) -> dict[str, Any]:
-        return await asyncio.to_thread(
-            _page, keeper, query, "assets", asset_type=query.type, stronghold=query.stronghold
-        )
+        return await look(_page, keeper, query, "assets", asset_type=query.type, stronghold=query.stronghold)
 
     async def search(query: SearchAsked) -> dict[str, Any]:
-        return await asyncio.to_thread(
+        return await look(
             _page, keeper, query, "assets", asset_type=query.type, name=query.name, stronghold=query.stronghold,
             status=query.status,
         )  # fmt: skip
 
     async def strongholds() -> dict[str, Any]:
-        told = await asyncio.to_thread(keeper.strongholds)
+        told = await look(keeper.strongholds)
         return {"count": len(told), "strongholds": told}
 
     async def export(request: web.Request) -> web.StreamResponse:
-        return await _export(request, keeper.export())
+        return await _export(request, keeper.export(), benches.looks)
 
     tag, models = "catalog", "vault.catalog.answers"
     return [
@@ -153,31 +155,31 @@ def _reading(keeper: VaultKeeper) -> list[Endpoint]:
     ]  # fmt: skip
 
 
-def _changing(keeper: VaultKeeper, roots: Roots) -> list[Endpoint]:
+def _changing(keeper: VaultKeeper, roots: Roots, benches: Benches) -> list[Endpoint]:
     async def fetch(body: FetchAsked) -> dict[str, Any]:
-        return await asyncio.to_thread(_fetch, keeper, roots, body)
+        return await benches.hauls.run(_fetch, keeper, roots, body)
 
     async def register(body: RegisterAsked) -> dict[str, Any]:
         def work() -> Asset:
             return keeper.register(roots.to_read(body.path), body.stronghold, body.is_primary)
 
-        return {"success": True, "asset": (await asyncio.to_thread(work)).to_json()}
+        return {"success": True, "asset": (await benches.looks.run(work)).to_json()}
 
     async def scan(body: ScanAsked) -> dict[str, Any]:
-        return await asyncio.to_thread(_scan, keeper, roots, body)
+        return await benches.hauls.run(_scan, keeper, roots, body)
 
     async def verify(body: VerifyAsked) -> dict[str, Any]:
-        return await asyncio.to_thread(_verify, keeper, body)
+        return await benches.hauls.run(_verify, keeper, body)
 
     async def rebuild(body: Nothing) -> dict[str, Any]:
-        await asyncio.to_thread(keeper.rebuild)
-        return await asyncio.to_thread(keeper.stats)
+        await benches.hauls.run(keeper.rebuild)
+        return await benches.looks.run(keeper.stats)
 
     tag, models = "catalog", "vault.catalog.answers"
     return [
         Endpoint("POST", "/api/fetch", fetch, "Bring an asset to a place on the vault's host, whole or not at all. "
                  "Whoever wants the bytes on another host asks `/api/assets/…`.",
-                 tag=tag, answer=f"{models}:FetchedView", raises=[NotFound, Unavailable]),
+                 tag=tag, answer=f"{models}:FetchedView", raises=[NotFound, Conflict, Unavailable]),
         Endpoint("POST", "/api/register", register, "Enter what lies at a path into the catalog.",
                  tag=tag, answer=f"{models}:Registered", raises=[NotFound, Conflict, Unavailable]),
         Endpoint("POST", "/api/scan", scan, "Enter everything below a directory; a checkpoint is one asset.",
@@ -185,8 +187,8 @@ def _changing(keeper: VaultKeeper, roots: Roots) -> list[Endpoint]:
         Endpoint("POST", "/api/verify", verify, "Read the copies on the vault's host again and compare every file "
                  "with its hash.",
                  tag=tag, answer=f"{models}:Verified", raises=[NotFound, Unavailable]),
-        Endpoint("POST", "/api/rebuild", rebuild, "Make the catalog anew from what lies on the vault's host. What only "
-                 "other hosts hold comes back when they are asked the next time.",
+        Endpoint("POST", "/api/rebuild", rebuild, "Look at everything on the vault's host anew, whatever the catalog "
+                 "says. What other hosts have told stays, and so does what verifications have found.",
                  tag=tag, answer=f"{models}:Rebuilt", raises=[Unavailable]),
     ]  # fmt: skip
 
@@ -200,6 +202,9 @@ def _page(keeper: VaultKeeper, query: PageAsked, what: str, **wanted: Any) -> di
 def _fetch(keeper: VaultKeeper, roots: Roots, body: FetchAsked) -> dict[str, Any]:
     asset = keeper.get_asset(body.asset_id)
     place = None if body.destination is None else roots.to_write(body.destination)
+    if place is not None:
+        # Its name, which may be another host's word, is a part of the path.
+        roots.to_write(str(keeper.target(asset, place)))
     return keeper.fetch(asset.asset_id, place, body.from_stronghold).to_json()
 
 
@@ -217,10 +222,10 @@ def _verify(keeper: VaultKeeper, body: VerifyAsked) -> dict[str, Any]:
     }
 
 
-async def _export(request: web.Request, assets: Iterator[Asset]) -> web.StreamResponse:
+async def _export(request: web.Request, assets: Iterator[Asset], bench: OwnThreads) -> web.StreamResponse:
     """One JSON object, sent while it is read: no catalog is too large for it, and no lock is held (G13)."""
     # Before anything is sent, so that a catalog that cannot be read is still told of with a status.
-    some = await asyncio.to_thread(_next, assets)
+    some = await bench.run(_next, assets)
     response = web.StreamResponse(headers={"Content-Type": "application/json; charset=utf-8"})
     await response.prepare(request)
     if request.method == "HEAD":
@@ -229,10 +234,10 @@ async def _export(request: web.Request, assets: Iterator[Asset]) -> web.StreamRe
     await response.write(f'{head},"assets":['.encode())
     between = ""
     while some:
-        text = await asyncio.to_thread(_listed, some)
+        text = await bench.run(_listed, some)
         await response.write(f"{between}{text}".encode())
         between = ","
-        some = await asyncio.to_thread(_next, assets)
+        some = await bench.run(_next, assets)
     await response.write(b"]}")
     await response.write_eof()
     return response

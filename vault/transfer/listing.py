@@ -6,6 +6,7 @@ manifest covers all of it.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,15 +14,16 @@ from typing import Any
 
 from blake3 import blake3
 
-from core.errors import InvalidInput
+from core.errors import Conflict, InvalidInput
 from vault.chunks import CHUNK_BYTES
-from vault.manifest import MANIFEST, QUARANTINE_NOTE, manifest_text
+from vault.manifest import MANIFEST, QUARANTINE_NOTE, digest_of, manifest_text
 
 MOST_FILES = 100_000
 LONGEST_NAME = 255
 LONGEST_PATH = 1024
 LARGEST_FILE = 1 << 50
 HASH = re.compile(r"[0-9a-f]{64}")
+OF_NOTHING = blake3().hexdigest()
 
 Json = Mapping[str, Any]
 
@@ -57,6 +59,11 @@ class Listing:
     """`MANIFEST.json`, byte for byte."""
 
     @property
+    def digest(self) -> str:
+        """Of its manifest; two assets with the same one have the same bytes."""
+        return digest_of(json.loads(self.text))
+
+    @property
     def total_bytes(self) -> int:
         return sum(file.size for file in self.files)
 
@@ -86,7 +93,7 @@ def read_listing(asset_id: str, answer: Any) -> Listing:
         raise InvalidInput(f"What the other host says of {asset_id} cannot be believed: {error.message}") from error
     # Asked for by a name such as `latest`, it is called by its id from here on: the next chunk must be of the same one.
     told_id = answer.get("asset_id")
-    own_id = told_id if isinstance(told_id, str) and 0 < len(told_id) <= LONGEST_NAME else asset_id
+    own_id = told_id if isinstance(told_id, str) and 0 < _bytes_in(told_id) <= LONGEST_NAME else asset_id
     return Listing(own_id, str(answer.get("asset_type") or "unknown"), name, kind == "directory", files, text)
 
 
@@ -117,6 +124,8 @@ def _files(entries: Json) -> tuple[ListedFile, ...]:
             raise InvalidInput(f"{name!r} cannot have {size!r} bytes.")
         if not isinstance(digest, str) or not HASH.fullmatch(digest):
             raise InvalidInput(f"{name!r} has no BLAKE3 hash.")
+        if not size and digest != OF_NOTHING:
+            raise InvalidInput(f"{name!r} is empty, and has the hash of something.")
         found.append(ListedFile(name, size, digest, chunk))
         chunk += found[-1].chunks
         parts = name.split("/")
@@ -128,11 +137,27 @@ def _files(entries: Json) -> tuple[ListedFile, ...]:
 
 def _is_safe_path(name: str) -> bool:
     parts = name.split("/")
-    length = len(name.encode("utf-8", "replace"))
     return (
-        0 < length <= LONGEST_PATH
+        0 < _bytes_in(name) <= LONGEST_PATH
         and "\0" not in name
         and "\\" not in name
-        and all(part not in ("", ".", "..") and len(part.encode("utf-8", "replace")) <= LONGEST_NAME for part in parts)
-        and name not in (MANIFEST, QUARANTINE_NOTE)
+        and all(part not in ("", ".", "..") and _bytes_in(part) <= LONGEST_NAME for part in parts)
+        and parts[0] not in (MANIFEST, QUARANTINE_NOTE)
     )
+
+
+def _bytes_in(name: str) -> int:
+    """How long a name is on a disk; 0 for one that no disk can have."""
+    try:
+        return len(name.encode())
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return 0
+
+
+def refuse_other(listing: Listing, digest: str | None) -> None:
+    """Raises `Conflict` when another asset has the id of the one that is meant."""
+    if digest is not None and listing.digest != digest:
+        raise Conflict(
+            f"{listing.asset_id} is another one there: the digest of its manifest is {listing.digest}, not {digest}.",
+            hint="It was made anew, or two have one name: have it scanned there, then ask again.",
+        )

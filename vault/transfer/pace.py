@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
-PIECE_BYTES = 256 << 10
+PIECE_BYTES = 1 << 20
 """Read at once without a cap."""
 
 BURST_SECONDS = 0.25

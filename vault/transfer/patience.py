@@ -14,6 +14,8 @@ FIRST_DELAY = 0.05
 LONGEST_DELAY = 5.0
 MOST_GARBLED = 20
 """Answers in a row that make no sense."""
+WORKING_SECONDS = 6 * 3600.0
+"""How long a host is waited for that is there and reads what it was asked for."""
 CANCEL_SECONDS = 0.2
 """How soon a wait ends that was cancelled from outside."""
 
@@ -33,7 +35,8 @@ class Patience:
         self._cancelled = cancelled
         self._stop = threading.Event()
         self._lock = threading.Lock()
-        self._last_progress = time.monotonic()
+        self._failing_since: float | None = None
+        self._working_since: float | None = None
         self._failures = 0
         self._garbled = 0
         self.cuts = 0
@@ -50,21 +53,32 @@ class Patience:
     def progress(self) -> None:
         """Something has come."""
         with self._lock:
-            self._last_progress = time.monotonic()
+            self._failing_since = self._working_since = None
             self._failures = 0
             self._garbled = 0
 
     def wait_after(self, cut: LinkCut) -> None:
-        """Wait before asking again, longer each time; raises `Unavailable` once that has been in vain for too long."""
+        """Wait before asking again, longer each time; raises `Unavailable` once that has been in vain for too long.
+
+        What counts is the time since the first failure after a success: while files are read back, nothing comes.
+        """
+        now = time.monotonic()
+        is_working = isinstance(cut, Busy) and cut.is_working
         with self._lock:
-            self.cuts += 1
+            self.cuts += not is_working
             self._failures += 1
             delay = min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** min(self._failures - 1, 10))
             self._garbled += isinstance(cut, Garbled)
-            in_vain = time.monotonic() - self._last_progress
+            if is_working:
+                self._working_since = self._working_since or now
+                self._failing_since = None
+            else:
+                self._failing_since = self._failing_since or now
+            in_vain = now - (self._failing_since or now)
+            working = now - (self._working_since or now)
         if self._garbled >= MOST_GARBLED:
             raise Unavailable(f"{self._base_url} does not answer like a vault: {cut}.") from cut
-        if in_vain + delay > self._retry_seconds:
+        if in_vain + delay > self._retry_seconds or working > WORKING_SECONDS:
             raise unreachable(self._base_url, cut) from cut
         self.rest(max(delay, cut.seconds) if isinstance(cut, Busy) else delay)
 
@@ -80,6 +94,9 @@ class Patience:
         """What `ask` returns, called again after each `LinkCut`."""
         while True:
             try:
-                return ask()
+                told = ask()
             except LinkCut as cut:
                 self.wait_after(cut)
+            else:
+                self.progress()
+                return told

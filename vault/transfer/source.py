@@ -15,11 +15,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote, urlsplit
 
 from core.errors import Conflict, InvalidInput, NotFound, RealmError, Unavailable
 from core.http.tokens import bearer
+from vault.bytes.making import BeingMade
 from vault.chunks import CHUNK_HEADER
 from vault.transfer.listing import Listing, read_listing
 from vault.transfer.pace import PIECE_BYTES
@@ -31,7 +32,17 @@ CONNECT_SECONDS = 10.0
 SLOW_SECONDS = 120.0
 """A chunk that takes longer, waiting for the network alone, is asked for anew from where it stands."""
 
-OnPiece = Callable[[bytes], object]
+
+class Sink(Protocol):
+    """Takes bytes in as they come."""
+
+    def room(self) -> memoryview:
+        """Where the next ones belong; room for one at least."""
+        ...
+
+    def took(self, count: int) -> None:
+        """So many were put there."""
+        ...
 
 
 class LinkCut(Exception):
@@ -41,9 +52,11 @@ class LinkCut(Exception):
 class Busy(LinkCut):
     """The host asks for patience."""
 
-    def __init__(self, message: str, seconds: float) -> None:
+    def __init__(self, message: str, seconds: float, *, is_working: bool = False) -> None:
         super().__init__(message)
         self.seconds = seconds
+        self.is_working = is_working
+        """Whether it reads what it was asked for: a sign of life."""
 
 
 class Garbled(LinkCut):
@@ -66,7 +79,12 @@ class ByteSource:
         with self._asked(f"/api/assets/{quote(asset_id, safe='')}/manifest", {}) as answer:
             self._refuse_unless(answer, HTTPStatus.OK, f"the asset {asset_id}")
             pieces: list[bytes] = []
-            room = self._receive(answer, MANIFEST_BYTES, pieces.append, PIECE_BYTES)
+
+            def take(most: int) -> int:
+                pieces.append(answer.read1(min(most, PIECE_BYTES)))
+                return len(pieces[-1])
+
+            room = self._receive(MANIFEST_BYTES, take)
             if room and answer.length:
                 raise LinkCut("the connection ended early")
             if not room:
@@ -77,12 +95,10 @@ class ByteSource:
             raise Garbled("its answer is no JSON") from error
         return read_listing(asset_id, told)
 
-    def read(
-        self, asset_id: str, name: str, etag: str, start: int, end: int, on_piece: OnPiece, piece: int
-    ) -> str | None:
-        """Hand the bytes of a file from `start` to before `end` to `on_piece`, as they come; returns the hash that the
-        host tells of their whole chunk, if it does. Raises `LinkCut` when not all of them come, and `Conflict` when the
-        file there is another one by now.
+    def read(self, asset_id: str, name: str, etag: str, start: int, end: int, sink: Sink, piece: int) -> str | None:
+        """Put the bytes of a file from `start` to before `end` into `sink`, at most `piece` at once, as they come;
+        returns the hash that the host tells of their whole chunk, if it does. Raises `LinkCut` when not all of them
+        come, and `Conflict` when the file there is another one by now.
         """
         path = f"/api/assets/{quote(asset_id, safe='')}/files/{quote(name, errors='surrogateescape')}"
         headers = {"Range": f"bytes={start}-{end - 1}", "If-Range": f'"{etag}"'}
@@ -96,7 +112,7 @@ class ByteSource:
                 raise Garbled(f"it sends another part of {name} than was asked for")
             if answer.length != end - start:
                 raise Garbled(f"it sends {answer.length} bytes for {end - start}")
-            if self._receive(answer, end - start, on_piece, piece):
+            if self._receive(end - start, lambda most: _put(answer, sink, min(most, piece))):
                 raise LinkCut("the connection ended early")
             # The end of the answer has to be met, or the connection is not free for the next question.
             answer.read()
@@ -117,17 +133,19 @@ class ByteSource:
             with suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
 
-    def _receive(self, answer: http.client.HTTPResponse, count: int, on_piece: OnPiece, piece: int) -> int:
-        """Read up to `count` bytes, and not for ever; returns how many have not come."""
+    def _receive(self, count: int, read: Callable[[int], int]) -> int:
+        """Have `read` take up to `count` bytes in, and not for ever; returns how many have not come.
+
+        It is told how many are wanted at most, and says how many came.
+        """
         waited = 0.0
         while count:
             begun = time.monotonic()
-            data = answer.read1(min(count, piece))
+            came = read(count)
             waited += time.monotonic() - begun
-            if not data:
+            if not came:
                 break
-            count -= len(data)
-            on_piece(data)
+            count -= came
             if waited > SLOW_SECONDS and count:
                 raise LinkCut(f"an answer took longer than {SLOW_SECONDS:g} s")
         return count
@@ -142,6 +160,12 @@ class ByteSource:
                 raise LinkCut("it was interrupted")
             connection.request("GET", self._prefix + path, headers={**self._headers, **headers})
             yield connection.getresponse()
+        except ssl.SSLCertVerificationError as error:
+            self.hang_up()
+            raise Conflict(
+                f"{self.base_url} shows a certificate that is not believed: {error.verify_message}.",
+                hint="Have this machine trust whoever signed it (SSL_CERT_FILE), or name it by http in the registry.",
+            ) from error
         except (OSError, http.client.HTTPException) as error:
             self.hang_up()
             raise LinkCut(_said(error)) from error
@@ -158,10 +182,10 @@ class ByteSource:
             return
         if answer.status == HTTPStatus.OK:
             raise self._is_another(what)
-        said = _message(answer.read(ERROR_BYTES))
+        said, code = _error_in(answer.read(ERROR_BYTES))
         told = f"{self.base_url} refuses {what}: {said or f'HTTP {answer.status}'}"
         if answer.status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
-            raise Busy(told, _seconds(answer.getheader("Retry-After")))
+            raise Busy(told, _seconds(answer.getheader("Retry-After")), is_working=code == BeingMade.code)
         if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             raise LinkCut(told)
         if answer.status == HTTPStatus.UNAUTHORIZED:
@@ -174,6 +198,19 @@ class ByteSource:
         if answer.status in (HTTPStatus.CONFLICT, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE):
             raise Conflict(told)
         raise Unavailable(told)
+
+
+def _put(answer: http.client.HTTPResponse, sink: Sink, most: int) -> int:
+    """Read what has come, into its place; how much that was.
+
+    `HTTPResponse.readinto` waits until the place is full, and when the link is cut before, all of it is lost.
+    """
+    if not answer.length:
+        return 0
+    count = answer.fp.readinto1(sink.room()[: min(most, answer.length)])
+    answer.length -= count
+    sink.took(count)
+    return count
 
 
 def _address(base_url: str) -> tuple[str, Callable[[], http.client.HTTPConnection]]:
@@ -204,13 +241,14 @@ def _dial(connection: http.client.HTTPConnection, stall_seconds: float) -> None:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
 
 
-def _message(body: bytes) -> str | None:
+def _error_in(body: bytes) -> tuple[str | None, str | None]:
+    """Message and code of an error answer."""
     try:
         told: Any = json.loads(body)
     except (ValueError, RecursionError):
-        return None
-    message = told.get("message") if isinstance(told, dict) else None
-    return message[:500] if isinstance(message, str) else None
+        return None, None
+    message, code = (told.get("message"), told.get("error")) if isinstance(told, dict) else (None, None)
+    return message[:500] if isinstance(message, str) else None, code if isinstance(code, str) else None
 
 
 def _seconds(text: str | None) -> float:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from aiohttp import web
 
 from core.errors import Conflict, InvalidInput, NotFound, Unavailable
 from core.hosts import get_registry
@@ -114,4 +115,23 @@ async def test_a_trainer_without_an_officer_is_online_by_its_vault(posts: Posts)
             zone = await asyncio.to_thread(zones.zone, "4090")
             assert (zone["status"], zone["asset_count"], zone["disk_free_gb"]) == ("online", 1, None)
             listed = await asyncio.to_thread(lambda: zones.assets("4090", asset_type=None, limit=5, offset=0))
-            assert (listed["zone_id"], [asset["asset_type"] for asset in listed["assets"]]) == ("4090", ["config"])
+            assert (listed["zone_id"], [each["asset_id"] for each in listed["assets"]]) == ("4090", ["config_hosts"])
+
+
+async def test_a_registry_that_cannot_be_read_here_is_not_written(trainer: Zones, second: RealmPaths) -> None:
+    """What a newer trainer sent left a file with which every verb failed, and `hosts.json` was not seen."""
+
+    async def hosts(request: web.Request) -> web.StreamResponse:
+        return web.json_response({**trainer.registry().summary(), "of_a_newer_version": 1})
+
+    async with serving([web.get("/api/hosts", hosts)], held_to_models=False) as visitor:
+        with pytest.raises(InvalidInput, match="It cannot be used here: the registry of http"):
+            await joined(visitor, second)
+    assert not second.base.exists()
+    second.configs.mkdir(parents=True)
+    as_json = second.hosts_file.with_suffix(".json")
+    as_json.write_text("{}")
+    async with serving(zone_routes(trainer), access=Access(TOKEN)) as visitor:
+        with pytest.raises(Conflict, match=r"hosts\.json is there already"):
+            await joined(visitor, second)
+    assert list(second.configs.iterdir()) == [as_json]

@@ -153,7 +153,7 @@ async def test_an_asset_is_expected_and_registered(site: Visitor, zone: Path) ->
     body = (await site.post("/register", {"path": "checkpoints/checkpoint-5-20261121-0930"})).body
     assert body["asset"]["asset_id"] == "checkpoint_5"
     answer = await site.post("/register", {"path": "train_syllo_abc.jsonl", "asset_id": "data_other"})
-    assert (answer.status, "data_train_syllo_abc" in answer.body["message"]) == (400, True)
+    assert (answer.status, "data_train_syllo_abc" in answer.body["message"]) == (409, True)
 
 
 async def test_only_hosts_of_the_registry_are_called(site: Visitor) -> None:

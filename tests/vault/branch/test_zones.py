@@ -126,7 +126,7 @@ def test_what_cannot_be_carried_is_told_in_words_and_noted(posts: Posts, checkpo
 
 def test_a_place_that_is_taken_at_the_zone_is_left_alone(posts: Posts, checkpoint: Path) -> None:
     (posts.folder / "3090" / "taken").mkdir()
-    with pytest.raises(Unavailable, match="is there already, and is something else"):
+    with pytest.raises(Conflict, match="is there already, and is something else"):
         carrier(posts, "4090").send(checkpoint, "3090", "taken")
     with pytest.raises(RealmError, match="lies outside"):
         carrier(posts, "4090").send(checkpoint, "3090", "../4090/x")

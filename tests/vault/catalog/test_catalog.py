@@ -109,6 +109,37 @@ def test_other_bytes_under_a_known_id_are_refused(catalog: Catalog) -> None:
     catalog.put_location("checkpoint_7", Location("nas", "/nas/seven", checksum="aa" * 32))
 
 
+def test_what_is_known_of_a_copy_ends_when_its_zone_tells_of_other_bytes(catalog: Catalog) -> None:
+    """A verified copy counted that was no more: the zone had made the step anew."""
+    catalog.put(asset(checksum="aa" * 32))
+    ours = asset(stronghold="nas", path="/nas/seven", checksum="aa" * 32)
+    synced = replace(ours, locations=(replace(ours.locations[0], synced_at="2026-11-21T09:30:00+00:00"),))
+    catalog.put_location("checkpoint_7", synced.locations[0])
+    # How it came there is known here alone, and stays.
+    assert not catalog.replace_stronghold("nas", [ours])
+    other = asset(stronghold="nas", path="/nas/seven", checksum="bb" * 32)
+    assert catalog.replace_stronghold("nas", [other]).refused == ["checkpoint_7"]
+    found = catalog.locate("checkpoint_7")
+    assert found is not None
+    assert [each.stronghold for each in found.locations] == [LOCAL]
+
+
+def test_what_lies_at_a_path_is_found_by_an_index(catalog: Catalog) -> None:
+    """A look-up in the event loop waits for it: it must not go through all that lies in a stronghold."""
+    from vault.catalog import records
+
+    with catalog.db.read() as connection:
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {records.ID_AT}", ("nas", "/x")).all()
+    assert "locations_by_path (stronghold=? AND path=?)" in str(plan)
+
+
+def test_places_are_struck_out_by_their_paths(catalog: Catalog) -> None:
+    for step in (7, 8):
+        catalog.put(asset(f"checkpoint_{step}", stronghold="nas", path=f"/nas/{step}"))
+    assert catalog.drop_places("nas", ["/nas/7", "/nas/9"]) == ["checkpoint_7"]
+    assert (catalog.locate("checkpoint_7"), catalog.places("nas")) == (None, ["/nas/8"])
+
+
 def test_a_new_listing_of_a_stronghold_replaces_the_old_one_and_nothing_else(catalog: Catalog) -> None:
     """A2, A4: what a zone no longer lists is gone, what it lists anew is there, and the others do not notice."""
     here = asset(path="/x/seven", description="ours")
@@ -145,6 +176,28 @@ def test_what_a_zone_says_of_its_own_assets_counts_and_of_ours_it_does_not(catal
     }  # fmt: skip
 
 
+def test_a_rare_part_of_a_name_and_a_frequent_one_are_found_alike(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A search fits all that is given, whichever way through the catalog is the shorter one."""
+    for step in range(30):
+        stronghold = "nas" if step % 3 else "attic"
+        catalog.put(asset(f"checkpoint_{step}", stronghold=stronghold, path=f"/models/checkpoint-{step}"))
+    asked = [
+        (kind, name, stronghold, offset)
+        for kind in (None, AssetType.CHECKPOINT, AssetType.MODEL)
+        for name in ("checkpoint-1", "-2", "CHECK", "", "nowhere", "_", "%")
+        for stronghold in (None, "nas", "nobody")
+        for offset in (0, 3)
+    ]
+    pages = {}
+    for most in (0, 5, 500):
+        monkeypatch.setattr("vault.catalog.catalog.RARE", most)
+        pages[most] = [catalog.search(kind, name, place, limit=4, offset=start) for kind, name, place, start in asked]
+    assert pages[0] == pages[5] == pages[500]
+    assert pages[0][asked.index((AssetType.CHECKPOINT, "-2", "nas", 0))].total == 8
+
+
 def test_search_fits_all_that_is_given_page_by_page(catalog: Catalog) -> None:
     for step in (9, 70, 100):
         catalog.put(asset(f"checkpoint_{step}", path=f"/x/{step}"))
@@ -177,7 +230,8 @@ MOVES = st.lists(
 def test_counters_are_true_whatever_was_done(catalog: Catalog) -> None:
     @given(moves=MOVES)
     def holds(moves: list[tuple[str, int, str, int | None]]) -> None:
-        catalog.clear()
+        for stronghold in (LOCAL, "nas", "3090"):
+            catalog.replace_stronghold(stronghold, [])
         for what, number, stronghold, size in moves:
             one = asset(f"checkpoint_{number}", stronghold=stronghold, size_bytes=size)
             if what == "put":

@@ -172,7 +172,7 @@ async def test_copies_are_verified_and_the_catalog_is_made_anew(api: Visitor, pa
     assert (await api.post("/api/verify", {"asset_id": "none"})).status == 404
     assert (await api.post("/api/verify", {"asset_id": LATE, "stronghold": "nas"})).status == 404
     told = (await api.post("/api/rebuild", {})).body
-    assert (told["total_assets"], told["locations_by_stronghold"]) == (7, {"local_vault": 7})
+    assert (told["total_assets"], told["locations_by_stronghold"]) == (8, {"3090": 1, "local_vault": 7})
 
 
 async def test_a_catalog_that_is_away_is_told_of_with_a_503(paths: RealmPaths) -> None:

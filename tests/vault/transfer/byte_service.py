@@ -70,10 +70,11 @@ class ByteService:
         if request.headers.get("If-Range") not in (None, etag):
             return web.Response(body=path.read_bytes(), headers={"ETag": etag})
         start, stop = request.http_range.start, request.http_range.stop
-        if not in_one_chunk(start, stop):
-            raise web.HTTPBadRequest
-        body, digest = read_range(path, start, stop)
         headers = {"ETag": etag, "Content-Range": f"bytes {start}-{stop - 1}/{entry['size']}"}
+        if not in_one_chunk(start, stop):
+            self.asked["run"] += 1
+            return web.Response(status=206, body=path.read_bytes()[start:stop], headers=headers)
+        body, digest = read_range(path, start, stop)
         if self.tells_chunks:
             headers[CHUNK_HEADER] = digest
         return web.Response(status=206, body=body, headers=headers)

@@ -22,6 +22,9 @@ def running(start: Callable[[], Awaitable[object]], stop: Callable[[], Awaitable
 
     async def end() -> None:
         await stop()
+        # What was accepted in the very moment of the stop is known to nobody but the loop.
+        for transport in list(getattr(asyncio.get_running_loop(), "_transports", {}).values()):
+            transport.abort()
         # Transports that were closed or aborted let go of their sockets in a moment.
         await asyncio.sleep(0.05)
 

@@ -44,7 +44,8 @@ def test_a_true_listing_is_read_with_its_chunks(answer: dict[str, Any], source: 
     "name",
     [
         "../evil", "/etc/passwd", "a/../../evil", "a//b", "./a", "a/.", "", "a\0b", "a\\..\\b", "a/", "/",
-        "x" * 256, "/".join(["d" * 200] * 6), "MANIFEST.json", "QUARANTINE.json", "..", "a/..",
+        "x" * 256, "/".join(["d" * 200] * 6), "MANIFEST.json", "QUARANTINE.json", "..", "a/..", "a\ud800",
+        "MANIFEST.json/x", "QUARANTINE.json/x",
     ],
 )  # fmt: skip
 def test_a_file_cannot_lie_outside_of_its_asset(answer: dict[str, Any], name: str) -> None:
@@ -59,7 +60,7 @@ def test_a_file_cannot_lie_outside_of_its_asset(answer: dict[str, Any], name: st
         {"size": 1}, {"size": 1, "blake3": HASH, "link": "/etc/passwd"}, {"symlink": "/etc"}, "text", None, [],
         {"size": -1, "blake3": HASH}, {"size": True, "blake3": HASH}, {"size": 1.5, "blake3": HASH},
         {"size": 1 << 60, "blake3": HASH}, {"size": 1, "blake3": "0" * 63}, {"size": 1, "blake3": HASH.upper() + "G"},
-        {"size": "1", "blake3": HASH}, {"size": 1, "blake3": 5},
+        {"size": "1", "blake3": HASH}, {"size": 1, "blake3": 5}, {"size": 0, "blake3": HASH},
     ],
 )  # fmt: skip
 def test_a_file_is_a_regular_one_of_a_size_with_a_hash(answer: dict[str, Any], entry: Any) -> None:
@@ -120,4 +121,5 @@ def test_a_hostile_host_touches_nothing_here(service: ByteService, answer: dict[
 def test_what_was_asked_for_by_another_name_is_called_by_its_id(answer: dict[str, Any]) -> None:
     """`latest` may be another one by the time of the next chunk."""
     assert read_listing("latest", answer).asset_id == ASSET
-    assert read_listing("latest", {**answer, "asset_id": ["x"]}).asset_id == "latest"
+    for odd in (["x"], "x\ud800", ""):
+        assert read_listing("latest", {**answer, "asset_id": odd}).asset_id == "latest"

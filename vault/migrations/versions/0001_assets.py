@@ -60,23 +60,23 @@ def _make_assets() -> None:
         sa.Column("status", sa.String(16), nullable=False),
         sa.Column("metadata", sa.JSON(), nullable=False),
         sa.Column("step", sa.BigInteger()),
+        sqlite_with_rowid=False,
     )
     op.create_index("assets_by_type", "assets", ["asset_type", "asset_id"])
     op.create_index("assets_by_step", "assets", ["asset_type", "step"])
     op.create_index("assets_by_name", "assets", ["name"])
     op.create_table(
         "locations",
-        sa.Column("id", sa.Integer(), primary_key=True),
-        sa.Column("asset_id", sa.String(300), sa.ForeignKey("assets.asset_id", ondelete="CASCADE"), nullable=False),
-        sa.Column("stronghold", sa.String(64), nullable=False),
-        sa.Column("path", sa.Text(), nullable=False),
+        sa.Column("asset_id", sa.String(300), sa.ForeignKey("assets.asset_id", ondelete="CASCADE"), primary_key=True),
+        sa.Column("stronghold", sa.String(64), primary_key=True),
+        sa.Column("path", sa.Text(), primary_key=True),
         sa.Column("status", sa.String(16), nullable=False),
         sa.Column("verified_at", sa.String(40)),
         sa.Column("checksum", sa.String(64)),
         sa.Column("size_bytes", sa.BigInteger()),
         sa.Column("synced_at", sa.String(40)),
         sa.Column("is_primary", sa.Boolean(), nullable=False),
-        sa.UniqueConstraint("asset_id", "stronghold", "path"),
+        sqlite_with_rowid=False,
     )
     op.create_index("locations_by_stronghold", "locations", ["stronghold", "asset_id"])
 
