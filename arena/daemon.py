@@ -80,8 +80,11 @@ BATTLE_STATES = {"preparing", "training", "replaying", "evaluating", "saving"}
 """States in which the trainer works, and others should leave it the CPU."""
 QUIET_STATES = {"idle", "paused", "stopped"}
 CONTROL_SECONDS = 0.25
+QUIET_CONTROL_SECONDS = 0.5
+"""While nothing is trained: each look wakes threads, and a realm at rest is to leave its machine alone."""
 HOUSEKEEPING_SECONDS = 60.0
 DISK_LOOK_SECONDS = 1.0
+QUIET_DISK_LOOK_SECONDS = 2.0
 HUNG_SECONDS = 60.0
 """A loop that only looks at small files is late after so long."""
 HUNG_AT_WORK_SECONDS = 600.0
@@ -197,10 +200,11 @@ class Daemon:
         self._wishes.read_at_start()
         if self._wishes.stopped:
             await self._supervisor.retire("stopped before the start")
-        crew.start("disk", functools.partial(every, DISK_LOOK_SECONDS, self._look_at_disk, within=HUNG_AT_WORK_SECONDS))
+        look_at_disk = functools.partial(every, self._disk_seconds, self._look_at_disk, within=HUNG_AT_WORK_SECONDS)
+        crew.start("disk", look_at_disk)
         crew.start("trainer", self._supervisor.run)
         crew.start("intake", self._intake.run)
-        crew.start("control", functools.partial(every, CONTROL_SECONDS, self._control, within=HUNG_SECONDS))
+        crew.start("control", functools.partial(every, self._control_seconds, self._control, within=HUNG_SECONDS))
         crew.start("assay", self._assay.run)
         crew.start("claims", self._claims.run)
         crew.start("status", self.crier.run)
@@ -364,6 +368,13 @@ class Daemon:
     def _in_hurry(self) -> bool:
         """Whether the intake need not rest: nothing is trained that it could disturb, or the trainer may run dry."""
         return self.report.state not in BATTLE_STATES or self.crier.waiting < FEW_WAITING
+
+    def _control_seconds(self) -> float:
+        return QUIET_CONTROL_SECONDS if self._is_quiet() else CONTROL_SECONDS
+
+    def _disk_seconds(self) -> float:
+        # What keeps a trainer from starting is looked at often: nothing goes on before that is over.
+        return QUIET_DISK_LOOK_SECONDS if self._is_quiet() and self._governor.reason is None else DISK_LOOK_SECONDS
 
     # --- loops ---------------------------------------------------------------------------------------------------
 

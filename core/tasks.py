@@ -44,10 +44,11 @@ def _due_at(moment: float) -> None:
         note(moment)
 
 
-async def every(seconds: float, work: Work, *, within: float) -> None:
+async def every(seconds: float | Callable[[], float], work: Work, *, within: float) -> None:
     """Do `work` for ever, a round beginning every `seconds`; a round that takes longer than `within` counts as hung.
 
-    Time spent working is part of the interval (failure B29); rounds that were missed are not made up for.
+    A function as `seconds` is asked after each round. Time spent working is part of the interval (failure B29);
+    rounds that were missed are not made up for.
     """
     loop = asyncio.get_running_loop()
     while True:
@@ -55,8 +56,9 @@ async def every(seconds: float, work: Work, *, within: float) -> None:
         beat(within)
         await work()
         rest()
+        interval = seconds() if callable(seconds) else seconds
         # At least a tenth of the interval, so that work which is always late leaves room for others.
-        await asyncio.sleep(max(begun + seconds - loop.time(), seconds / 10))
+        await asyncio.sleep(max(begun + interval - loop.time(), interval / 10))
 
 
 class TaskEnded(Exception):

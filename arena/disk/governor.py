@@ -148,16 +148,23 @@ class DiskGovernor:
     async def look(self) -> None:
         """Look at the disk, act, and tell what has changed."""
         async with self._looking:
-            found, low = await asyncio.to_thread(self._look)
+            found, low = await asyncio.to_thread(self._look_and_hold)
             if low and not self.is_low:
                 self.is_low = True
                 await self._tell_low()
-            is_wanted = low or (found is not None and found.kind in ("full", "short"))
-            if is_wanted and await self._make_room(self._wanted(found)):
-                found, low = await asyncio.to_thread(self._look)
-            await asyncio.to_thread(self._hold_reserve, found)
+            if _wants_room(found, low):
+                if await self._make_room(self._wanted(found)):
+                    found, low = await asyncio.to_thread(self._look)
+                await asyncio.to_thread(self._hold_reserve, found)
             await self._turn_to(found, low)
             await self._news.catch_up()
+
+    def _look_and_hold(self) -> tuple[Hindrance | None, bool]:
+        """`_look`, and where no room need be made, all that there is to do: a realm at rest wakes one thread for it."""
+        found, low = self._look()
+        if not _wants_room(found, low):
+            self._hold_reserve(found)
+        return found, low
 
     def _look(self) -> tuple[Hindrance | None, bool]:
         hindrance = self._places.look()
@@ -267,3 +274,7 @@ def _is_full(found: Hindrance | None) -> bool:
 
 def _as_news(hindrance: Hindrance) -> str:
     return f"{'Training waits' if hindrance.holds_work else 'A save waits'} for the disk: {hindrance.message}"
+
+
+def _wants_room(found: Hindrance | None, low: bool) -> bool:
+    return low or (found is not None and found.kind in ("full", "short"))

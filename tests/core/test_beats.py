@@ -93,6 +93,21 @@ async def test_the_time_that_work_takes_is_part_of_the_interval() -> None:
     assert min(later - earlier for earlier, later in pairwise(begins)) < 0.28
 
 
+async def test_the_interval_may_change_from_round_to_round() -> None:
+    rounds = 0
+
+    async def work() -> None:
+        nonlocal rounds
+        rounds += 1
+
+    task = asyncio.create_task(every(lambda: 0.001 if rounds < 5 else 1000.0, work, within=1.0))
+    await wait_until_async(lambda: rounds == 5)
+    begun = now()
+    await wait_until_async(lambda: now() > begun + 0.1)
+    assert rounds == 5
+    task.cancel()
+
+
 async def test_work_that_is_always_late_leaves_room_for_others() -> None:
     """B29: without a pause, a round that takes longer than its interval keeps the loop busy for ever."""
     rounds = 0
