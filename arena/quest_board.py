@@ -19,12 +19,14 @@ from pathlib import Path
 from typing import Any
 
 from arena.lanes.admission import Admission, admit_all, copy_ahead
+from arena.lanes.forgetting import forget_surplus
+from arena.lanes.lookup import SEARCH_ORDER, candidates
 from arena.lanes.moves import LaneMover, Move, body_of, fit_name, foreign_keys, quest_of
-from arena.lanes.reading import DATA_SUFFIX, LaneReader, Stamp, hash_if_allowed, hash_or_none, stamp_of
-from arena.lanes.retention import Ended, LaneBudget, finished_at, surplus
+from arena.lanes.pledges import Pledges
+from arena.lanes.reading import DATA_SUFFIX, LaneReader, hash_if_allowed, hash_or_none, stamp_of
+from arena.lanes.retention import LaneBudget
 from arena.lanes.sweep import LaneSweep, SweepReport
 from arena.lanes.views import counts, listing, queue_metadata, queue_view
-from arena.quest_names import is_quest_name
 from arena.quests import QUEST_ID, Quest, QuestRecord, Strike, new_quest_id
 from core.errors import Conflict, InvalidInput, NotFound
 from core.files import DISK, Files
@@ -37,8 +39,6 @@ KEPT_STRIKES = 20
 
 MOVED_TOGETHER = 32
 """Quests that are sealed without letting others to the board in between."""
-
-SEARCH_ORDER = ("processing", "awaiting_seal", *PRIORITIES, "failed", "recently_completed")
 
 
 class QuestBoard:
@@ -53,8 +53,7 @@ class QuestBoard:
         self._covered: set[str] = set()
         """Ids of quests that a checkpoint covers, and that the disk keeps from being moved on."""
         self._sweep = LaneSweep(paths, self._lanes, self._mover)
-        self._promised: tuple[str, Stamp | None] | None = None
-        """Id and version of the waiting quest that somebody was told of as the next."""
+        self._pledges = Pledges()
 
     # --- in ---------------------------------------------------------------------------------------------
 
@@ -95,11 +94,14 @@ class QuestBoard:
     def waiting(self, at_most: int) -> list[Quest]:
         """What will be claimed next: high → normal → low, oldest first by (mtime, name).
 
-        Files without a valid record are no quests (law 6).
+        Files without a valid record are no quests (law 6), and what the trainer has does not wait for it.
         """
         with self._lock:
             open_quests = (
-                quest for lane in PRIORITIES for quest in self._lanes.quests(lane) if quest.record.outcome is None
+                quest
+                for lane in PRIORITIES
+                for quest in self._lanes.quests(lane)
+                if quest.record.outcome is None and not self._pledges.hold(quest.quest_id)
             )
             return list(islice(open_quests, at_most))
 
@@ -108,13 +110,23 @@ class QuestBoard:
         with self._lock:
             return self._sweep.running()
 
-    def running(self) -> Quest | None:
-        """The quest that is learned, or about to be: that in `processing/`, else the promised one."""
+    def promised(self) -> Quest | None:
+        """The quest that somebody was told of last, if it still waits."""
         with self._lock:
-            found = self.processing()
-            if found is None and self._promised and (next_one := self.find(self._promised[0])):
-                found = next_one if next_one.lane in PRIORITIES else None
-            return found
+            promised = self._pledges.promised
+            return self._if_waiting(promised) if promised is not None else None
+
+    def running(self) -> Quest | None:
+        """The quest that is learned, or about to be: that in `processing/`, else one of the trainer's that waits.
+
+        Where the one in `processing/` is over and cannot leave it, the promised one, once it is begun.
+        """
+        with self._lock:
+            promised, begun = self.promised(), self._pledges.begun
+            if promised is not None and promised.quest_id in begun:
+                return promised
+            waiting = (quest for quest_id in begun if (quest := self._if_waiting(quest_id)) is not None)
+            return self.processing() or promised or next(waiting, None)
 
     def promise(self, quest: Quest, *, behind: str | None = None) -> Quest:
         """Make sure of a waiting quest for somebody who is told of it before `claim` moves it; raises as `claim` does.
@@ -125,13 +137,19 @@ class QuestBoard:
         stamp, found = stamp_of(quest.path), hash_or_none(quest.path)
         with self._lock:
             record = self._claimable(quest, found, behind)
-            self._promised = (quest.quest_id, stamp)
+            self._pledges.promise(quest.quest_id, stamp)
             return Quest(quest.path, record)
 
     def break_promise(self) -> None:
         """Whoever was told of a quest does not take it, or has done with it."""
         with self._lock:
-            self._promised = None
+            self._pledges.break_promise()
+
+    def note_begun(self, quest_id: str) -> None:
+        """The journal holds the claim of this quest, if it is the promised one."""
+        with self._lock:
+            if quest_id == self._pledges.promised:
+                self._pledges.note_begun(quest_id)
 
     def claim(self, quest: Quest, proof: dict[str, Any] | None = None, *, tidy_later: bool = False) -> Quest:
         """Move a waiting quest into `processing/`; raises `Conflict` when that is occupied or the file was changed.
@@ -140,27 +158,44 @@ class QuestBoard:
         A file changed since it passed the gates loses its record and is reported as an orphan by the next sweep. With
         `tidy_later`, `tidy` is to be called once nobody waits for the disk.
         """
-        unchanged = self._promised == (quest.quest_id, stamp_of(quest.path))
+        unchanged = self._pledges.is_promised(quest.quest_id, stamp_of(quest.path))
         found = quest.record.content_hash if unchanged else hash_or_none(quest.path)
         with self._lock:
             record = self._claimable(quest, found)
             record = replace(record, attempts=record.attempts + 1).proven(proof)
             claimed = self._relocate(quest.path, "processing", quest.name, record, tidy_later=tidy_later)
-            self._sweep.claimed, self._promised = claimed.quest_id, None
+            self._sweep.claimed = claimed.quest_id
+            self._pledges.break_promise()
             return claimed
 
-    def put_back(self, begun: Container[str] = ()) -> list[Quest]:
+    def reclaim(self, begun: Iterable[str]) -> list[Quest]:
         """Quests that were claimed and lie among those that wait: somebody has moved them back, or the realm was killed
-        between telling the trainer and `claim`. Of the latter, `begun` has the ids.
+        between telling the trainer and `claim`.
+
+        `begun` has the claims of the journal, in its order: from now on, nobody but the trainer may have those of them
+        that wait. To be called before another trainer begins.
         """
+        claims = dict.fromkeys(begun)
         with self._lock:
-            found = [
-                (file.path, self._lanes.record(file.path))
+            found = {
+                record.quest_id: file.path
                 for lane in PRIORITIES
                 for file, record in self._lanes.records(lane)
-                if (record.attempts or record.quest_id in begun) and record.outcome is None
-            ]
-            return [Quest(path, record) for path, record in found if record is not None]
+                if (record.attempts or record.quest_id in claims) and record.outcome is None
+            }
+            self._pledges.begin(quest_id for quest_id in claims if quest_id in found)
+            return [quest for path in found.values() if (quest := self._read(path)) is not None]
+
+    def take_up(self, begun: Iterable[str]) -> None:
+        """`reclaim`, and move the quest that was begun first to `processing/`, where it lay had the realm lived on."""
+        waiting = {quest.quest_id: quest for quest in self.reclaim(begun)}
+        first = next((waiting[quest_id] for quest_id in self._pledges.begun), None)
+        if first is None or self.processing() is not None:
+            return
+        try:
+            self.claim(first)
+        except (Conflict, OSError) as error:  # changed by hand, or the disk refuses: it is told to the trainer as it is
+            logger.warning("%s stays where it waited: %s", first.name, error, extra={"event": "claim_not_followed"})
 
     def note_proof(self, quest_id: str, proof: dict[str, Any]) -> Quest:
         """Write down what the gate before training found in a quest that was not claimed with it."""
@@ -266,6 +301,8 @@ class QuestBoard:
         """
         with self._lock:
             quest = self._known(quest_id)
+            if judged_by is not None:
+                self._check_free(quest)  # nobody judges what is learned already
             record = quest.record if judged_by is None else quest.record.judged(judged_by, passed=False)
             return self._put(quest, "failed", replace(record, outcome=outcome, reason=reason, finished_at=_iso(now)))
 
@@ -331,11 +368,8 @@ class QuestBoard:
     def find(self, name_or_id: str) -> Quest | None:
         """The quest of that id or exact file name; of several with one name, the one nearest to being trained."""
         with self._lock:
-            for path in self._candidates(name_or_id, SEARCH_ORDER):
-                record = self._lanes.record(path)
-                if record is not None:
-                    return Quest(path, record)
-            return None
+            found = (self._read(path) for path in candidates(self._lanes, name_or_id, SEARCH_ORDER))
+            return next((quest for quest in found if quest is not None), None)
 
     def quests(self, lane: str) -> list[Quest]:
         """The quests of one lane, oldest first."""
@@ -383,27 +417,7 @@ class QuestBoard:
 
         Returns the names, oldest first, and why some others could not be deleted, if so.
         """
-        with self._lock:
-            files = {file.path: file for file in self._lanes.files(lane)}
-            records = {path: self._lanes.peek(lane, file.name) for path, file in files.items()}
-            ended = [Ended(path, finished_at(records[path], path), file.size) for path, file in files.items()]
-        gone, stuck = [], None
-        going = surplus(ended, budget, now=now)
-        stays: Container[str] = needed() if going else ()
-        for quest in going:
-            record = records[quest.path]
-            if record is not None and record.quest_id in stays:
-                continue
-            try:
-                with self._lock:
-                    # Retried and failed once more in between, it is another file under the old name.
-                    if stamp_of(quest.path) == files[quest.path].stamp:
-                        self._files.unlink(quest.path)
-                        gone.append(quest.path.name)
-                        self._mover.drop_sidecar(quest.path)
-            except OSError as error:
-                stuck = error
-        return gone, stuck
+        return forget_surplus(lane, budget, self._lanes, self._mover, self._lock, now=now, needed=needed)
 
     # --- inside -----------------------------------------------------------------------------------------
 
@@ -434,7 +448,21 @@ class QuestBoard:
         quest = quest_of(move, record)
         if isinstance(quest, Exception):
             raise quest
+        self._pledges.let_go(record.quest_id)
         return quest
+
+    def _read(self, path: Path) -> Quest | None:
+        record = self._lanes.record(path)
+        return Quest(path, record) if record is not None else None
+
+    def _if_waiting(self, quest_id: str) -> Quest | None:
+        path = next(candidates(self._lanes, quest_id, PRIORITIES), None)
+        return self._read(path) if path is not None else None
+
+    def _check_free(self, quest: Quest) -> None:
+        """Raise `Conflict` for a quest that waits and is the trainer's already."""
+        if quest.lane in PRIORITIES and self._pledges.hold(quest.quest_id):
+            raise Conflict(f"{quest.name} is about to be learned.", hint="See in a moment what became of it.")
 
     def _known(self, quest_id: str) -> Quest:
         quest = self.find(quest_id) if QUEST_ID.fullmatch(quest_id) else None
@@ -442,39 +470,14 @@ class QuestBoard:
             raise NotFound(f"No open quest has the id {quest_id}.")
         return quest
 
-    def _candidates(self, name_or_id: str, lanes: Sequence[str]) -> Iterable[Path]:
-        if QUEST_ID.fullmatch(name_or_id):
-            for lane in lanes:
-                for file in self._lanes.files(lane):
-                    record = self._lanes.peek(lane, file.name)
-                    if record is not None and record.quest_id == name_or_id:
-                        yield file.path
-            return
-        if "/" in name_or_id or "\0" in name_or_id or not is_quest_name(name_or_id) or name_or_id[0] == ".":
-            raise InvalidInput(
-                f"{name_or_id!r} is neither a quest id nor the name of a quest file.",
-                hint="`realm quest list` shows both.",
-            )
-        for lane in lanes:
-            path = self.paths.lane(lane) / name_or_id
-            if stamp_of(path) is not None:
-                yield path
-        # People know a completed quest by the name under which they dropped it; of several, the newest is meant.
-        for lane in lanes:
-            for file in reversed(self._lanes.files(lane)):
-                record = self._lanes.peek(lane, file.name)
-                if record is not None and file.name != name_or_id == record.original_name:
-                    yield file.path
-
     def _locate(self, name_or_id: str, lanes: Sequence[str], otherwise: str) -> tuple[Path, QuestRecord | None]:
         with self._lock:
-            for path in self._candidates(name_or_id, lanes):
+            for path in candidates(self._lanes, name_or_id, lanes):
                 record = self._lanes.record(path)
-                promised = self._promised and record and self._promised[0] == record.quest_id
-                if promised and path.parent.name in PRIORITIES:
-                    raise Conflict(f"{path.name} is about to be learned.", hint="See in a moment what became of it.")
+                if record is not None:
+                    self._check_free(Quest(path, record))
                 return path, record
-            elsewhere = next(iter(self._candidates(name_or_id, SEARCH_ORDER)), None)
+            elsewhere = next(candidates(self._lanes, name_or_id, SEARCH_ORDER), None)
         if elsewhere is None:
             raise NotFound(f"There is no quest {name_or_id}.", hint="`realm quest list` shows all of them.")
         raise Conflict(

@@ -26,9 +26,9 @@ def begin_of(
 ) -> Begin:
     """The first command to a new child. Raises `Conflict` for a damaged journal."""
     claims = read_history(paths.current_model / JOURNAL_NAME).claims.values()
-    put_back = board.put_back({claim.quest_id for claim in claims})
+    waiting = board.reclaim(claim.quest_id for claim in claims)
     # In the order in which quests move on, so that one which moves meanwhile is seen once at least.
-    begun = [*put_back, *(quest for lane in (*CLAIMED_LANES, *SEALED_LANES) for quest in board.quests(lane))]
+    begun = [*waiting, *(quest for lane in (*CLAIMED_LANES, *SEALED_LANES) for quest in board.quests(lane))]
     claimed = {
         quest.quest_id: OpenQuest(quest_id=quest.quest_id, path=str(quest.path), sealed=quest.lane in SEALED_LANES)
         for quest in begun

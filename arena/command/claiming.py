@@ -11,6 +11,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -48,6 +49,8 @@ class Told(NamedTuple):
 
     quest_id: str
     proof: dict[str, Any] | None
+    begun: bool = False
+    """Whether its claim is in the journal."""
 
 
 class ClaimTable:
@@ -81,6 +84,8 @@ class ClaimTable:
         self._told: Told | None = None
         self._no_moves_before = float("-inf")
         """Until then board and disk are left to those that the next step waits for."""
+        self._put_off = False
+        """Whether that was so when the task last looked, so that it has to look again without any news."""
 
     # --- what the daemon hears of the trainer ----------------------------------------------------------------
 
@@ -90,8 +95,9 @@ class ClaimTable:
 
     def note_claimed(self, quest_id: str) -> None:
         """The trainer has written this claim down, or replays it: now the board can follow."""
-        if self._told is None or self._told.quest_id != quest_id:
-            self._told = Told(quest_id, None)  # a realm that was killed may have left it where it waited
+        told = self._told if self._told is not None and self._told.quest_id == quest_id else None
+        # Nobody here has told of one that a realm that was killed has left where it waited.
+        self._told = Told(quest_id, told.proof if told is not None else None, begun=True)
         self._no_moves_before = float("-inf")
         self.note_news()
 
@@ -108,10 +114,12 @@ class ClaimTable:
             logger.info("no quest follows at once: %s", error, extra={"event": "claim_delayed"})
 
     async def let_go(self) -> None:
-        """The trainer is gone: the quest that it was told of shall lie in `processing/` for the next one."""
+        """The trainer is gone: the quest that it was told of shall lie in `processing/` for the next one.
+
+        One that the disk keeps where it waited stays promised until that begins: this one may have died of it.
+        """
         await self.follow()
         self._told = None
-        await asyncio.to_thread(self._board.break_promise)
 
     # --- the task --------------------------------------------------------------------------------------------
 
@@ -119,15 +127,22 @@ class ClaimTable:
         """Never returns."""
         while True:
             rest()
-            await self._news.wait()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._news.wait(), self._moves_wait() if self._put_off else None)
             beat(HUNG_SECONDS)
+            is_new = self._news.is_set()
             self._news.clear()
-            if time.monotonic() >= self._no_moves_before:
+            if not self._moves_wait():
                 await self.follow()
-            if self._may_tell():
+            if is_new and self._may_tell():
                 await self._try_to_claim()
-            if time.monotonic() >= self._no_moves_before:
+            self._put_off = self._moves_wait() > 0
+            if not self._put_off:
                 await asyncio.to_thread(self._board.tidy)
+
+    def _moves_wait(self) -> float:
+        """Seconds for which board and disk are left to others."""
+        return max(0.0, self._no_moves_before - time.monotonic())
 
     async def follow(self) -> None:
         """Move the quest that the trainer was told of to `processing/`, unless another one is still there."""
@@ -141,16 +156,19 @@ class ClaimTable:
             try:
                 running = await asyncio.to_thread(self._board.processing)
                 if running is not None and running.quest_id != told.quest_id:
+                    if told.begun:
+                        await asyncio.to_thread(self._board.note_begun, told.quest_id)
                     return
                 claimed = await asyncio.to_thread(self._move, told) if running is None else None
             except OSError as error:
                 await self._moves_held.raise_up(f"The quest that is learned still lies where it waited: {error}")
                 return
-            if self._told is told:
+            if self._told is not None and self._told.quest_id == told.quest_id:
                 self._told = None
             if claimed is not None and (assay := self._assay()):
                 assay.note_claimed(claimed)
-        await self._moves_held.lift("Quests that are learned lie in processing/ again")
+        if claimed is not None or running is not None:
+            await self._moves_held.lift("Quests that are learned lie in processing/ again")
 
     def _move(self, told: Told) -> Quest | None:
         """The quest in `processing/`; None when it does not wait any more."""

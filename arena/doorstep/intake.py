@@ -66,7 +66,7 @@ SCAN_SHARE = 0.005
 as the work itself (`arena.doorstep.pace`)."""
 LONGEST_SCAN_PAUSE = 30.0
 TIDY_SECONDS = 0.5
-"""After so long at most, what moves have left behind is tidied up."""
+"""So long after a move, what it has left behind is tidied up."""
 TOLD_AT_ONCE = 20
 """Strange things of one scan that get an event each; of a folder full of pictures, the rest is counted."""
 DEATHS = 3
@@ -119,8 +119,9 @@ class Intake:
         self._has_cleared = False
         """Whether what the last realm had unpacked is gone."""
         self._is_untidy = False
-        """Whether moves into the lanes have left something behind: with the next look, as a trainer may wait for the
-        quests, and the disk takes as long for it as for the moves."""
+        """Whether moves into the lanes have left something behind: for later, as a trainer may wait for the quests, and
+        the disk takes as long for it as for the moves."""
+        self._tidying: asyncio.Task[None] | None = None
         self._told_strange: dict[str, str] = {}
         self.watch: WatchKeeper | None = None
         self.waiting = 0
@@ -140,10 +141,11 @@ class Intake:
                 await self._wait_for_next(*await self._once())
         finally:
             self.watch.stop()
+            for task in (self._tidying, self._warming):
+                if task is not None:
+                    task.cancel()
             if self._is_untidy:
                 self._board.tidy()  # the marks of moves must not outlive them
-            if self._warming is not None:
-                self._warming.cancel()
 
     def report(self) -> dict[str, Any]:
         """What lies in the inbox (`arena.doorstep.inbox_report`)."""
@@ -168,9 +170,6 @@ class Intake:
         if not self._has_cleared and self._is_swept():
             await asyncio.to_thread(clear_unpacking, self._board.paths, self._files)
             self._has_cleared = True
-        if self._is_untidy:
-            await asyncio.to_thread(self._board.tidy)
-            self._is_untidy = False
         self._hint.clear()  # before the look: what comes while it lasts may be missed by it
         scan, cpu_seconds = await asyncio.to_thread(self._look, begun)
         pause = min(cpu_seconds / SCAN_SHARE, LONGEST_SCAN_PAUSE)
@@ -191,7 +190,7 @@ class Intake:
             if time.monotonic() - begun > max(ROUND_SECONDS, pause):
                 return 0.0, 0.0
         settled_in = self._scan_seconds if scan.due is None else scan.due - time.monotonic()
-        return pause, min(self._scan_seconds, settled_in, TIDY_SECONDS if self._is_untidy else self._scan_seconds)
+        return pause, min(self._scan_seconds, settled_in)
 
     def _warm_up(self) -> None:
         """A file is on its way: have the scribe ready, with all that it needs, by the time it has settled."""
@@ -220,6 +219,17 @@ class Intake:
                 folder.rmdir()
         return scan, time.thread_time() - begun
 
+    def _tidy_soon(self) -> None:
+        self._is_untidy = True
+        if self._tidying is None or self._tidying.done():
+            self._tidying = asyncio.create_task(self._tidy(), name="intake tidying up")
+
+    async def _tidy(self) -> None:
+        while self._is_untidy:
+            await asyncio.sleep(TIDY_SECONDS)
+            self._is_untidy = False  # what moves from here on has to wait in its turn
+            await asyncio.to_thread(self._board.tidy)
+
     async def _wait_for_next(self, at_least: float, at_most: float) -> None:
         await asyncio.sleep(at_least)
         with suppress(TimeoutError):
@@ -238,7 +248,7 @@ class Intake:
         fresh = [place for place in portion if place[0].path not in known]
         arrivals = judged + (await self._judge(fresh) if fresh else [])
         beat(HUNG_SECONDS + sum(arrival.stamp[1] for arrival in arrivals) / SLOWEST_COPY)
-        self._is_untidy = True
+        self._tidy_soon()
         refused, verdicts = await asyncio.to_thread(self._admit, arrivals)
         self.waiting -= len(arrivals) - len(refused)
         if len(refused) < len(arrivals):

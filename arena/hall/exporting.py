@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +32,9 @@ from vault.weights import ADAPTER, ADAPTER_CONFIG, is_adapter
 
 EXTRAS_BYTES = 16 << 20
 """Of a model besides its tensors: the tokenizer."""
+
+STAGED, MARK = "model", ".realm-export"
+"""In the directory beside the target: what is to become the target, and the sign that the directory is our own."""
 
 BROUGHT = ".adapter"
 """In the directory that is being made: the adapter, out of reach of whatever becomes of its checkpoint meanwhile."""
@@ -136,16 +140,33 @@ def _check_room(paths: RealmPaths, checkpoint: Path, setup: Setup | None, folder
 def _staging(target: Path) -> Iterator[Path]:
     """An empty directory beside `target`, which is gone afterwards, unless it was given another name."""
     folder = target.with_name(f".{target.name}.part")
-    folder.mkdir(exist_ok=True)
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        _check_own(folder)
     with directory_locked_if_free(folder) as is_ours:
         if not is_ours:
             raise Conflict(f"Another export to {target} is under way.", hint="Wait for its end.")
         try:
-            for left in folder.iterdir():  # by one that was killed
-                shutil.rmtree(left) if left.is_dir() else left.unlink()
-            yield folder
+            (folder / MARK).touch()
+            staging = folder / STAGED
+            if staging.exists():  # by one that was killed
+                shutil.rmtree(staging)
+            staging.mkdir()
+            yield staging
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _check_own(folder: Path) -> None:
+    """Raise `Conflict` unless an export of this user has left the directory: anyone can guess its name."""
+    status = folder.lstat()
+    is_own = stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
+    if not is_own or not {MARK} <= {path.name for path in folder.iterdir()} <= {MARK, STAGED}:
+        raise Conflict(
+            f"{folder}, where the model would be made, is there already and was not made by an export.",
+            hint="Move it away, or export to a directory of another name.",
+        )
 
 
 def _copy(source: Path, target: Path, names: list[str], files: Files) -> None:

@@ -218,10 +218,13 @@ class LaneMover:
             return []
         return moves
 
-    def finish(self, source: Path, target: Path, body: dict[str, Any]) -> None:
-        """What follows the commit. Failures are logged: the file is in its place."""
+    def finish(self, source: Path, target: Path, body: dict[str, Any], sidecar: Stamp | None = None) -> None:
+        """What follows the commit. Failures are logged: the file is in its place.
+
+        `sidecar` is the one in the inbox that goes with the file; without it, whatever lies there goes.
+        """
         self.tidy()
-        self._finish([(source, target, body, None)])
+        self._finish([(source, target, body, sidecar)])
 
     def _finish(self, done: list[tuple[Path, Path, dict[str, Any], Stamp | None]]) -> None:
         """Phases 4 and 5, once it is sure that no old name comes back with a power cut."""
@@ -292,11 +295,13 @@ class LaneMover:
         """What `LaneReader.mark` reads back. Only in the queue is the id of a sidecar our own word."""
         in_queue = move.source.is_relative_to(self.paths.queue)
         quest_id = read_raw(move.source).get("quest_id") if in_queue else None
-        mark = {"path": self._place(move.source), "quest_id": quest_id if isinstance(quest_id, str) else None}
+        mark: dict[str, Any] = {
+            "path": self._place(move.source), "quest_id": quest_id if isinstance(quest_id, str) else None
+        }  # fmt: skip
         if move.original is None:
-            return mark
+            return mark if in_queue else {**mark, "stamp": move.stamp, "sidecar": move.dropped_sidecar}
         original = {"path": self._place(move.original.path), "content_hash": move.original.content_hash}
-        return {**mark, "original": original}
+        return {**mark, "original": original, "stamp": move.original.stamp, "sidecar": move.dropped_sidecar}
 
     def _place(self, path: Path) -> str:
         return (path.relative_to(self.paths.base) if path.is_relative_to(self.paths.base) else path).as_posix()

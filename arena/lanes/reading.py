@@ -33,7 +33,8 @@ CLAIMED_LANES = ("processing", "awaiting_seal")
 """Lanes of quests that the trainer has or had, and no checkpoint covers yet."""
 
 MOVED_FROM = "moved_from"
-"""Sidecar key with which a move can be finished after a crash: `{path, quest_id}` of the place the file came from."""
+"""Sidecar key with which a move can be finished after a crash: `{path, quest_id}` of the place the file came from, and
+for one from the inbox its stamp and that of the sidecar beside it."""
 
 MAX_DROPPED_SIDECAR = 1 << 20
 MAX_LINEAGE_DEPTH = 50
@@ -57,6 +58,10 @@ class Mark:
     source: Path
     quest_id: str | None
     original: Original | None = None
+    stamp: Stamp | None = None
+    """Which file of the inbox `dropped` was; None where that is not known."""
+    sidecar: Stamp | None = None
+    """Which sidecar lay beside it there; None where that is not known."""
 
     @property
     def dropped(self) -> Path:
@@ -172,7 +177,8 @@ class LaneReader:
         quest_id, packed, original = said.get("quest_id"), said.get("original"), None
         if isinstance(packed, dict) and (place := self._place(packed.get("path"))):
             original = Original(place, str(packed.get("content_hash")))
-        return Mark(source, quest_id if isinstance(quest_id, str) else None, original)
+        stamps = [_stamp_said(said.get(key)) for key in ("stamp", "sidecar")]
+        return Mark(source, quest_id if isinstance(quest_id, str) else None, original, *stamps)
 
     def _place(self, said: Any) -> Path | None:
         """The path that a mark names; None unless it lies in `inbox/` or `queue/`."""
@@ -219,6 +225,11 @@ def lineage_beside(data_file: Path) -> dict[str, Any]:
     if not found or not _is_shallow(found):
         return {"sidecar_error": "not a JSON object of reasonable depth"}
     return {key: finite(value) for key, value in found.items()}
+
+
+def _stamp_said(value: Any) -> Stamp | None:
+    is_stamp = isinstance(value, list) and len(value) == 3 and all(type(number) is int for number in value)
+    return (value[0], value[1], value[2]) if is_stamp else None
 
 
 def _is_shallow(value: Any, levels: int = MAX_LINEAGE_DEPTH) -> bool:

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from arena.lanes.moves import LaneMover, body_of, foreign_keys
+from arena.lanes.moves import NO_FILE, LaneMover, body_of, foreign_keys
 from arena.lanes.reading import (
     DATA_SUFFIX,
     MOVED_FROM,
@@ -122,10 +122,14 @@ class LaneSweep:
                     report.notes.append(f"{name}: a move to {lane}/ had not begun; it stays")
             elif there is None and (here[1] or mark.original is None):
                 self._complete(mark, target, body)
-            elif there and (same_file(source, target) or _is_copy_of_ours(source, there, target, here)):
+            elif there and _is_rest(mark, there, target, here):
                 self.mover.files.unlink(source)
                 self._complete(mark, target, body)
                 report.notes.append(f"{target.name}: a move to {lane}/ that was cut off is finished")
+            elif there and self._is_whole(target, here):
+                # It was all there, only its mark had not gone yet. What lies at the old name has still to come in.
+                self.mover.finish(mark.dropped, target, body, mark.sidecar or NO_FILE)
+                report.notes.append(f"{target.name}: its move to {lane}/ is finished; {name} is another file by now")
             else:
                 # A copy across file systems claims the name with an empty file before the data arrive. The rows of a
                 # packed file are never empty: where they are gone, the packed file has them still.
@@ -137,13 +141,19 @@ class LaneSweep:
     def _complete(self, mark: Mark, target: Path, body: dict[str, Any]) -> None:
         """Do what is left to do of a move whose data lie at `target`."""
         packed = mark.original
-        if packed is not None and stamp_of(packed.path) is not None:
-            # The same bytes under the same name: nobody has dropped another file there since.
-            if content_hash(packed.path) != packed.content_hash:
+        there = stamp_of(packed.path) if packed is not None else None
+        if packed is not None and there is not None:
+            # The same bytes under the same name, of the same time: nobody has dropped another file there since.
+            if not _may_be(mark.stamp, there) or content_hash(packed.path) != packed.content_hash:
                 self.mover.finish(mark.source, target, body)
                 return
             self.mover.files.unlink(packed.path)
-        self.mover.finish(mark.dropped, target, body)
+        self.mover.finish(mark.dropped, target, body, mark.sidecar)
+
+    def _is_whole(self, target: Path, here: Stamp) -> bool:
+        """Whether all data of a quest have arrived where a move was to take them."""
+        record = self.lanes.record(target) if self.lanes.is_in_lane(target) else None
+        return record is not None and here[1] > 0 and content_hash(target) == record.content_hash
 
     def _move_under_way(self, target: Path) -> Mark | None:
         """The mark of a move to `target` that may not be complete; None for a mark that means nothing any more."""
@@ -328,6 +338,21 @@ class LaneSweep:
     def _drop_leftovers(self, now: datetime) -> None:
         folders = [self.paths.lane(lane) for lane in LANES] + [Path(each) for each, _, _ in os.walk(self.paths.inbox)]
         drop_temporaries(folders, now=now, files=self.mover.files)
+
+
+def _is_rest(mark: Mark, there: Stamp, target: Path, here: Stamp) -> bool:
+    """Whether the file at the old name is what a move has left there, and not one that was dropped since."""
+    if same_file(mark.source, target):
+        return True
+    stamp = mark.stamp if mark.original is None else None
+    # A link keeps the inode: what has another one is another file, were it the same to the byte.
+    was_linked = here == stamp and mark.source.lstat().st_dev == target.lstat().st_dev
+    return not was_linked and _may_be(stamp, there) and _is_copy_of_ours(mark.source, there, target, here)
+
+
+def _may_be(before: Stamp | None, now: Stamp) -> bool:
+    """Whether it is the file of before, as far as stamps tell; some network shares change inodes by themselves."""
+    return before is None or before[1:] == now[1:]
 
 
 def _is_copy_of_ours(source: Path, there: Stamp, target: Path, here: Stamp) -> bool:

@@ -33,7 +33,7 @@ from arena.proving.proofs import (
 from arena.quest_board import QuestBoard
 from arena.quests import NAMELESS, Quest, QuestRecord
 from arena.telling.lineage_counts import CountVerdicts, count_nothing
-from core.errors import InvalidInput, NotFound, RealmError, Unavailable
+from core.errors import Conflict, InvalidInput, NotFound, RealmError, Unavailable
 from core.files import DISK, Files
 from core.scribe import Scribe, ScribeBug
 from core.tasks import beat, rest
@@ -345,8 +345,8 @@ class Assay:
                 self._board.fail, quest.quest_id, outcome="rejected", reason=reason, now=now,
                 judged_by=verdict["validators"],
             )  # fmt: skip
-        except NotFound:
-            return  # removed by hand meanwhile
+        except (NotFound, Conflict):
+            return  # removed by hand meanwhile, or the trainer has it
         about = {**verdict, "content_hash": quest.record.content_hash}
         await asyncio.to_thread(write_rejection, failed.path, about, now=now, files=self._files)
         message = f"{failed.name} was {reason}"

@@ -79,9 +79,14 @@ class StrikeBench:
         self._saga.tell([News("quest_withdrawn", f"{quest.name} was withdrawn: {reason}")], now=now)
 
     def _quest_at(self, ordinal: int) -> Quest | None:
-        claim = read_history(self._journal).claims.get(ordinal)
-        # A quest that killed the trainer while it was being tokenized stands in no journal yet.
-        return self._board.find(claim.quest_id) if claim else self._board.processing()
+        history = read_history(self._journal)
+        claim = history.claims.get(ordinal)
+        if claim is not None:
+            return self._board.find(claim.quest_id)
+        # A quest that killed the trainer while it was being tokenized stands in no journal yet. It is the one that the
+        # trainer was told of last, which may still wait; in processing/ may lie one that is over.
+        told = self._board.promised() or self._board.processing()
+        return told if told is not None and history.ordinal_of(told.quest_id) is None else None
 
 
 @lru_cache(maxsize=1)

@@ -247,7 +247,9 @@ class TrainerProcess:
         if self._misfit is not None:
             return replace(death, cause=self._misfit)
         killed_by_us = guard.verdict is not None or self._given_up is not None
-        another_killed = self._processes > 1 and code == -signal.SIGKILL and not killed_by_us
+        # One that was told to stop had saved before another one was killed; a signal comes from torchrun, for that one.
+        had_saved = record is not None and record.clean and not record.reason.startswith("signal ")
+        another_killed = self._processes > 1 and code == -signal.SIGKILL and not killed_by_us and not had_saved
         if record is not None and record.clean and not another_killed:
             if code:  # a library that breaks while the interpreter is taken down has nothing left to harm
                 logger.warning("the trainer saved, and ended with code %d", code, extra={"event": "trainer_exit_code"})

@@ -98,9 +98,10 @@ def _tell_of_wait(link: DaemonLink, holder: dict[str, object] | None) -> None:
 def _ran_out_of_memory(error: Exception) -> bool:
     if "torch" not in sys.modules:
         return isinstance(error, MemoryError)
-    from arena.trainer.healing.out_of_memory import is_out_of_memory
+    from arena.trainer.healing.out_of_memory import died_of_memory
+    from arena.trainer.scaling.company import PartnerLost
 
-    return is_out_of_memory(error)
+    return died_of_memory(error) or (isinstance(error, PartnerLost) and error.out_of_memory)
 
 
 def _show_stacks() -> None:
@@ -190,8 +191,18 @@ def _fight(paths: RealmPaths, link: DaemonLink, membership: Membership | None) -
         )
     battle.situation.note(Phase.EXITED)
     if company is not None:
-        company.part()
+        _part(company)
     return battle.situation.orders.stop_reason or "the battle ended"
+
+
+def _part(company: Company) -> None:
+    """Send the others home: all is saved, so one that is gone already takes nothing along."""
+    from arena.trainer.scaling.company import PartnerLost
+
+    try:
+        company.part()
+    except PartnerLost as lost:
+        logger.warning("%s", lost, extra={"event": "partner_lost"})
 
 
 def _gather(link: DaemonLink, membership: Membership) -> Company:

@@ -37,7 +37,7 @@ from arena.trainer.saving.save_room import SaveRoom
 from arena.trainer.saving.saver import Saver
 from arena.trainer.saving.writing import CheckpointWriter
 from arena.trainer.situation import Situation, utc_now
-from arena.trainer.stream.data_at_hand import data_at_hand, open_quest_file
+from arena.trainer.stream.data_at_hand import data_at_hand, quest_file
 from arena.trainer.stream.quest_taking import ClaimClock, QuestTaker, ended
 from core.checkpoint_records import read_sidecar
 from core.errors import Conflict
@@ -98,7 +98,7 @@ def summon(
         Measuring(situation, has_rows=bool(validation.rows)),
     )  # fmt: skip
     tokens = _token_cache(paths, begin, renderer_for(begin.defaults.profile), files)
-    taker = QuestTaker(situation, renderer_for, clock, tokens, partial(open_quest_file, paths))
+    taker = QuestTaker(situation, renderer_for, clock, tokens, partial(quest_file, paths))
     battle = Battle(
         situation, taker, saver, Healer(situation, taker, saver, store, paths, files), ready=ready,
         resume_from=str(point.reading) if point.reading else None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from arena.journal import JOURNAL_NAME, read_history
+from arena.lanes.reading import CLAIMED_LANES
 from arena.quest_board import QuestBoard
 from arena.telling.live_report import LiveReport
 from arena.upkeep.housekeeping import sweep_lanes
@@ -19,7 +20,10 @@ from vault.checkpoints import CheckpointStore
 def recover(
     paths: RealmPaths, *, board: QuestBoard, ledger: CheckpointLedger, saga: Saga, report: LiveReport, now: datetime
 ) -> None:
-    """Sweep the lanes, reconcile the ledger, and tell `report` where training stands. Raises `OSError`."""
+    """Sweep the lanes, take up what was begun, reconcile the ledger, and tell `report` where training stands.
+
+    Raises `OSError`.
+    """
     paths.create()
     history = read_history(paths.current_model / JOURNAL_NAME)
     sweep_lanes(board, saga, now=now)
@@ -29,8 +33,10 @@ def recover(
     if present is not None:
         report.step, report.checkpoint = present.step, present.canonical_name
         report.loss, report.validation_loss = present.train_loss, present.val_loss
-    open_ids = {quest.quest_id for lane in ("processing", "awaiting_seal") for quest in board.quests(lane)}
-    open_ids |= {quest.quest_id for quest in board.put_back({claim.quest_id for claim in history.claims.values()})}
+    begun = [claim.quest_id for claim in history.claims.values()]
+    board.take_up(begun)
+    open_ids = {quest.quest_id for lane in CLAIMED_LANES for quest in board.quests(lane)}
+    open_ids |= {quest.quest_id for quest in board.reclaim(begun)}
     report.quests_completed = sum(
         1
         for ordinal, claim in history.claims.items()

@@ -60,6 +60,7 @@ def _act_directly(paths: RealmPaths, action: str, target: str, priority: str | N
 def _own_board(paths: RealmPaths, doing: str) -> Iterator[QuestBoard]:
     """The board of a realm that does not run, held until the end."""
     # Loaded here: a verb that asks the API does not need the board.
+    from arena.journal import JOURNAL_NAME, read_history
     from arena.quest_board import QuestBoard
 
     lock = InstanceLock(paths.lock)
@@ -67,6 +68,8 @@ def _own_board(paths: RealmPaths, doing: str) -> Iterator[QuestBoard]:
     try:
         board = QuestBoard(paths)
         board.sweep(now=datetime.now(UTC))
+        # What the model holds a part of is not to be removed, wherever a kill has left it.
+        board.reclaim(claim.quest_id for claim in read_history(paths.current_model / JOURNAL_NAME).claims.values())
         yield board
     except OSError as error:
         raise Unavailable(f"The disk refused: {error}.", hint="What was asked for is not done.") from error

@@ -53,6 +53,11 @@ def is_out_of_memory(error: BaseException) -> bool:
     )
 
 
+def died_of_memory(error: BaseException) -> bool:
+    """The same of an error that ends a process, which may have been raised for one of memory."""
+    return is_out_of_memory(error) or (error.__cause__ is not None and is_out_of_memory(error.__cause__))
+
+
 def release_memory() -> None:
     """Give back what no tensor uses any more; the caller has let go of gradients and activations."""
     gc.collect()

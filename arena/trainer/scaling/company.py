@@ -37,12 +37,20 @@ _PLACE = re.compile(r"^\[[^]]*\] ")
 class PartnerLost(Unavailable):
     """Another process of the trainer is gone."""
 
+    out_of_memory = False
+    """Whether it ran out of memory; a new trainer makes the step smaller then."""
+
+
+class OutOfStep(Unavailable):
+    """This process has failed amid something that it does with all others: none of them can go on."""
+
 
 class Company:
     """One per process, from when all have met to the end."""
 
-    def __init__(self, membership: Membership, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
-        """Meet the others. `timeout_seconds` is how long one process waits for another at most."""
+    def __init__(self, membership: Membership, timeout_seconds: float | None = None) -> None:
+        """Meet the others. `timeout_seconds` is how long one process waits for another at most (None: half an hour)."""
+        timeout_seconds = TIMEOUT_SECONDS if timeout_seconds is None else timeout_seconds
         self.rank, self.size = membership.rank, membership.size
         self._membership = membership
         self._timeout = timedelta(seconds=timeout_seconds)
@@ -155,7 +163,13 @@ class Company:
             yield
         # Not an error of memory either: it must not be tried again with smaller micro-batches by one of them alone.
         except (RuntimeError, MemoryError) as error:
-            raise PartnerLost(self._what_happened(error)) from error
+            # Never held by a name here: an error that its own traceback leads to keeps groups and weights alive.
+            raise self._lost(error) from error
+
+    def _lost(self, error: Exception) -> PartnerLost:
+        lost = PartnerLost(self._what_happened(error))
+        lost.out_of_memory = self._membership.ran_out_of_memory()
+        return lost
 
     def _what_happened(self, error: Exception) -> str:
         told = [f"process {rank} failed: {why}" for rank, why in self._membership.failures().items()]

@@ -12,8 +12,9 @@ from functools import partial
 
 import torch
 
-from arena.trainer.healing.out_of_memory import OutOfMemory, unless_out_of_memory
-from arena.trainer.scaling.company import Company
+from arena.trainer.healing.out_of_memory import OutOfMemory, is_out_of_memory, unless_out_of_memory
+from arena.trainer.scaling.company import Company, OutOfStep
+from core.errors import first_line
 
 Compute = Callable[[int], torch.Tensor]
 """Adds the gradients of one share to `.grad`; returns its part of the loss, a scalar."""
@@ -39,8 +40,23 @@ def add_up_alone(weights: Sequence[torch.Tensor], shares: int, compute: Compute)
 def add_up_together(weights: Sequence[torch.Tensor], shares: int, compute: Compute, company: Company) -> torch.Tensor:
     """The same with all processes at once, each of which computes some shares and ends with the sum of all.
 
-    Raises `MemoryError` on all of them, without gradients, where one has run out of memory.
+    Raises `MemoryError` on all of them, without gradients, where one has run out of memory for its share. Where it is
+    the exchange itself that finds none, the others wait for this process in vain: `OutOfStep`, and all must end.
     """
+    try:
+        outcome = _add_up_together(weights, shares, compute, company)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise OutOfStep(f"memory did not suffice to exchange gradients: {first_line(error)}") from error
+    if isinstance(outcome, OutOfMemory):
+        raise MemoryError(outcome.message)
+    return outcome
+
+
+def _add_up_together(
+    weights: Sequence[torch.Tensor], shares: int, compute: Compute, company: Company
+) -> torch.Tensor | OutOfMemory:
     buckets = list(_buckets(weights, company))
     used: set[int] = set()
     for first in range(0, shares, company.size):
@@ -51,7 +67,7 @@ def add_up_together(weights: Sequence[torch.Tensor], shares: int, compute: Compu
         company.maximum(flags)
         if flags[0]:
             _clear(weights)
-            raise MemoryError(part.message if isinstance(part, OutOfMemory) else "another process ran out of it")
+            return part if isinstance(part, OutOfMemory) else OutOfMemory("another process ran out of it")
         used |= {id(weight) for weight, flag in zip(weights, flags[1:].tolist(), strict=True) if flag}
         is_last = first + takers == shares
         # One after the other: what they need beside the gradients is needed once.

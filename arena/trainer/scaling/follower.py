@@ -18,7 +18,7 @@ from transformers import Trainer
 from arena.trainer.computing.arithmetic import Computing
 from arena.trainer.engine import apply_rates, training_arguments
 from arena.trainer.gradients import add_gradients
-from arena.trainer.healing.out_of_memory import release_memory
+from arena.trainer.healing.out_of_memory import died_of_memory, release_memory
 from arena.trainer.scaling.company import Company, PartnerLost
 from arena.trainer.scaling.exchange import add_up_together
 from arena.trainer.scaling.membership import Membership
@@ -53,7 +53,8 @@ def follow(paths: RealmPaths, membership: Membership) -> int:
         return 0
     except Exception as error:  # whatever it is, the first process must be able to tell it
         logger.exception("process %d failed", membership.rank)
-        membership.note_failure(str(error) if isinstance(error, RealmError) else f"{type(error).__name__}: {error}")
+        reason = str(error) if isinstance(error, RealmError) else f"{type(error).__name__}: {error}"
+        membership.note_failure(reason, out_of_memory=died_of_memory(error))
         return 1
     return 0
 

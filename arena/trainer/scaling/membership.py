@@ -15,6 +15,7 @@ STORE = "store"
 """Where the group of torch finds its members."""
 CALL = "call"
 FAILURE = "failure-{rank}"
+OUT_OF_MEMORY = "out-of-memory"
 LOOK_SECONDS = 0.1
 
 _TOLD = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE")
@@ -56,9 +57,15 @@ class Membership:
             time.sleep(LOOK_SECONDS)
         return True
 
-    def note_failure(self, reason: str) -> None:
+    def note_failure(self, reason: str, *, out_of_memory: bool = False) -> None:
         """Why this process goes, for the first one to tell."""
+        if out_of_memory:
+            (self.place / OUT_OF_MEMORY).touch()
         (self.place / FAILURE.format(rank=self.rank)).write_text(reason)
+
+    def ran_out_of_memory(self) -> bool:
+        """Whether that is why one of the others went."""
+        return (self.place / OUT_OF_MEMORY).exists()
 
     def failures(self) -> dict[int, str]:
         """What the others have noted, by rank."""

@@ -29,8 +29,13 @@ def data_at_hand(paths: RealmPaths, data_file: Callable[[str], Path | None]) -> 
     return has_data
 
 
-def open_quest_file(paths: RealmPaths, quest_id: str) -> Path | None:
-    """Where the data of a quest that is not over lie now; None when they are nowhere."""
-    lanes = LaneReader(paths)
-    found = (file.path for lane in OPEN_LANES for file, record in lanes.records(lane) if record.quest_id == quest_id)
+def quest_file(paths: RealmPaths, quest_id: str, *, begun: bool) -> Path | None:
+    """Where the data of a quest lie now; None when they are nowhere.
+
+    Of one that was `begun` all lanes are looked at, also those of quests that are over: it is learned from whatever is
+    at hand. Of another one, a file that was moved to `failed/` is not to be learned.
+    """
+    reader = LaneReader(paths)
+    lanes = LANES if begun else OPEN_LANES
+    found = (file.path for lane in lanes for file, record in reader.records(lane) if record.quest_id == quest_id)
     return next(found, None)

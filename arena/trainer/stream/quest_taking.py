@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 from arena.journal import ClaimEntry, End, Journal
 from arena.protocol import Claim, Claimed, Progress, QuestEnded, QuestSettings, Refused, RowError, StepPoint, Trouble
@@ -64,6 +65,12 @@ class ClaimClock:
         return self.now
 
 
+class FindFile(Protocol):
+    """Tells where the data of a quest lie now (`arena.trainer.stream.data_at_hand`)."""
+
+    def __call__(self, quest_id: str, *, begun: bool) -> Path | None: ...
+
+
 class QuestTaker:
     """Holds the active quest; see the module docstring."""
 
@@ -73,10 +80,9 @@ class QuestTaker:
         renderer_for: Callable[[str], Renderer],
         clock: ClaimClock,
         tokens: TokenCache | None = None,
-        find_file: Callable[[str], Path | None] = lambda quest_id: None,
+        find_file: FindFile = lambda quest_id, *, begun: None,
     ) -> None:
-        """Without `tokens`, every quest is tokenized when it is taken up. `find_file` tells by its id where the file of
-        an open quest lies now."""
+        """Without `tokens`, every quest is tokenized when it is taken up."""
         self._situation = situation
         self._renderer_for = renderer_for
         self._clock = clock
@@ -142,7 +148,8 @@ class QuestTaker:
     def _take_up(self, claim: ClaimEntry) -> None:
         """Prepare a quest of the journal again. Only data that are gone for good end it; all else may pass."""
         situation = self._situation
-        path = self._paths.get(claim.quest_id)
+        # A trainer that outlived its daemon for a moment may have claimed what this one was not told of.
+        path = self._paths.get(claim.quest_id) or self._find_file(claim.quest_id, begun=True)
         try:
             if path is None:
                 raise FileNotFoundError(f"{claim.name} is in no lane of the quest board")
@@ -218,7 +225,7 @@ class QuestTaker:
             try:
                 return prepare(claim.quest_id, path)
             except FileNotFoundError:
-                place = self._find_file(claim.quest_id)
+                place = self._find_file(claim.quest_id, begun=isinstance(claim, ClaimEntry))
                 if place is None or place == path:
                     raise
                 path = place

@@ -2,42 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
 
+from arena.command import claiming
 from arena.command.beginning import begin_of
 from arena.daemon import Daemon
 from arena.heroes import load_hero
 from arena.journal import JOURNAL_NAME, ClaimEntry, Genesis, Journal
 from arena.protocol import Claimed, Progress, QuestEnded
 from arena.quest_board import QuestBoard
-from arena.quests import Quest
-from arena.start_check import read_setup
+from arena.quests import Quest, sidecar_of
 from core.errors import Conflict
 from core.files import Files
-from core.http.events import EventHub
 from core.paths import RealmPaths
-from core.saga import open_saga
-from core.scribe import Scribe
 from core.settings import Settings
-from realm import make_daemon
 from tests.arena.quest_makers import NOW, MortalFiles, drop, take
-
-
-@pytest_asyncio.fixture
-async def daemon(paths: RealmPaths) -> AsyncIterator[Daemon]:
-    """Its trainer is awake and hears nothing."""
-    scribe = Scribe()
-    paths.config_file.write_text("gates: {level: quick}\n")
-    with open_saga(paths) as saga:
-        made = make_daemon(paths, read_setup(paths, env={}), {}, saga, scribe, EventHub(saga))
-        made._supervisor.ready = True
-        yield made
-    await scribe.close()
+from tests.waiting import wait_until_async
 
 
 class FillingDisk(Files):
@@ -195,6 +179,23 @@ async def test_a_quest_begun_by_a_realm_that_was_killed_goes_on_where_it_waited(
     await daemon._on_event(claimed(quest))
     await daemon._claims.follow()
     assert places(board) == {"a.jsonl": "processing", "b.jsonl": "normal"}
+
+
+async def test_what_moves_left_behind_is_tidied_up_while_a_proof_is_waited_for(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """C2: put off for the gate, it was never looked at again where the gate could not work."""
+    monkeypatch.setattr(claiming, "LONGEST_CLAIM_SECONDS", 0.05)
+    quest = take(daemon.board, "a.jsonl")
+    take(daemon.board, "b.jsonl")
+    daemon._claims._assay = lambda: daemon._assay  # which does not run
+    daemon.board.claim(quest, tidy_later=True)
+    await daemon._on_event(ended(quest))
+    left = sidecar_of(daemon.paths.lane("processing") / "a.jsonl")
+    assert left.exists()
+    task = asyncio.create_task(daemon._claims.run())
+    await wait_until_async(lambda: not left.exists())
+    task.cancel()
 
 
 async def test_a_file_that_is_changed_when_it_is_told_of_is_for_the_gates(daemon: Daemon) -> None:

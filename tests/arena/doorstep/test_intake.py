@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 
+from arena.doorstep import intake
 from arena.doorstep.inbox_watch import CANARY_NAME, InboxWatch
 from arena.doorstep.intake import TOLD_AT_ONCE
 from arena.doorstep.pace import BUSY_SHARE, Pace
@@ -219,6 +220,17 @@ async def test_a_quest_is_told_of_before_what_its_move_leaves_behind_is_tidied_u
         await wait_until_async(lambda: len(seen) == 2 and not everything_in(paths.inbox), timeout=30)
     assert seen == [["x.jsonl.meta.json"], [2]]
     assert MOVED_FROM not in (paths.lane("normal") / "x.jsonl.meta.json").read_text()
+
+
+async def test_the_mark_of_a_move_goes_soon_however_long_the_intake_rests(
+    paths: RealmPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """C2: after a look that took long, marks stayed for half a minute, and so did what a kill then makes of them."""
+    monkeypatch.setattr(intake, "SCAN_SHARE", 1e-9)
+    sidecar = paths.lane("normal") / "x.jsonl.meta.json"
+    write_quest(paths.inbox / "x.jsonl", 2)
+    async with running_intake(paths):
+        await wait_until_async(lambda: sidecar.exists() and MOVED_FROM not in sidecar.read_text(), timeout=20)
 
 
 async def test_the_scribe_is_awake_before_the_file_has_settled(paths: RealmPaths) -> None:

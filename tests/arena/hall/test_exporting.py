@@ -101,14 +101,40 @@ def test_a_full_disk_leaves_nothing_behind(paths: RealmPaths, tmp_path: Path, fr
 def test_what_a_killed_export_has_left_goes_and_one_under_way_is_left_alone(paths: RealmPaths, tmp_path: Path) -> None:
     checkpoint(paths, 5)
     left = tmp_path / ".mira.part"
-    (left / ".adapter").mkdir(parents=True)
-    (left / "model.safetensors").write_bytes(b"half")
+    half = left / "model" / "model.safetensors"
+    (left / "model" / ".adapter").mkdir(parents=True)
+    half.write_bytes(b"half")
+    (left / ".realm-export").touch()
     with directory_locked_if_free(left), pytest.raises(Conflict, match="is under way"):
         export_model(paths, tmp_path / "mira")
-    assert (left / "model.safetensors").read_bytes() == b"half"
+    assert half.read_bytes() == b"half"
     export_model(paths, tmp_path / "mira")
     assert not left.exists()
     assert {file.name for file in (tmp_path / "mira").iterdir()} == MODEL
+
+
+def test_a_directory_of_somebody_else_beside_the_target_is_left_alone(
+    paths: RealmPaths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its name can be guessed; all that lay in it was deleted, and behind a link to it too."""
+    checkpoint(paths, 5)
+    documents = tmp_path / "documents"
+    (documents / "model").mkdir(parents=True)
+    (documents / "model" / "letter.txt").write_text("Dear")
+    places = {name: tmp_path / f".{name}.part" for name in ("download", "link", "another")}
+    documents.rename(places["download"])
+    places["link"].symlink_to(places["download"])
+    places["another"].mkdir()
+    (places["another"] / ".realm-export").touch()
+    for name in ("download", "link"):
+        with pytest.raises(Conflict, match=f"{name}.part, where the model would be made, is there already"):
+            export_model(paths, tmp_path / name)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "geteuid", lambda: places["another"].stat().st_uid + 1)
+        with pytest.raises(Conflict, match="was not made by an export"):
+            export_model(paths, tmp_path / "another")
+    assert (places["download"] / "model" / "letter.txt").read_text() == "Dear"
+    assert {path.name for path in tmp_path.iterdir() if path.name in places} == set()
 
 
 def test_where_a_model_is_wanted_an_adapter_is_refused_by_name(paths: RealmPaths, tmp_path: Path) -> None:

@@ -10,10 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from arena.lanes.admission import Admission, Unpacked, place_to_unpack
+from arena.lanes.reading import content_hash, stamp_of
 from arena.quest_board import QuestBoard
-from core.files import Files
+from arena.quests import Quest
+from core.files import DISK, Files
 from core.paths import RealmPaths
-from tests.arena.quest_makers import admit, drop, everything_in
+from tests.arena.quest_makers import NOW, admit, drop, everything_in, record_of
 
 
 class Generator(Files):
@@ -92,3 +95,59 @@ def test_a_sidecar_that_comes_before_its_file_waits_for_it(
     assert first.record.lineage == before
     assert everything_in(paths.inbox) == ["x.jsonl.meta.json"]
     assert admit(QuestBoard(paths), drop(paths, "x.jsonl", "new\n")).record.lineage == {"batch": 22}
+
+
+def admit_and_die(paths: RealmPaths, source: Path, files: Files = DISK) -> Quest:
+    """Taken in, and the realm is killed before anything is tidied up: mark and dropped sidecar are still there."""
+    admission = Admission(source, record_of(source), "normal", source.name)
+    (quest,) = QuestBoard(paths, files).admit_all([admission], now=NOW, tidy_later=True)
+    assert isinstance(quest, Quest)
+    assert not source.exists()
+    return quest
+
+
+@pytest.mark.parametrize("sidecar", [None, 2], ids=["alone", "with a sidecar"])
+@pytest.mark.parametrize("copies", [False, True], ids=["links", "copies"])
+def test_what_is_dropped_under_the_name_of_one_taken_in_before_a_kill_is_another_quest(
+    paths: RealmPaths, copies: bool, sidecar: int | None
+) -> None:
+    """A6, C1: the first, begun by then, lost its id: it ended as lost, and was learned again as another quest."""
+    source = drop(paths, "x.jsonl", "old\n", batch=1)
+    first = admit_and_die(paths, source, Generator(lambda: None, copies=copies))
+    drop(paths, "x.jsonl", "newer\n", **({} if sidecar is None else {"batch": sidecar}))
+    board = QuestBoard(paths)
+    assert board.sweep(now=NOW).notes == ["x.jsonl: its move to normal/ is finished; x.jsonl is another file by now"]
+    assert board.sweep(now=NOW).notes == []
+    assert board.find(first.quest_id) == first
+    second = admit(board, source)
+    assert (second.name, second.path.read_text()) == ("x_2.jsonl", "newer\n")
+    assert second.record.lineage == ({} if sidecar is None else {"batch": sidecar})
+    assert everything_in(paths.inbox) == []
+
+
+def test_the_same_file_delivered_once_more_is_another_quest(paths: RealmPaths) -> None:
+    """C2: `rsync -t` gives it the same bytes and the same time; it was deleted as the rest of the first."""
+    source = drop(paths, "x.jsonl", "same\n", mtime=1000)
+    first = admit_and_die(paths, source)
+    drop(paths, "x.jsonl", "same\n", mtime=1000)
+    board = QuestBoard(paths)
+    board.sweep(now=NOW)
+    assert board.find(first.quest_id) == first
+    assert source.read_text() == "same\n"
+    assert admit(board, source).name == "x_2.jsonl"
+
+
+def test_a_packed_file_delivered_once_more_is_another_quest(paths: RealmPaths) -> None:
+    """C2: of another time, the same bytes are no rest of the first."""
+    source, unpacked = drop(paths, "x.jsonl.gz", "packed\n", mtime=1000), place_to_unpack(paths)
+    unpacked.parent.mkdir(exist_ok=True)
+    unpacked.write_text("rows\n")
+    packed = Unpacked(unpacked, content_hash(source), stamp_of(source))
+    admission = Admission(source, record_of(unpacked), "normal", "x.jsonl", packed)
+    (first,) = QuestBoard(paths).admit_all([admission], now=NOW, tidy_later=True)
+    assert isinstance(first, Quest)
+    drop(paths, "x.jsonl.gz", "packed\n", mtime=2000)
+    board = QuestBoard(paths)
+    board.sweep(now=NOW)
+    assert board.find(first.quest_id) == first
+    assert everything_in(paths.inbox) == ["x.jsonl.gz"]

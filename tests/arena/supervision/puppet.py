@@ -129,6 +129,12 @@ def break_behind(stage: Stage) -> str:
     return stage.fight()
 
 
+def lose_another(stage: Stage) -> str:
+    """Torchrun ends as the one that was killed, whatever the first process has said."""
+    atexit.register(os.kill, os.getpid(), signal.SIGKILL)
+    return stage.fight()
+
+
 def babble(stage: Stage) -> str:
     stage.link._socket.sendall(b'{"kind": "from_the_future"}\n')
     return stage.fight()
@@ -147,6 +153,7 @@ PLOTS: dict[str, Callable[[Stage], str]] = {
     "crash": die(signal.SIGSEGV),
     "leave": leave,
     "break behind": break_behind,
+    "lose another": lose_another,
     "babble": babble,
 }
 

@@ -315,3 +315,20 @@ async def test_a_stopped_child_is_told_of_and_left_alone(paths: RealmPaths, quic
         await child.process.send(Stop(reason="enough"))
         death = await child.death()
     assert (death.clean, death.cause) == (True, "enough")
+
+
+@pytest.mark.parametrize("is_stopped", [True, False], ids=["after a stop", "before it"])
+async def test_of_several_one_that_is_killed_when_all_is_saved_makes_no_crash(
+    paths: RealmPaths, is_stopped: bool
+) -> None:
+    """B13, F8: a realm that was asked to stop, and had saved, was shown as crashed."""
+    async with puppet(paths, "lose another") as child:
+        child.process._processes = 2
+        await child.in_place()
+        if is_stopped:
+            await child.process.send(Stop(reason="it is late"))
+        else:
+            os.kill(child.pid, signal.SIGTERM)
+        death = await child.death()
+    assert death.clean is is_stopped
+    assert death.cause == "it is late" if is_stopped else "SIGKILL" in death.cause

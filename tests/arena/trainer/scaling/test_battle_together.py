@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import math
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from arena.protocol import Command, Event, Progress, QuestEnded, Ready, Stop, Trouble
+from arena.protocol import Command, Event, Progress, QuestEnded, Ready, State, Stop, Trouble
 from arena.trainer.scaling import follower
 from arena.trainer.scaling.company import PartnerLost
 from arena.trainer.stream.step_plan import StepPlan
 from tests.arena.trainer.driving import Field, assert_equal_weights
 from tests.arena.trainer.fighting_here import fight
 from tests.arena.trainer.scaling.together import fight_together
+from tests.waiting import wait_until
 
+SHORT = 5.0
+"""Seconds that one process waits for another, in place of half an hour."""
 TOLERANCE = 1e-5
 """Of a loss, relative: two shares are added up in another order than one whole step."""
 
@@ -95,6 +99,25 @@ def short_of_memory() -> None:
         return usual(plan, *arguments, **options)
 
     vars(follower)["add_gradients"] = add_gradients
+
+
+def test_a_board_that_is_empty_for_longer_than_the_timeout_ends_nobody(tiny_model: Path, tmp_path: Path) -> None:
+    """The timeout is half an hour, and a board may be empty for weeks."""
+    field = Field(tmp_path / "fought", tiny_model)
+    quest = field.foe("quest", 30).claim()
+    begun: list[float] = []
+
+    def late(event: Event) -> Command | None:
+        if isinstance(event, State) and event.state == "idle" and not begun:
+            begun.append(time.monotonic())
+            wait_until(lambda: time.monotonic() - begun[0] > 1.5 * SHORT, every=0.2)
+            return quest
+        return until_learned(event)
+
+    told = fight_together(field, processes=2, answer=late, timeout_seconds=SHORT)
+    assert begun
+    assert [event.outcome for event in told if isinstance(event, QuestEnded)] == ["learned"]
+    assert_equal_weights(field.head, replayed(field, tmp_path / "replayed").head)
 
 
 def test_an_error_of_one_ends_all_and_is_named(tiny_model: Path, tmp_path: Path) -> None:

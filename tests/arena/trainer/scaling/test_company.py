@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from arena.trainer.__main__ import _part, _ran_out_of_memory
 from arena.trainer.scaling.company import Company, PartnerLost
 from arena.trainer.scaling.membership import Membership
 from arena.trainer.scaling.plans import Drop, End, Replicate, TensorLayout
@@ -89,6 +90,46 @@ def test_a_process_that_is_gone_is_noticed_and_why_it_went_is_told(tmp_path: Pat
 
     answers = in_company(place, 2, lose, answering=1)
     assert answers == ["Of the 2 processes of the trainer, process 1 failed: it had enough"]
+
+
+def test_one_that_is_gone_when_all_is_saved_makes_no_failure_of_it(tmp_path: Path) -> None:
+    """B13: the first process left as one that had crashed, after its last checkpoint."""
+    place = tmp_path / "meeting"
+
+    def part(company: Company) -> object:
+        if company.rank:
+            (place / "through-1").touch()
+            os._exit(1)
+        wait_until(lambda: not _answers(company), timeout=10)
+        _part(company)
+        return "home"
+
+    assert in_company(place, 2, part, answering=1) == ["home"]
+
+
+def _answers(company: Company) -> bool:
+    try:
+        company.tell(Drop())
+    except PartnerLost:
+        return False
+    return True
+
+
+def test_why_another_one_went_may_be_its_memory(tmp_path: Path) -> None:
+    """D7: the next trainer makes the step smaller then."""
+    place = tmp_path / "meeting"
+
+    def lose(company: Company) -> object:
+        if company.rank:
+            Membership(company.rank, company.size, place).note_failure("it had enough", out_of_memory=True)
+            (place / "through-1").touch()
+            os._exit(1)
+        with pytest.raises(PartnerLost) as lost:
+            tell_for_ever(company)
+        company._over.set()
+        return _ran_out_of_memory(lost.value)
+
+    assert in_company(place, 2, lose, answering=1) == [True]
 
 
 def test_what_torchrun_tells_is_taken_out_of_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from arena.trainer.healing.out_of_memory import died_of_memory
 from arena.trainer.scaling import exchange
-from arena.trainer.scaling.company import Company
+from arena.trainer.scaling.company import Company, OutOfStep, PartnerLost
 from arena.trainer.scaling.exchange import Compute, add_up_alone, add_up_together
 from tests.arena.trainer.scaling.together import in_company
 
@@ -91,3 +92,26 @@ def test_one_without_memory_is_known_to_all_and_the_next_try_counts(tmp_path: Pa
     for _, left, found in answers:
         assert left == [None] * len(SIZES)
         assert torch.equal(found, loss)
+
+
+@pytest.mark.parametrize("poor", [0, 1], ids=["the first", "another one"])
+def test_without_memory_for_the_exchange_itself_none_goes_on_alone(
+    tmp_path: Path, poor: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """D7: the first made the step again by itself, and the others waited for it until it was taken for hung."""
+
+    def tries(company: Company) -> list[object]:
+        if company.rank == poor:
+            monkeypatch.setattr(exchange._Bucket, "_flat", out_of_memory)
+        own = weights()
+        with pytest.raises((OutOfStep, PartnerLost)) as raised:
+            add_up_together(own, 2, computing(own), company)
+        return [type(raised.value), died_of_memory(raised.value)]
+
+    answers = in_company(tmp_path / "meeting", 2, tries, timeout_seconds=1.0)
+    assert answers[poor] == [OutOfStep, True]
+    assert answers[1 - poor] == [PartnerLost, False]
+
+
+def out_of_memory(bucket: object, loss: torch.Tensor) -> torch.Tensor:
+    raise torch.OutOfMemoryError("CUDA out of memory")

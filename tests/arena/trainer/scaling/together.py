@@ -22,6 +22,7 @@ import torch.distributed as dist
 
 from arena.protocol import Begin, Command, Event
 from arena.trainer.engine import BattleTrainer
+from arena.trainer.scaling import company
 from arena.trainer.scaling.company import Company
 from arena.trainer.scaling.follower import follow
 from arena.trainer.scaling.membership import Membership
@@ -40,18 +41,20 @@ def fight_together(
     processes: int,
     answer: Answer = lambda event: None,
     spoil: Callable[[], None] = lambda: None,
+    timeout_seconds: float = PATIENCE,
     **begin: Any,
 ) -> list[Event]:
-    """As `fight`, with so many processes; each of the others does `spoil` first."""
+    """As `fight`, with so many processes; each of the others does `spoil` first, and none waits longer for another."""
     place = field.base / f"meeting-{len(list(field.base.glob('meeting-*')))}"
     place.mkdir()
     companies: list[Company] = []
 
     def lead(trainer: BattleTrainer, began: Begin) -> None:
-        companies.append(_meet(Membership(0, processes, place)))
+        companies.append(_meet(Membership(0, processes, place), timeout_seconds))
         trainer.lead(companies[0], began)
 
     def be_another(rank: int) -> None:
+        company.TIMEOUT_SECONDS = timeout_seconds
         spoil()
         sys.exit(follow(field.paths, Membership(rank, processes, place)))
 
@@ -131,8 +134,8 @@ def _alone(work: Callable[[], None]) -> None:
 
 
 def _forget(companies: list[Company]) -> None:
-    for company in companies:
-        company._over.set()
-        company._keeper.join()
+    for each in companies:
+        each._over.set()
+        each._keeper.join()
     if dist.is_initialized():
         dist.destroy_process_group()

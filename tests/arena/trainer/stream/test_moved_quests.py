@@ -8,7 +8,7 @@ import pytest
 
 from arena.protocol import Claim, Command, Event, QuestEnded, Refused, Stop
 from arena.quest_board import QuestBoard
-from arena.trainer.stream.data_at_hand import open_quest_file
+from arena.trainer.stream.data_at_hand import quest_file
 from tests.arena.quest_makers import NOW, record_of, take
 from tests.arena.trainer.driving import Field
 from tests.arena.trainer.fighting_here import fight
@@ -46,4 +46,5 @@ def test_of_a_quest_that_is_not_over_the_file_is_found(board: QuestBoard, lane: 
         )  # fmt: skip
     if lane == "failed":
         quest = board.fail(quest.quest_id, outcome="withdrawn", reason="moved to failed/ by hand", now=NOW)
-    assert open_quest_file(board.paths, quest.quest_id) == (None if lane == "failed" else quest.path)
+    assert quest_file(board.paths, quest.quest_id, begun=False) == (None if lane == "failed" else quest.path)
+    assert quest_file(board.paths, quest.quest_id, begun=True) == quest.path, "what is at hand is not lost"
