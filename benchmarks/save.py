@@ -25,7 +25,6 @@ from typing import Annotated, Any
 import torch
 import typer
 from blake3 import blake3
-from torch.serialization import set_crc32_options
 from transformers import TrainerCallback
 
 from arena.protocol import Begin, CheckpointSaved, Claim, QuestSettings, Save, SaveFailed, decode_event, encode
@@ -128,12 +127,9 @@ class Rounds(TrainerCallback):
             raise RuntimeError("a save before the first step")
         self._trainer.network.save_pretrained(folder)
         self._trainer.tokenizer.save_pretrained(folder)
-        # As torch does it by itself; the trainer goes without, as its manifest tells more.
-        set_crc32_options(compute_crc32=True)
         torch.save(optimizer.state_dict(), folder / "optimizer.pt")
         torch.save(scheduler.state_dict(), folder / "scheduler.pt")
         torch.save({"cpu": torch.get_rng_state(), "python": random.getstate()}, folder / "rng_state.pth")
-        set_crc32_options(compute_crc32=False)
         self._trainer.state.save_to_json(str(folder / "trainer_state.json"))
         for path in [*folder.iterdir(), folder, folder.parent]:
             handle = os.open(path, os.O_RDONLY)

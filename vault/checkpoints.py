@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import re
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -112,8 +112,18 @@ class CheckpointStore:
         folder.mkdir()  # never its parents: where `root` has vanished, none may be begun in its place
         return folder
 
-    def publish(self, staging: Path, name: str, *, head: bool = True, now: datetime | None = None) -> Path:
+    def publish(
+        self,
+        staging: Path,
+        name: str,
+        *,
+        head: bool = True,
+        now: datetime | None = None,
+        hashes: Mapping[str, str] | None = None,
+    ) -> Path:
         """Make `staging` the checkpoint `name` and, unless `head` is False, HEAD; returns its path.
+
+        `hashes`: see `write_manifest`.
 
         On any error before the rename the staging directory is removed, so that a full disk does not stay full;
         an error after it leaves a whole checkpoint that HEAD does not name.
@@ -122,7 +132,7 @@ class CheckpointStore:
             raise InvalidInput(f"{staging} cannot be published as {name!r}.")
         crash_point("save.staged")
         try:
-            write_manifest(staging, now=now, files=self._files)
+            write_manifest(staging, now=now, files=self._files, hashes=hashes)
             crash_point("save.manifest")
             with locked_directory(self.root):
                 replaced = self._put_in_place(staging, name)

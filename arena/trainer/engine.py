@@ -34,7 +34,8 @@ from arena.trainer.computing.arithmetic import Computing
 from arena.trainer.computing.pass_trial import ROW_TOKENS, Trial, settle_pass_size
 from arena.trainer.gradients import add_gradients
 from arena.trainer.healing.out_of_memory import OutOfMemory, release_memory, unless_out_of_memory
-from arena.trainer.saving.snapshot import EngineState, Spares, take_engine_state
+from arena.trainer.saving.copying import Copier
+from arena.trainer.saving.snapshot import EngineState, take_engine_state
 from arena.trainer.scaling.company import Company
 from arena.trainer.scaling.crew import Alone, Crew, Leader
 from arena.trainer.scaling.plans import Enlist
@@ -118,7 +119,7 @@ class BattleTrainer(Trainer):
         self._evaluation = evaluation
         self._crew: Crew = Alone()
         self._plan: StepPlan | None = None
-        self._spares = Spares()
+        self._copier = Copier()
         battle.situation.arms = self
 
     def lead(self, company: Company, begin: Begin) -> None:
@@ -144,7 +145,7 @@ class BattleTrainer(Trainer):
             raise RuntimeError("a save before the optimizer was made")
         return take_engine_state(
             network=self.network, tokenizer=self.tokenizer, optimizer=self.optimizer, scheduler=self.lr_scheduler,
-            trainer_state=self.state, in_place=in_place, spares=self._spares,
+            trainer_state=self.state, in_place=in_place, copier=self._copier,
         )  # fmt: skip
 
     def validation_loss(self) -> tuple[float, int] | None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
+import mmap
 import os
 from pathlib import Path
 
@@ -237,3 +239,63 @@ def test_write_json_is_readable_by_anyone(tmp_path: Path) -> None:
     text = (tmp_path / "x.json").read_text(encoding="utf-8")
     assert text.endswith("}\n")
     assert json.loads(text) == {"a": [1, 2]}
+
+
+def pages_of(content: bytes) -> memoryview:
+    memory = mmap.mmap(-1, (len(content) + 4095) // 4096 * 4096)
+    memory[: len(content)] = content
+    return memoryview(memory)
+
+
+CONTENT = bytes(range(256)) * 77
+"""Ends within a page."""
+
+
+def test_what_is_written_through_is_whole_and_durable(tmp_path: Path) -> None:
+    files = CountingFiles()
+    files.write_through(tmp_path / "file", pages_of(CONTENT), size=len(CONTENT))
+    assert (tmp_path / "file").read_bytes() == CONTENT
+    assert files.synced == ["file"]
+    with pytest.raises(FileExistsError):
+        files.write_through(tmp_path / "file", pages_of(b"other"), size=5)
+    assert (tmp_path / "file").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("when", ["opened", "written"])
+def test_a_disk_that_cannot_do_without_the_page_cache_takes_it_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """File systems refuse `O_DIRECT` where a file is opened, having made it, or only where it is written to."""
+    really_open, refused = os.open, []
+
+    def is_direct(fd: int) -> bool:
+        return bool(fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_DIRECT)
+
+    def open_(path: Path, flags: int, mode: int = 0o777) -> int:
+        fd = really_open(path, flags, mode)
+        if when == "opened" and flags & os.O_DIRECT:
+            os.close(fd)
+            refused.append(when)
+            raise OSError(errno.EINVAL, "no direct access")
+        return fd
+
+    class Picky(Files):
+        def write(self, fd: int, data: bytes) -> None:
+            if when == "written" and is_direct(fd):
+                os.write(fd, data[:4096])
+                refused.append(when)
+                raise OSError(errno.EINVAL, "no direct access")
+            super().write(fd, data)
+
+    monkeypatch.setattr(os, "open", open_)
+    Picky().write_through(tmp_path / "file", pages_of(CONTENT), size=len(CONTENT))
+    assert refused == [when]
+    assert (tmp_path / "file").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("method", ["write", "fsync"])
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
+def test_what_the_disk_says_to_a_write_through_is_told(tmp_path: Path, method: str, code: int) -> None:
+    files = FailingFiles(method, code)
+    with pytest.raises(OSError, match=os.strerror(code)):
+        files.write_through(tmp_path / "file", pages_of(CONTENT), size=len(CONTENT))

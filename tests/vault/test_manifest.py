@@ -71,6 +71,17 @@ def test_the_manifest_is_written_after_everything_else_is_synced(tmp_path: Path)
     assert after == [tmp_path.name]
 
 
+def test_a_known_hash_spares_reading_the_file_again(tmp_path: Path) -> None:
+    """Whoever wrote the file has hashed what he wrote: a byte that came to the disk otherwise is noticed later."""
+    fill(tmp_path)
+    plain = write_manifest(tmp_path)
+    known = {"model.safetensors": plain["files"]["model.safetensors"]["blake3"]}
+    (tmp_path / MANIFEST).unlink()
+    (tmp_path / "model.safetensors").write_bytes((tmp_path / "model.safetensors").read_bytes()[::-1])
+    assert write_manifest(tmp_path, hashes=known)["files"] == plain["files"]
+    assert check_manifest(tmp_path) == ["model.safetensors was altered"]
+
+
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
 def test_a_disk_that_fails_leaves_no_manifest(tmp_path: Path, code: int) -> None:
     class Failing(Files):

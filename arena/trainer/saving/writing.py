@@ -18,13 +18,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+from blake3 import blake3
 from safetensors import SafetensorError
-from torch.serialization import set_crc32_options
 from transformers import PreTrainedTokenizerBase
 
 from arena.cursor import CURSOR_NAME
 from arena.journal import JOURNAL_NAME
 from arena.trainer.adapters import has_adapter, write_adapter
+from arena.trainer.saving.moulds import Image, write_pickle
 from arena.trainer.saving.snapshot import EngineState, SaveFacts
 from core.checkpoint_ledger import CheckpointRecord, write_sidecar
 from core.checkpoint_records import SIDECAR
@@ -33,6 +34,7 @@ from core.crash_points import crash_point
 from core.errors import first_line
 from core.files import DISK, Files
 from vault.checkpoints import CheckpointStore
+from vault.weights import SINGLE
 
 SCHEDULER_FILE = "scheduler.pt"
 RANDOM_FILE = "rng_state.pth"
@@ -77,8 +79,8 @@ class CheckpointWriter:
         self._on_done = on_done
         """Called by the writing thread at its end, to wake whoever waits for commands."""
         self._files = files
-        # The manifest's BLAKE3 tells damage, better than the archive's CRC, which takes a fifth of all the time.
-        set_crc32_options(compute_crc32=False)
+        self._model_files: dict[str, bytes] = {}
+        """What `save_pretrained` writes beside the weights."""
         self._tokenizer_files: dict[str, bytes] = {}
         """Rendered once: they never change, and those of a large vocabulary take a second of Python's lock."""
         self._thread: threading.Thread | None = None
@@ -128,11 +130,11 @@ class CheckpointWriter:
         staging = self._store.stage()
         try:
             self._write_battle(staging, facts)
-            self._write_engine(staging, state, resumable=facts.resumable)
+            hashes = self._write_engine(staging, state, resumable=facts.resumable)
             record = self._record(staging, facts)
             write_sidecar(staging, record, files=self._files)
             crash_point(f"save.file.{SIDECAR}")
-            self._store.publish(staging, facts.name, head=facts.resumable)
+            self._store.publish(staging, facts.name, head=facts.resumable, hashes=hashes)
         except BaseException:  # whatever stops the save, what it staged must not fill the disk
             shutil.rmtree(staging, ignore_errors=True)
             raise
@@ -146,35 +148,64 @@ class CheckpointWriter:
         (staging / JOURNAL_NAME).write_bytes(journal)
         crash_point(f"save.file.{JOURNAL_NAME}")
         cursor = asdict(facts.cursor) | {"checkpoint": facts.name, "announced": facts.cursor.ordinal}
-        self._files.write_json(staging / CURSOR_NAME, cursor, durable=True)
+        self._files.write_json(staging / CURSOR_NAME, cursor, durable=False)  # all of it is, before the manifest
         crash_point(f"save.file.{CURSOR_NAME}")
 
-    def _write_engine(self, staging: Path, state: EngineState, *, resumable: bool) -> None:
+    def _write_engine(self, staging: Path, state: EngineState, *, resumable: bool) -> dict[str, str]:
+        """Returns the hashes of those files that are on the disk already."""
+        hashes: dict[str, str] = {}
         try:
-            if has_adapter(state.network):
-                write_adapter(state.network, state.weights, staging)
+            if isinstance(state.weights, Image):
+                self._write_again(self._model_files, staging)
+                hashes[SINGLE] = self._write_image(staging / SINGLE, state.weights)
             else:
-                # A dict of its own: what is written is taken out of it.
-                state.network.save_pretrained(staging, state_dict=dict(state.weights))
+                self._write_weights(staging, state, state.weights)
             crash_point("save.file.model.safetensors")
             self._write_tokenizer(staging, state.tokenizer)
             crash_point("save.file.tokenizer.json")
             to_resume = {OPTIMIZER_FILE: state.optimizer, SCHEDULER_FILE: state.scheduler, RANDOM_FILE: state.random}
             for name, content in to_resume.items() if resumable else ():
-                torch.save(content, staging / name)
+                if isinstance(content, Image):
+                    hashes[name] = self._write_image(staging / name, content)
+                else:
+                    # Not by name, which torch would write into the file: an image has none.
+                    with (staging / name).open("wb") as stream:
+                        write_pickle(content, stream)
                 crash_point(f"save.file.{name}")
             state.trainer_state.save_to_json(str(staging / STATE_FILE))
             crash_point(f"save.file.{STATE_FILE}")
         except (SafetensorError, RuntimeError) as error:
             # Both libraries report a full disk with these, torch without the reason.
             raise OSError(f"model or optimizer could not be written: {first_line(error)}") from error
+        return hashes
+
+    def _write_weights(self, staging: Path, state: EngineState, weights: dict[str, torch.Tensor]) -> None:
+        if has_adapter(state.network):
+            write_adapter(state.network, weights, staging)
+            return
+        before = set(staging.iterdir())
+        # A dict of its own: what is written is taken out of it.
+        state.network.save_pretrained(staging, state_dict=dict(weights))
+        if state.copier is not None and not state.in_place and (staging / SINGLE).exists():
+            state.copier.learn(staging / SINGLE, weights)
+            others = {*staging.iterdir()} - before - {staging / SINGLE}
+            self._model_files = {path.name: path.read_bytes() for path in others}
+
+    def _write_image(self, path: Path, image: Image) -> str:
+        """Its BLAKE3, taken from the memory that is written."""
+        # One call each, without Python's lock: for that, it waits as long as training wants it.
+        self._files.write_through(path, image.pages, size=len(image.content))
+        return blake3(image.content).hexdigest()
 
     def _write_tokenizer(self, staging: Path, tokenizer: PreTrainedTokenizerBase) -> None:
-        for name, content in self._tokenizer_files.items():
-            (staging / name).write_bytes(content)
+        self._write_again(self._tokenizer_files, staging)
         if not self._tokenizer_files:
             written = [Path(name) for name in tokenizer.save_pretrained(staging)]
             self._tokenizer_files = {path.name: path.read_bytes() for path in written if path.exists()}
+
+    def _write_again(self, files: dict[str, bytes], staging: Path) -> None:
+        for name, content in files.items():
+            (staging / name).write_bytes(content)
 
     def _record(self, staging: Path, facts: SaveFacts) -> CheckpointRecord:
         cursor, claim = facts.cursor, facts.claim

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import gc
 import json
+import os
 from pathlib import Path
 
 import psutil
@@ -25,6 +26,7 @@ from arena.protocol import (
     Validation,
 )
 from arena.supervision.position_file import Phase, read_position
+from arena.trainer.saving.moulds import Image
 from arena.trainer.saving.snapshot import EngineState
 from tests.arena.trainer.driving import Field, assert_equal_weights
 from tests.arena.trainer.in_process import DiskInHand, HandClock, LiveBattle, living
@@ -56,6 +58,12 @@ def files_of(checkpoint: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in checkpoint.iterdir() if path.name not in timely}
 
 
+def images_in_use() -> int:
+    """Of what is being written, as many files as lie in memory in their very shape."""
+    states = [state for state in gc.get_objects() if type(state) is EngineState]
+    return sum(isinstance(part, Image) for state in states for part in (state.weights, state.optimizer))
+
+
 def staged(field: Field) -> list[Path]:
     return list(field.paths.current_model.glob(".staging-*"))
 
@@ -66,13 +74,20 @@ def test_a_checkpoint_holds_its_step_byte_by_byte_while_training_goes_on(tmp_pat
     disk = DiskInHand()
     with living(straight, disk) as life:
         life.claim(straight.foes["long"])
-        life.make_steps(5)
+        life.make_steps(2)
+        # The first of a life is laid out by the libraries, all others as it was (`saving.moulds`).
+        life.ask(Save(reason="an example"))
+        life.make_steps(1)
+        life.battle._saver._writer.wait()
+        life.make_steps(2)
+        assert life.until(CheckpointSaved).step == 3
         save_in_flight(life, disk)
+        assert images_in_use() == 2
         journal = straight.journal.read_bytes()
         life.make_steps(8)
         assert life.step == 14
-        assert life.said(CheckpointSaved) == []
-        assert CheckpointStore(straight.paths.current_model).head() is None
+        assert life.said(CheckpointSaved)[1:] == []
+        assert straight.head.name.startswith("checkpoint-3-")
         disk.release()
         life.battle._saver._writer.wait()
         life.make_steps(1)
@@ -208,6 +223,39 @@ def test_a_save_that_fails_leaves_nothing_and_a_milestone_stays_one(
         assert (saved.step, saved.milestone, saved.record["milestone"]) == (7, True, True)
         life.stop()
         assert life.said(QuestEnded) == []
+
+
+class FullWithinAnImage(DiskInHand):
+    """Takes a page of what is written past the page cache, and has no room for more."""
+
+    full = False
+
+    def write(self, fd: int, data: bytes) -> None:
+        if self.full and isinstance(data, memoryview):
+            os.write(fd, data[:4096])
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        super().write(fd, data)
+
+
+def test_a_disk_that_fills_up_within_a_direct_write_leaves_nothing(tmp_path: Path, tiny_model: Path) -> None:
+    """A23, A28: the second save of a life is written from memory in the shape of its files, and fails as the first."""
+    field, disk = one_foe(tmp_path, tiny_model), FullWithinAnImage()
+    with living(field, disk) as life:
+        life.claim(field.foes["long"])
+        for step, full in ((1, False), (3, True), (5, False)):
+            disk.full = full
+            life.ask(Save(reason="a test"))
+            life.make_steps(1)
+            life.battle._saver._writer.wait()
+            life.make_steps(1)
+            if full:
+                assert os.strerror(errno.ENOSPC) in life.until(SaveFailed).reason
+                assert staged(field) == []
+                assert field.head.name.startswith("checkpoint-1-")
+            else:
+                assert life.until(CheckpointSaved).step == step
+                assert check_manifest(field.head) == []
+        life.stop()
 
 
 def test_without_memory_for_a_copy_training_waits_for_the_save(
