@@ -38,6 +38,8 @@ class Arithmetic(msgspec.Struct, frozen=True, kw_only=True):
     shares: int = 1
     """Parts of a step that are computed by themselves, dropout included, and added up in order: as many as processes
     trained when it was claimed, however many make it again (ADR 0017)."""
+    compiled: bool = False
+    """Whether layers are run by kernels that torch.compile has made (ADR 0021)."""
 
 
 class Lora(msgspec.Struct, frozen=True, kw_only=True):
@@ -153,6 +155,8 @@ class Begin(Message, frozen=True):
     """`auto`, `always` or `never`; changes memory and time only."""
     processes: int = 1
     """So many train together on this machine; more than one are started by torchrun."""
+    compile: bool = False
+    """Whether torch.compile is to make kernels for the layers."""
     lora: Lora | None = None
     """What is trained in place of all weights; a journal that has begun already says itself from which seed."""
 

@@ -51,8 +51,9 @@ class Contestant:
     """How many times as fast ours is to be (DESIGN section 10)."""
 
     @property
-    def has_choice(self) -> bool:
-        return len(self.micro_rows) > 1
+    def is_tried(self) -> bool:
+        """Whether a trial says how it runs best, or whether it can run here at all."""
+        return len(self.micro_rows) > 1 or self.optional
 
 
 class Runner:

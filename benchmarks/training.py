@@ -41,6 +41,8 @@ FILES_OF_COURSE = ("model", "chats", "ordered")
 _HERE = "benchmarks.contestants"
 OURS = Contestant("realm", "the realm's trainer", f"{_HERE}.realm_trainer", same_rows=True)
 OTHERS = (
+    Contestant("realm-compiled", "the realm's trainer, trainer.compile", f"{_HERE}.realm_trainer", "compiled",
+               micro_rows=(1,), optional=True, same_rows=True),
     Contestant("trl", "TRL SFTTrainer, default (padding, 8 rows)", f"{_HERE}.trl_sft", "padded", peers=True,
                micro_rows=(8,), same_rows=True, target=4.0),
     Contestant("trl-rebalanced", "TRL, batch_rebalance, best batch", f"{_HERE}.trl_sft", "rebalanced", peers=True,
@@ -130,7 +132,7 @@ def run(
     for contestant in [OURS, *others]:
         own = replace(course, variant=contestant.variant, micro_rows=next(iter(contestant.micro_rows), 1))
         try:
-            courses[contestant] = stable.quickest(contestant, own) if contestant.has_choice else own
+            courses[contestant] = stable.quickest(contestant, own) if contestant.is_tried else own
         except RaceFailed as failure:
             if not contestant.optional:
                 raise

@@ -109,6 +109,10 @@ class TrainerSettings(Section):
     tf32: bool = False
     """Whether a GPU may multiply fp32 matrices with the shorter mantissa of TF32. Changes hold as with `packing`."""
 
+    compile: bool = False
+    """Whether torch.compile makes kernels for the layers at each start of the trainer, which takes up to minutes and
+    needs g++, on a GPU Triton; without them it trains uncompiled. Changes hold as with `packing`."""
+
     seed: Annotated[int, Field(ge=0, lt=1 << 32)] = 42
     """Seed of row order, of weights made on the spot and of dropout."""
 

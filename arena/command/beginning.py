@@ -53,6 +53,7 @@ def begin_of(
         ran_out=ran_out,
         packing=settings.trainer.packing,
         tf32=settings.trainer.tf32,
+        compile=settings.trainer.compile,
         gradient_checkpointing=settings.trainer.gradient_checkpointing,
         processes=settings.distributed.processes,
         lora=lora_of(hero, settings),

@@ -28,7 +28,8 @@ from transformers import (
     TrainingArguments,
 )
 
-from arena.protocol import Begin, QuestSettings
+from arena.protocol import Arithmetic, Begin, QuestSettings
+from arena.supervision.position_file import Phase
 from arena.trainer.battle import Battle
 from arena.trainer.computing.arithmetic import Computing
 from arena.trainer.computing.pass_trial import ROW_TOKENS, Trial, settle_pass_size
@@ -127,7 +128,7 @@ class BattleTrainer(Trainer):
         self._crew = Leader(company)
         enlist = Enlist(
             begin=replace(begin, open_quests=[]), checkpoint=self._battle.resume_from, device=self.args.device.type,
-            usual=self._computing.usual, gradient_checkpointing=self._computing.gradient_checkpointing,
+            usual=self.usual, gradient_checkpointing=self._computing.gradient_checkpointing,
             pad_id=self.pad_id(),
         )  # fmt: skip
         with company.together(enlist):
@@ -139,6 +140,11 @@ class BattleTrainer(Trainer):
     def global_step(self) -> int:
         step: int = self.state.global_step
         return step
+
+    @property
+    def usual(self) -> Arithmetic:
+        """How the steps of new claims are computed."""
+        return self._computing.usual
 
     def snapshot(self, *, in_place: bool) -> EngineState:
         if self.optimizer is None:
@@ -156,16 +162,17 @@ class BattleTrainer(Trainer):
         if self.args.output_dir is None:
             raise RuntimeError("a trainer without a directory")
         # The quest before may be one of a replay, computed otherwise.
-        self._computing.take(self._computing.usual)
+        self._computing.take(self.usual)
         begun = self.optimizer is not None and self.optimizer.state
         trained = [weight for weight in self.network.parameters() if weight.requires_grad]
         trial = Trial(
             self.network, self.summed_loss, self.arithmetic, self.beat,
-            packs=self._computing.packs, row_tokens=min(ROW_TOKENS, settings.max_length),
+            packs=self._computing.packs, compiled=self.usual.compiled,
+            row_tokens=min(ROW_TOKENS, settings.max_length),
             moments_bytes=0 if begun else 2 * sum(weight.nbytes for weight in trained),
         )  # fmt: skip
         settled = settle_pass_size(settings, Path(self.args.output_dir), trial)
-        return replace(settled, arithmetic=self._computing.usual)
+        return replace(settled, arithmetic=self.usual)
 
     # --- overridden parts of the training loop -------------------------------------------------------------------
 
@@ -186,7 +193,7 @@ class BattleTrainer(Trainer):
             model.train()
         self._plan = inputs
         self._apply_rates(inputs)
-        self._computing.take(inputs.settings.arithmetic)
+        self._compute_as(inputs.settings.arithmetic)
         nothing = torch.zeros((), device=self.args.device)
         if not inputs.learn:
             return nothing
@@ -198,6 +205,15 @@ class BattleTrainer(Trainer):
                 return nothing
         inputs.loss = outcome
         return outcome
+
+    def _compute_as(self, arithmetic: Arithmetic | None) -> None:
+        if not self._computing.has_to_compile(arithmetic):
+            self._computing.take(arithmetic)
+            return
+        # A compiler gives no sign of life, and no quest is to blame for it (ADR 0013).
+        self._battle.situation.note(Phase.WAITING)
+        self._computing.take(arithmetic)
+        self._battle.situation.note(Phase.STEPPING)
 
     def _begin(self) -> None:
         """All is loaded, and the first step is about to be made."""

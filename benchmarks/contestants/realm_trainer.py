@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 import statistics
+import sys
 import tempfile
 import threading
 from pathlib import Path
@@ -103,7 +104,7 @@ def run(course: Course, stopwatch: Stopwatch) -> None:
     begin = Begin(
         base_model=course.model, hero="contestant", recipe=None, device="cpu", threads=course.threads, seed=course.seed,
         fp_precision="fp32", defaults=settings, save_steps=1_000_000, eval_steps=1_000_000, eval_rows=1, open_quests=[],
-        withdrawals=[], pause_reason=None, packing="auto",
+        withdrawals=[], pause_reason=None, packing="auto", compile=course.variant == "compiled",
     )  # fmt: skip
     chats = Path(course.chats)
     with tempfile.TemporaryDirectory() as folder:
@@ -112,6 +113,8 @@ def run(course: Course, stopwatch: Stopwatch) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX)
         link, position = DaemonLink(ours), PositionFile(paths.current_model / ".position")
         battle, trainer = summon(paths, link, begin, position)
+        if trainer.usual.compiled != begin.compile:
+            sys.exit("there is nothing here to compile with")
         daemon = Daemon(theirs)
         trainer.add_callback(LapCallback(course, stopwatch, daemon, battle))
         daemon.send(

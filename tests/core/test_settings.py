@@ -277,7 +277,7 @@ def test_the_largest_number_allowed_can_be_used_and_a_larger_one_is_refused(conf
 def test_every_number_has_a_limit() -> None:
     unlimited = {"hyperparams.max_grad_norm"}  # the larger, the less is scaled down
     texts = {"hero", "model_name", "profile.name", "profile.system_prompt", "hyperparams.fp_precision", "gates.level"}
-    texts |= {"trainer.packing", "trainer.gradient_checkpointing", "trainer.tf32"}
+    texts |= {"trainer.packing", "trainer.gradient_checkpointing", "trainer.tf32", "trainer.compile"}
     texts |= {"trainer.device", "services.host", "services.allowed_hosts", "services.ports"}
     texts |= {"retention.enabled", "retention.keep", "retention.snapshot_time", "vault.roots"}
     assert {name for name in setting_names() if limit_of(name) is None} == unlimited | texts

@@ -29,7 +29,8 @@ def _wishes(patient: Patient) -> dict[str, Any]:
         precision: str = effective_hyperparams(hero, patient.settings).fp_precision
     except RealmError:
         precision = "fp32"  # the check `hero` says what is wrong
-    return {"device": trainer.device, "precision": precision, "packing": trainer.packing, "tf32": trainer.tf32}
+    wishes = {"precision": precision, "packing": trainer.packing, "tf32": trainer.tf32, "compile": trainer.compile}
+    return {"device": trainer.device, **wishes}
 
 
 @lru_cache(maxsize=4)

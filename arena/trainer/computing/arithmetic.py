@@ -10,6 +10,7 @@ from transformers import PreTrainedModel
 
 from arena.protocol import Arithmetic
 from arena.trainer.computing.attention import implementation_of
+from arena.trainer.computing.compiling import CannotCompile, CompiledLayers
 from arena.trainer.computing.packing import is_packed
 
 
@@ -21,8 +22,17 @@ def autocast(precision: str, device: torch.device) -> AbstractContextManager[Any
 class Computing:
     """One per trainer, around its model."""
 
-    def __init__(self, model: PreTrainedModel, *, usual: Arithmetic, gradient_checkpointing: bool = False) -> None:
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        *,
+        usual: Arithmetic,
+        gradient_checkpointing: bool = False,
+        layers: CompiledLayers | None = None,
+    ) -> None:
+        """`layers` are those of the model, if kernels may have been made for them already; raises `CannotCompile`."""
         self._model = model
+        self._layers = layers or CompiledLayers(model)
         self.usual = usual
         """Of new claims; in force until another one is taken."""
         self._of_padded = model.config._attn_implementation
@@ -38,15 +48,39 @@ class Computing:
         return is_packed(self._now)
 
     def take(self, arithmetic: Arithmetic | None) -> None:
-        """Compute so from now on; None, as in claims of before, is plain and in the usual precision."""
+        """Compute so from now on; None, as in claims of before, is plain and in the usual precision.
+
+        Raises `CannotCompile` where there are to be kernels, and none can be made.
+        """
         wanted = arithmetic or Arithmetic(precision=self.usual.precision)
-        if wanted.attention != self._now.attention:
-            name = implementation_of(wanted.attention) if is_packed(wanted) else self._of_padded
+        if (wanted.attention, wanted.compiled) != (self._now.attention, self._now.compiled):
+            own = is_packed(wanted)
+            name = implementation_of(wanted.attention, apart=wanted.compiled) if own else self._of_padded
             self._model.set_attn_implementation(name)
         # One switch for the whole process, which has one model.
         torch.backends.cuda.matmul.fp32_precision = "tf32" if wanted.tf32 else "ieee"
-        self._now = wanted
+        before, self._now = self._now, wanted
+        if wanted.compiled:
+            self._layers.use(wanted, self.autocast)
+        elif before.compiled:
+            self._layers.leave()
+
+    def has_to_compile(self, arithmetic: Arithmetic | None) -> bool:
+        """Whether `take` would make kernels, which takes up to minutes."""
+        return arithmetic is not None and arithmetic.compiled and not self._layers.are_made_for(arithmetic)
 
     def autocast(self) -> AbstractContextManager[Any]:
         """For forward passes."""
         return autocast(self._now.precision, self._model.device)
+
+
+def why_not_compiled(model: PreTrainedModel, layers: CompiledLayers, arithmetic: Arithmetic) -> str | None:
+    """None when there are kernels for it now, else the reason; the model is left without them."""
+    computing = Computing(model, usual=Arithmetic(), layers=layers)
+    try:
+        computing.take(arithmetic)
+    except CannotCompile as error:
+        return error.message
+    finally:
+        computing.take(Arithmetic())
+    return None

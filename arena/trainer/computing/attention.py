@@ -104,9 +104,14 @@ KERNELS: dict[str, Kernel] = {"rows": attend_row_by_row, "varlen": attend_by_ker
 """By the attention of `arena.protocol.Arithmetic`."""
 
 
-def implementation_of(attention: str) -> str:
-    """The name under which transformers knows it; made known first, if need be."""
-    name = f"realm_{attention}"
+def implementation_of(attention: str, *, apart: bool = False) -> str:
+    """The name under which transformers knows it; made known first, if need be.
+
+    `apart` keeps torch.compile from looking into it: where rows end is known only when they are there.
+    """
+    name = f"realm_{attention}_apart" if apart else f"realm_{attention}"
     if name not in ALL_ATTENTION_FUNCTIONS:
-        AttentionInterface.register(name, partial(_attend, KERNELS[attention]))
+        attend = partial(_attend, KERNELS[attention])
+        untraced: Callable[..., Any] = torch.compiler.disable  # without types of its own
+        AttentionInterface.register(name, untraced(attend) if apart else attend)
     return name

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 import torch
 
@@ -29,6 +32,8 @@ class Capability:
     """Whether torch has its attention kernel for packed rows here."""
     free_bytes: int
     """Memory that is left."""
+    uncompilable: str | None = None
+    """Why torch.compile can make no kernels here; None when there is what it needs."""
 
 
 def look_at(device: str, sharers: int = 1) -> Capability:
@@ -36,7 +41,10 @@ def look_at(device: str, sharers: int = 1) -> Capability:
     if device == "cpu":
         found = torch.cpu.get_capabilities()
         bf16 = any(found.get(name) for name in BF16_OF_CPUS)
-        return Capability("cpu", "CPU", bf16=bf16, tf32=False, varlen=False, free_bytes=free_memory() // sharers)
+        return Capability(
+            "cpu", "CPU", bf16=bf16, tf32=False, varlen=False, free_bytes=free_memory() // sharers,
+            uncompilable=_lack_of(os.environ.get("CXX", "g++")),
+        )  # fmt: skip
     is_ampere = torch.cuda.get_device_capability() >= AMPERE
     return Capability(
         "cuda",
@@ -45,4 +53,9 @@ def look_at(device: str, sharers: int = 1) -> Capability:
         tf32=is_ampere,
         varlen=is_ampere and torch.backends.cuda.is_flash_attention_available(),
         free_bytes=torch.cuda.mem_get_info()[0],
+        uncompilable=_lack_of(os.environ.get("CC", "gcc")) if find_spec("triton") else "Triton is not installed",
     )
+
+
+def _lack_of(compiler: str) -> str | None:
+    return None if shutil.which(compiler) else f"there is no compiler {compiler}"

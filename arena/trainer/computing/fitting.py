@@ -16,8 +16,9 @@ from arena.memory.estimate import MemoryEstimate, fits, fitting_estimate, with_m
 from arena.memory.model_sizes import sizes_from, with_adapters
 from arena.protocol import Begin, QuestSettings
 from arena.trainer.adapters import adapted_matrices, count_trained
-from arena.trainer.computing.arithmetic import Computing
+from arena.trainer.computing.arithmetic import Computing, why_not_compiled
 from arena.trainer.computing.capability import Capability
+from arena.trainer.computing.compiling import CompiledLayers
 from arena.trainer.computing.settling import Wishes, check_claims, settle, told
 from arena.trainer.computing.suitability import why_not_packed
 
@@ -52,9 +53,14 @@ def fit(
     `tell` takes the kind of an event and a sentence. Raises `Conflict` for a claim that cannot be computed as it says.
     """
     obstacle = lru_cache(partial(why_not_packed, model))
-    check_claims(claims, machine, obstacle)
-    wishes = Wishes(begin.fp_precision, begin.packing, begin.tf32, begin.processes)
-    arithmetic, notes = settle(wishes, machine, obstacle)
+    layers = CompiledLayers(model)
+    compiling = partial(why_not_compiled, model, layers)
+    check_claims(claims, machine, obstacle, compiling)
+    wishes = Wishes(begin.fp_precision, begin.packing, begin.tf32, begin.processes, begin.compile)
+    arithmetic, notes = settle(wishes, machine, obstacle, compiling)
+    if begin.compile and not arithmetic.compiled:
+        # An event: whoever has wished for it waits for the speed.
+        tell("not_compiled", f"{notes.pop()}; training goes on without it.")
     always = begin.gradient_checkpointing == "always"
     if always and not model.supports_gradient_checkpointing:
         notes.append("trainer.gradient_checkpointing is left out, as the model does not know it")
@@ -71,7 +77,7 @@ def fit(
         tell("memory_short", message)
     by_wish = always and model.supports_gradient_checkpointing
     checkpointing = estimate.gradient_checkpointing if estimate else by_wish
-    computing = Computing(model, usual=arithmetic, gradient_checkpointing=checkpointing)
+    computing = Computing(model, usual=arithmetic, gradient_checkpointing=checkpointing, layers=layers)
     fitted = Fitted(computing, estimate)
     logger.info(
         "%s", fitted.told,

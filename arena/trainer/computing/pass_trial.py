@@ -61,6 +61,8 @@ class Trial:
     """A sign of life."""
     packs: bool = False
     """Whether rows lie behind each other."""
+    compiled: bool = False
+    """Whether kernels are made for the layers."""
     row_tokens: int = ROW_TOKENS
     """Length of the rows that are tried."""
     moments_bytes: int = 0
@@ -73,6 +75,7 @@ class Trial:
         with self.arithmetic():
             how = ["bf16" if torch.is_autocast_enabled(device.type) else "fp32"]
         how += ["packed"] if self.packs else []
+        how += ["compiled"] if self.compiled else []
         how += ["gradient checkpointing"] if self.network.is_activation_checkpointing else []
         if device.type == "cuda":
             return ", ".join([torch.cuda.get_device_name(device), *how])
@@ -81,7 +84,7 @@ class Trial:
     def best(self) -> tuple[int, int]:
         """Tokens of a pass at most, and what a pass takes beside its tokens, counted in tokens."""
         began = time.monotonic()
-        with _left_as_it_was(self.network):
+        with left_as_it_was(self.network):
             most_rows = self._most_tokens() // self.row_tokens
             taken: dict[int, float] = {}
             rows = 1
@@ -175,7 +178,7 @@ def settle_pass_size(settings: QuestSettings, folder: Path, trial: Trial, *, fil
 
 
 @contextmanager
-def _left_as_it_was(network: PreTrainedModel) -> Iterator[None]:
+def left_as_it_was(network: PreTrainedModel) -> Iterator[None]:
     """Training mode inside; afterwards no gradients, and mode and random state of before."""
     was_training = network.training
     network.train()

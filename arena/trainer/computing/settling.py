@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
 from arena.journal import ClaimEntry
 from arena.protocol import Arithmetic
 from arena.trainer.computing.capability import Capability
@@ -16,6 +18,8 @@ from core.errors import Conflict
 
 Obstacle = Callable[[str, str], str | None]
 """Why a model cannot be trained with an attention in a precision; None when it can."""
+CompilingObstacle = Callable[[Arithmetic], str | None]
+"""Why no kernels can be made for a model and an arithmetic that wants them; None when they are made."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +30,12 @@ class Wishes:
     packing: str = "never"
     tf32: bool = False
     shares: int = 1
+    compile: bool = False
 
 
-def settle(wishes: Wishes, machine: Capability, obstacle: Obstacle) -> tuple[Arithmetic, list[str]]:
+def settle(
+    wishes: Wishes, machine: Capability, obstacle: Obstacle, compiling: CompilingObstacle = lambda arithmetic: None
+) -> tuple[Arithmetic, list[str]]:
     """How new claims are computed, and what is not as it was wished, for people."""
     notes = []
     if wishes.precision == "bf16" and not machine.bf16:
@@ -41,6 +48,12 @@ def settle(wishes: Wishes, machine: Capability, obstacle: Obstacle) -> tuple[Ari
     arithmetic = Arithmetic(
         precision=wishes.precision, tf32=wishes.tf32 and machine.tf32, attention=attention, shares=wishes.shares
     )
+    if wishes.compile:
+        compiled = replace(arithmetic, compiled=True)
+        why = machine.uncompilable or compiling(compiled)
+        if why is None:
+            return compiled, notes
+        notes.append(f"trainer.compile is left out: {why}")
     return arithmetic, notes
 
 
@@ -60,7 +73,12 @@ def _attention(wishes: Wishes, machine: Capability, obstacle: Obstacle) -> tuple
     return PADDED, f"rows are padded, not packed: {why}" if why else None
 
 
-def check_claims(claims: Iterable[ClaimEntry], machine: Capability, obstacle: Obstacle) -> None:
+def check_claims(
+    claims: Iterable[ClaimEntry],
+    machine: Capability,
+    obstacle: Obstacle,
+    compiling: CompilingObstacle = lambda arithmetic: None,
+) -> None:
     """Raise `Conflict` for the first claim that is to be made again and cannot be computed here as it was before."""
     for claim in claims:
         arithmetic = claim.settings.arithmetic
@@ -73,6 +91,8 @@ def check_claims(claims: Iterable[ClaimEntry], machine: Capability, obstacle: Ob
             why = f"torch has no attention kernel for packed rows on {machine.name}"
         elif arithmetic.attention != PADDED:
             why = obstacle(arithmetic.attention, arithmetic.precision)
+        if why is None and arithmetic.compiled:
+            why = machine.uncompilable or compiling(arithmetic)
         if why is not None:
             raise Conflict(
                 f"{claim.name} is to be learned again as its claim says ({told(arithmetic)}), but {why}.",
@@ -84,5 +104,6 @@ def check_claims(claims: Iterable[ClaimEntry], machine: Capability, obstacle: Ob
 def told(arithmetic: Arithmetic) -> str:
     """For people: `bf16, packed rows (varlen)`."""
     rows = "padded rows" if arithmetic.attention == PADDED else f"packed rows ({arithmetic.attention})"
-    shares = [f"{arithmetic.shares} shares a step"] if arithmetic.shares > 1 else []
-    return ", ".join([arithmetic.precision, *(["TF32"] if arithmetic.tf32 else []), rows, *shares])
+    more = ["compiled"] if arithmetic.compiled else []
+    more += [f"{arithmetic.shares} shares a step"] if arithmetic.shares > 1 else []
+    return ", ".join([arithmetic.precision, *(["TF32"] if arithmetic.tf32 else []), rows, *more])

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from arena.trainer.computing import capability
 from arena.trainer.computing.settling import Wishes
 from arena.trainer.loading.device_probe import probe
 from core.paths import RealmPaths
@@ -31,7 +34,7 @@ def test_it_says_how_the_hero_is_computed_and_what_a_step_takes(paths: RealmPath
 def test_what_the_machine_does_not_have_is_told(paths: RealmPaths) -> None:
     def ask(patient: Patient) -> dict[str, Any]:
         trainer = patient.settings.trainer
-        return probe("cpu", Wishes("fp32", trainer.packing, trainer.tf32))
+        return probe("cpu", Wishes("fp32", trainer.packing, trainer.tf32, compile=trainer.compile))
 
     found = computing.check(patient(paths, config="trainer: {tf32: true, packing: always}"), ask)
     assert found.verdict == "warning"
@@ -58,3 +61,16 @@ def test_a_step_beyond_what_is_free_is_a_warning_and_not_while_the_trainer_holds
 def test_a_model_that_is_not_here_yet_and_wrong_settings_are_left_aside(paths: RealmPaths) -> None:
     assert memory.check(patient(paths, config="hero: dio")).message.startswith("not known before the model of DIO")
     assert memory.check(patient(paths, config="hero: 7")).verdict == "warning"
+
+
+def test_whether_layers_can_be_compiled_is_told(paths: RealmPaths, monkeypatch: pytest.MonkeyPatch) -> None:
+    def ask(patient: Patient) -> dict[str, Any]:
+        return probe("cpu", Wishes("fp32", compile=patient.settings.trainer.compile))
+
+    wished = patient(paths, config="trainer: {compile: true}")
+    monkeypatch.setattr(capability.shutil, "which", lambda name: f"/usr/bin/{name}")
+    assert computing.check(wished, ask).message == "fp32, padded rows, compiled"
+    monkeypatch.setattr(capability.shutil, "which", lambda name: None)
+    found = computing.check(wished, ask)
+    assert found.verdict == "warning"
+    assert found.message == "fp32, padded rows; trainer.compile is left out: there is no compiler g++"

@@ -16,6 +16,6 @@ def check(patient: Patient, ask: Callable[[Patient], dict[str, Any]] = ask_torch
         computing += " where the model can be packed"  # which only the trainer finds out, with the model at hand
     details = {"computing": found["computing"], "notes": found["notes"], "machine": found["machine"]}
     if found["notes"]:
-        hint = "Set trainer.tf32 or hyperparams.fp_precision to what this machine has, or leave it so."
+        hint = "Set trainer.tf32, trainer.compile or hyperparams.fp_precision to what this machine has, or leave it so."
         return Finding("warning", f"{computing}; {'; '.join(found['notes'])}", hint, details)
     return Finding("ok", computing, details=details)

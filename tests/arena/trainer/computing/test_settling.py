@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -71,6 +72,25 @@ def test_tf32_is_left_out_where_there_is_none() -> None:
     assert notes == ["trainer.tf32 is left out, as Tesla V100 has no TF32"]
 
 
+def test_layers_are_compiled_on_demand_where_they_can_be() -> None:
+    wish, tried = Wishes("fp32", compile=True), []
+
+    def can(arithmetic: Arithmetic) -> None:
+        tried.append(arithmetic)
+
+    assert settle(wish, PLAIN_CPU, nothing, can) == (Arithmetic(compiled=True), [])
+    assert tried == [Arithmetic(compiled=True)]
+    assert settle(wish, PLAIN_CPU, nothing, lambda arithmetic: "its kernels fit one shape only") == (
+        Arithmetic(), ["trainer.compile is left out: its kernels fit one shape only"],
+    )  # fmt: skip
+    bare = replace(GPU, uncompilable="Triton is not installed")
+    assert settle(wish, bare, nothing, can)[1] == ["trainer.compile is left out: Triton is not installed"]
+    assert len(tried) == 1, "nothing is tried where it cannot be"
+    with pytest.raises(Conflict, match=r"compiled.*Triton is not installed"):
+        check_claims([claim(compiled=True)], bare, nothing)
+    check_claims([claim(compiled=True)], GPU, nothing)
+
+
 def claim(**arithmetic: Any) -> ClaimEntry:
     chosen = Arithmetic(**arithmetic) if arithmetic else None
     return ClaimEntry(
@@ -98,6 +118,7 @@ def test_what_was_settled_is_told_in_the_words_of_the_field() -> None:
     assert told(Arithmetic()) == "fp32, padded rows"
     assert told(Arithmetic(precision="bf16", attention="varlen")) == "bf16, packed rows (varlen)"
     assert told(Arithmetic(tf32=True)) == "fp32, TF32, padded rows"
+    assert told(Arithmetic(compiled=True, shares=2)) == "fp32, padded rows, compiled, 2 shares a step"
 
 
 def test_a_cpu_has_no_gpu_features_and_tells_its_memory() -> None:
