@@ -33,6 +33,7 @@ from benchmarks.training import PEERS
 from benchmarks.workload import MAX_LENGTH, Chat, Lexicon, Workload, make_workload
 from core.settings import InboxSettings
 from tests.acceptance.living_realm import LivingRealm
+from tests.acceptance.nursery import Nursery
 
 HERO = "contestant"
 ROWS = 20
@@ -84,9 +85,9 @@ def main(
                                                    "threads": threads, "trl": trl.seconds})  # fmt: skip
 
 
-def raise_realm(base: Path, model: Path, threads: int) -> LivingRealm:
+def raise_realm(base: Path, model: Path, threads: int, nursery: Nursery | None = None) -> LivingRealm:
     """A realm that is up, with everything loaded and one quest learned."""
-    realm = LivingRealm(base, hero=HERO, inbox={}, trainer={"device": "cpu", "threads": threads})
+    realm = LivingRealm(base, nursery=nursery, hero=HERO, inbox={}, trainer={"device": "cpu", "threads": threads})
     hero = {
         "title": "Contestant", "base_model": str(model), "profile": "chatml",
         "hyperparams": {

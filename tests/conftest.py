@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from hypothesis import settings
 from core.checkpoint_ledger import CheckpointLedger
 from core.lasting_imports import lasting_imports
 from core.paths import RealmPaths
+from tests.acceptance.nursery import Nursery
 
 # The tests start hundreds of processes of the realm: only the first of them shall have to compile it.
 sys.dont_write_bytecode = False
@@ -41,3 +42,18 @@ def paths(tmp_path: Path) -> RealmPaths:
 @pytest.fixture
 def ledger(paths: RealmPaths) -> CheckpointLedger:
     return CheckpointLedger.of(paths)
+
+
+@pytest.fixture(scope="session")
+def nursery() -> Iterator[Nursery]:
+    """What trainers are forked from, with torch imported already, where a test is about anything but their start."""
+    with Nursery() as nursery:
+        yield nursery
+
+
+@pytest.fixture(scope="module")
+def from_nursery(nursery: Nursery) -> Iterator[None]:
+    """The trainers that this process starts itself come from there, for all tests of a module."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.executable", str(nursery.python))
+        yield

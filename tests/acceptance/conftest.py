@@ -15,7 +15,7 @@ Founder = Callable[..., LivingRealm]
 
 @pytest.fixture
 def found_realm(tmp_path: Path) -> Iterator[Founder]:
-    """`found_realm(name="realm", **settings)`: a realm of one test, not yet up."""
+    """`found_realm(name="realm", nursery=None, **settings)`: a realm of one test, not yet up."""
     yield from _founding(tmp_path)
 
 

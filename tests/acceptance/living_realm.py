@@ -29,6 +29,7 @@ from core.instance import InstanceLock
 from core.paths import CHECKOUT, LANES, RealmPaths
 from core.services import read_services
 from core.status_files import read_status
+from tests.acceptance.nursery import Nursery
 from tests.acceptance.quest_files import write_quest
 from tests.replaying import tensor_hashes
 from tests.waiting import wait_until
@@ -76,11 +77,13 @@ SETTINGS: dict[str, Any] = {
 class LivingRealm:
     """One base directory and the control process on it."""
 
-    def __init__(self, base: Path, **settings: Any) -> None:
-        """`settings` replace whole top-level sections of `SETTINGS`."""
+    def __init__(self, base: Path, *, nursery: Nursery | None = None, **settings: Any) -> None:
+        """`settings` replace whole top-level sections of `SETTINGS`. With a `nursery`, trainers come from there."""
         self.paths = RealmPaths(base)
         self.paths.create()
-        self.command = [sys.executable, str(CHECKOUT / "realm.py"), "--base-dir", str(base), "up"]
+        own = ["--base-dir", str(base)]
+        self._realm = nursery.command(*own) if nursery else [sys.executable, str(CHECKOUT / "realm.py"), *own]
+        self.command = [*self._realm, "up"]
         """How it is brought up."""
         self._process: subprocess.Popen[bytes] | None = None
         self._last_event_before = 0
@@ -272,7 +275,7 @@ class LivingRealm:
 
     def cli(self, *arguments: str, timeout: float = 60.0) -> subprocess.CompletedProcess[str]:
         """Run `realm ARGUMENTS` on this base directory."""
-        command = [sys.executable, "realm.py", "--base-dir", str(self.paths.base), *arguments]
+        command = [*self._realm, *arguments]
         return subprocess.run(
             command, cwd=CHECKOUT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout
         )

@@ -4,12 +4,14 @@ A walk through all crash points needs dozens of trainers, and each spends five s
 daemon starts its child as ever, by `sys.executable -m arena.trainer`; in a realm of the nursery `sys.executable` is a
 script that starts Python for everything but the trainer, and for that `tests.acceptance.stand_in`. The fork is
 `arena.trainer`'s own `main`, with the arguments, environment, output and pid of the process that the daemon knows. A
-real SIGKILL of either is the end of both. What differs from a real child is only that its imports are done.
+real SIGKILL of either is the end of both, and where one is stopped the other is. What differs from a real child is only
+that its imports are done.
 """
 
 from __future__ import annotations
 
 import gc
+import importlib
 import json
 import os
 import selectors
@@ -24,9 +26,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import NoReturn, Self
 
+import core.crash_points
 from core.paths import CHECKOUT
 
 REQUEST_BYTES = 1 << 17
+LOOK_SECONDS = 0.02
+"""Between two looks whether a stand-in was stopped."""
 STAND_IN = """#!/bin/sh
 if [ "$2" = arena.trainer ]; then exec {python} -S -E -m tests.acceptance.stand_in {place} "$@"; fi
 exec {python} "$@"
@@ -37,7 +42,7 @@ class Nursery:
     """The process that is forked; as a context manager it ends, and with it every child that is left."""
 
     def __init__(self, **environment: str) -> None:
-        """`environment` is for what is looked at on import, as crash points are."""
+        """`environment` is for what is looked at on import. A child's own crash points are looked at with its birth."""
         # Not pytest's folder: the name of a socket is limited to 107 bytes.
         self._folder = tempfile.TemporaryDirectory(prefix="nursery-")
         place = Path(self._folder.name) / "socket"
@@ -86,11 +91,12 @@ def serve(listener: socket.socket) -> None:
     signal.signal(signal.SIGCHLD, lambda number, frame: None)
     signal.set_wakeup_fd(waker.fileno())
     wards: dict[socket.socket, int] = {}
+    held: set[int] = set()
     looker = selectors.DefaultSelector()
     for source in (listener, woken, sys.stdin):
         looker.register(source, selectors.EVENT_READ)
     while True:
-        for key, _ in looker.select():
+        for key, _ in looker.select(LOOK_SECONDS if wards else None):
             if key.fileobj is sys.stdin:
                 signal.set_wakeup_fd(-1)
                 for pid in wards.values():
@@ -110,6 +116,24 @@ def serve(listener: socket.socket) -> None:
                 os.kill(wards[key.fileobj], signal.SIGTERM if asked else signal.SIGKILL)
                 if not asked:
                     looker.unregister(key.fileobj)
+        _hold(wards, held)
+
+
+def _hold(wards: dict[socket.socket, int], held: set[int]) -> None:
+    """A child stands still while its stand-in does: a stop can be caught by neither."""
+    held &= set(wards.values())
+    for link, pid in wards.items():
+        is_stopped = _state_of(_stand_in_of(link)) == "T"
+        if is_stopped != (pid in held):
+            os.kill(pid, signal.SIGSTOP if is_stopped else signal.SIGCONT)
+            held ^= {pid}
+
+
+def _state_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:  # it has gone
+        return "X"
 
 
 def _bury(wards: dict[socket.socket, int], looker: selectors.BaseSelector) -> None:
@@ -161,6 +185,8 @@ def _live(raw: bytes, outputs: list[int]) -> NoReturn:
         os.environ.update(birth["environment"])
         sys.argv = ["arena.trainer", *birth["arguments"]]
         os.getpid = lambda: birth["pid"]
+        if any(name.startswith("REALM_CRASH_") for name in birth["environment"]):
+            importlib.reload(core.crash_points)
         from arena.trainer.__main__ import main
 
         code = main()

@@ -9,6 +9,7 @@ import pytest
 
 from tests.acceptance.conftest import Founder
 from tests.acceptance.living_realm import LivingRealm
+from tests.acceptance.nursery import Nursery
 from tests.acceptance.quest_files import chat_rows, write_quest
 
 ROWS = {"high": 9, "normal": 16, "low": 5}
@@ -22,9 +23,9 @@ def row(question: str, answer: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def realm(found_shared_realm: Founder) -> LivingRealm:
+def realm(found_shared_realm: Founder, nursery: Nursery) -> LivingRealm:
     """A realm that is paused from its start on, for the tests in their order."""
-    realm = found_shared_realm()
+    realm = found_shared_realm(nursery=nursery)
     realm.wish("pause")
     realm.up()
     return realm

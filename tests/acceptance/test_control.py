@@ -10,6 +10,7 @@ from arena.supervision.position_file import Phase
 from core.status_files import read_status
 from tests.acceptance.conftest import Founder
 from tests.acceptance.living_realm import LivingRealm
+from tests.acceptance.nursery import Nursery
 
 WAYS = ("file", "cli", "http")
 LONG_ROWS = 3000
@@ -17,9 +18,9 @@ LONG_ROWS = 3000
 
 
 @pytest.fixture(scope="module")
-def realm(found_shared_realm: Founder) -> LivingRealm:
+def realm(found_shared_realm: Founder, nursery: Nursery) -> LivingRealm:
     """One realm for all; every test leaves it idle, not paused, and with nothing queued."""
-    realm = found_shared_realm()
+    realm = found_shared_realm(nursery=nursery)
     realm.up()
     return realm
 

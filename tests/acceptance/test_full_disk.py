@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.acceptance.living_realm import LivingRealm
+from tests.acceptance.nursery import Nursery
 from tests.acceptance.reckoning import Dropped, differences
 from tests.acceptance.small_disk import SmallDisk, small_disk
 from tests.replaying import replay_realm
@@ -15,14 +16,18 @@ ROWS = 1200
 DROPPED = (Dropped("early.jsonl", 40), Dropped("long.jsonl", ROWS), Dropped("late.jsonl", 40))
 
 
-def test_a_full_disk_and_vanished_directories_cost_a_wait_and_nothing_else(tmp_path: Path) -> None:
+def test_a_full_disk_and_vanished_directories_cost_a_wait_and_nothing_else(nursery: Nursery, tmp_path: Path) -> None:
     """A23: "no space left on device" crashed the training. A28: it marked good quests failed. B30: the daemon ended.
 
     One realm in the middle of one quest, on a disk of 48 MB of which it keeps 4 back. Its trainer makes a few steps
     between two faults: it is stopped (SIGSTOP) while one is made.
     """
     with small_disk(tmp_path / "disk") as disk:
-        realm = LivingRealm(disk.folder / "realm", disk={"reserve_megabytes": 4}, gates={"level": "quick"})
+        # What stands in for a real disk has to be in the trainer, too.
+        realm = LivingRealm(
+            disk.folder / "realm", nursery=nursery if disk.is_real else None, disk={"reserve_megabytes": 4},
+            gates={"level": "quick"},
+        )  # fmt: skip
         try:
             realm.up(**disk.environment)
             realm.drop("early", 40)

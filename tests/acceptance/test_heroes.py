@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tests.acceptance.conftest import Founder
 from tests.acceptance.living_realm import LivingRealm
+from tests.acceptance.nursery import Nursery
 
 
 def train(realm: LivingRealm, name: str, rows: int, completed: int) -> None:
@@ -19,10 +20,12 @@ def milestones(realm: LivingRealm) -> list[int]:
     return [int(path.name.split("-")[1]) for path in realm.checkpoints()]
 
 
-def test_a_hero_goes_back_leaves_for_another_one_and_returns_as_he_was(found_realm: Founder, tmp_path: Path) -> None:
+def test_a_hero_goes_back_leaves_for_another_one_and_returns_as_he_was(
+    found_realm: Founder, nursery: Nursery, tmp_path: Path
+) -> None:
     """B31, F3: settings, model, ledger and status name one hero and one step, whatever was done to them."""
     # Every second step is a milestone, and so a place to go back to.
-    realm = found_realm(save_steps=2)
+    realm = found_realm(nursery=nursery, save_steps=2)
     realm.up()
     train(realm, "first", 16, 1)
     refused = realm.cli("rewind", "2")

@@ -12,6 +12,7 @@ import pytest
 from arena.quest_names import report_of
 from tests.acceptance.conftest import Founder
 from tests.acceptance.living_realm import LivingRealm
+from tests.acceptance.nursery import Nursery
 from tests.acceptance.quest_files import chat_rows
 
 CHUNK_BYTES = 1024
@@ -19,9 +20,9 @@ CHUNK_SECONDS = 0.2
 
 
 @pytest.fixture(scope="module")
-def realm(found_shared_realm: Founder) -> LivingRealm:
+def realm(found_shared_realm: Founder, nursery: Nursery) -> LivingRealm:
     """A realm with the inbox as users have it."""
-    realm = found_shared_realm(inbox={})
+    realm = found_shared_realm(nursery=nursery, inbox={})
     realm.up()
     return realm
 

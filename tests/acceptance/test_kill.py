@@ -12,6 +12,7 @@ from arena.supervision.exit_record import read_exit_record
 from core.status_files import read_status
 from tests.acceptance.conftest import Founder
 from tests.acceptance.living_realm import LivingRealm
+from tests.acceptance.nursery import Nursery
 
 QUESTS = {"first": 40, "second": 61, "third": 20, "long": 1600, "last": 33}
 """Names and rows, in the order of training; steps have 8 rows, so that some are short."""
@@ -46,9 +47,9 @@ def outcome(realm: LivingRealm) -> Outcome:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(found_shared_realm: Founder) -> Outcome:
+def undisturbed(found_shared_realm: Founder, nursery: Nursery) -> Outcome:
     """What becomes of the hero when nothing is killed."""
-    realm = found_shared_realm("undisturbed")
+    realm = found_shared_realm("undisturbed", nursery=nursery)
     feed(realm)
     result = outcome(realm)
     assert realm.stop() == 0
@@ -83,10 +84,10 @@ def test_a_killed_trainer_is_noticed_explained_restarted_and_loses_nothing(
 
 
 def test_after_a_killed_daemon_its_trainer_saves_and_exits_and_the_next_start_finishes_the_quest(
-    found_realm: Founder, undisturbed: Outcome
+    found_realm: Founder, nursery: Nursery, undisturbed: Outcome
 ) -> None:
     """B8: no stale lock. B17: the running quest goes on. B16, F3: what the dead daemon wrote is not believed."""
-    realm = found_realm()
+    realm = found_realm(nursery=nursery)
     feed(realm)
     realm.wait_in_quest(LONG, at_least=40)
     trainer = realm.trainer()
@@ -130,10 +131,10 @@ def test_a_trainer_that_dies_between_journal_and_step_and_between_rename_and_hea
 
 
 def test_a_daemon_that_dies_in_the_middle_of_a_move_leaves_no_quest_twice(
-    found_realm: Founder, undisturbed: Outcome
+    found_realm: Founder, nursery: Nursery, undisturbed: Outcome
 ) -> None:
     """C1, C4: the sweep at start finishes the move; the quest in two lanes is one quest and is learned once."""
-    realm = found_realm()
+    realm = found_realm(nursery=nursery)
     # Five moves into the lanes, then the claim of the first quest; the seventh takes it to awaiting_seal.
     feed(realm, REALM_CRASH_AT="move.linked:7")
     assert realm.wait_for_end() == -9

@@ -10,6 +10,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.acceptance.conftest import Founder
 from tests.acceptance.living_realm import SETTINGS, SPRITE, LivingRealm
+from tests.acceptance.nursery import Nursery
 from tests.acceptance.quest_files import write_quest
 from tests.arena.trainer.driving import Field
 from tests.arena.trainer.lora_hero import LORA, learn, loaded
@@ -55,9 +56,9 @@ def test_export_hands_out_a_model_that_needs_neither_base_nor_peft(found_realm: 
     assert "exists already" in again.stderr
 
 
-def test_train_with_a_lora_hero_leaves_a_merged_model(found_realm: Founder, tmp_path: Path) -> None:
+def test_train_with_a_lora_hero_leaves_a_merged_model(found_realm: Founder, nursery: Nursery, tmp_path: Path) -> None:
     """A trainer child that has peft, and a child that merges: nothing of the adapter is left to be looked after."""
-    realm = found_realm()
+    realm = found_realm(nursery=nursery)
     (realm.paths.configs / "heroes" / "elf.yaml").write_text(yaml.safe_dump({**SPRITE, "lora": {"rank": 2}}))
     dataset, output = write_quest(tmp_path / "few.jsonl", 8), tmp_path / "elf"
     told = realm.cli_json("train", "--dataset", str(dataset), "--model", "elf", "--output", str(output))

@@ -8,12 +8,13 @@ import json
 import zstandard
 
 from tests.acceptance.conftest import Founder
+from tests.acceptance.nursery import Nursery
 from tests.acceptance.quest_files import chat_rows
 
 
-def test_packed_files_are_learned_once_and_broken_ones_can_be_retried(found_realm: Founder) -> None:
+def test_packed_files_are_learned_once_and_broken_ones_can_be_retried(found_realm: Founder, nursery: Nursery) -> None:
     """C1, C6: the daemon is killed between the admission of a packed file and its removal from the inbox."""
-    realm = found_realm()
+    realm = found_realm(nursery=nursery)
     rows = chat_rows(40)
     pretty = json.dumps([json.loads(row) for row in rows], indent=2).encode()
     (realm.paths.inbox / "first.json").write_bytes(pretty)

@@ -20,6 +20,7 @@ from core.instance import REALM_UP, InstanceLock
 from core.paths import CHECKOUT
 from tests.acceptance.conftest import Founder
 from tests.acceptance.living_realm import LivingRealm
+from tests.acceptance.nursery import Nursery
 from tests.acceptance.quest_files import write_quest
 from tests.arena.trainer import tiny_hero
 from tests.waiting import wait_until
@@ -64,10 +65,10 @@ def contents(realm: LivingRealm) -> dict[Path, bytes]:
 
 @pytest.mark.timeout(400)
 def test_a_hero_that_is_stopped_and_killed_learns_what_it_learns_straight_on(
-    found_realm: Founder, tmp_path: Path
+    found_realm: Founder, nursery: Nursery, tmp_path: Path
 ) -> None:
     """Four trainers in turn, from the hero's own checkpoint; all of it on a copy that is gone afterwards."""
-    realm = found_realm()
+    realm = found_realm(nursery=nursery)
     start = with_a_checkpoint(realm, tmp_path)
     dataset = write_quest(tmp_path / "few.jsonl", 11)
     realm.paths.create()

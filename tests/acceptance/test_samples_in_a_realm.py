@@ -13,6 +13,7 @@ import pytest
 
 from core.paths import LANES
 from tests.acceptance.living_realm import LivingRealm
+from tests.acceptance.nursery import Nursery
 from tests.arena.gatekeepers.mutating import mutated
 from tests.arena.gatekeepers.test_samples import DATA, EXPECTED, GOOD
 
@@ -29,8 +30,10 @@ def drop(realm: LivingRealm, name: str, data: bytes) -> None:
 
 
 @pytest.fixture(scope="module")
-def realm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LivingRealm]:
-    living = LivingRealm(tmp_path_factory.mktemp("samples"), hyperparams={"max_length": 2048}, inbox=INBOX)
+def realm(tmp_path_factory: pytest.TempPathFactory, nursery: Nursery) -> Iterator[LivingRealm]:
+    living = LivingRealm(
+        tmp_path_factory.mktemp("samples"), nursery=nursery, hyperparams={"max_length": 2048}, inbox=INBOX
+    )
     try:
         living.up()
         yield living

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from tests.acceptance.conftest import Founder
+from tests.acceptance.nursery import Nursery
 
 FILES = {"before": 60, "poison": 80, "after": 50}
 
 
-def test_a_quest_that_kills_the_trainer_three_times_in_one_place_is_withdrawn(found_realm: Founder) -> None:
+def test_a_quest_that_kills_the_trainer_three_times_in_one_place_is_withdrawn(
+    found_realm: Founder, nursery: Nursery
+) -> None:
     """B17, C5: three deaths at the same step, the quest goes to failed/ with the reason, a retry is a new claim."""
-    realm = found_realm()
+    realm = found_realm(nursery=nursery)
     realm.wish("pause")
     # Every trainer that reaches the fifth step of this quest is killed there, as the OOM killer kills.
     realm.up(awake=False, REALM_CRASH_AT="battle.step.poison.jsonl:5")

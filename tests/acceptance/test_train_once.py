@@ -13,11 +13,14 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from core.paths import CHECKOUT, RealmPaths
 from tests.acceptance.conftest import Founder
+from tests.acceptance.nursery import Nursery
 from tests.acceptance.quest_files import chat_rows, write_quest
 
 
-def test_train_leaves_a_model_that_loads_and_nothing_of_the_realm(found_realm: Founder, tmp_path: Path) -> None:
-    realm = found_realm()
+def test_train_leaves_a_model_that_loads_and_nothing_of_the_realm(
+    found_realm: Founder, nursery: Nursery, tmp_path: Path
+) -> None:
+    realm = found_realm(nursery=nursery)
     before = _everything_in(realm.paths)
     # A list, which is unpacked on the way, as the inbox does it.
     dataset = tmp_path / "tales.json"

@@ -14,6 +14,7 @@ from arena.quest_names import report_of
 from arena.quests import read_sidecar
 from tests.acceptance.conftest import Founder
 from tests.acceptance.living_realm import LivingRealm
+from tests.acceptance.nursery import Nursery
 from tests.acceptance.quest_files import chat_rows, write_quest
 
 BURST = 120
@@ -21,12 +22,12 @@ ROWS = 5
 
 
 @pytest.fixture(scope="module")
-def realm(found_shared_realm: Founder, tmp_path_factory: pytest.TempPathFactory) -> LivingRealm:
+def realm(found_shared_realm: Founder, nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> LivingRealm:
     """A realm in whose Python there is no watchdog, with two files in `queue/high/` that nobody has checked."""
     stub = tmp_path_factory.mktemp("packages") / "watchdog"
     stub.mkdir()
     (stub / "__init__.py").write_text('raise ImportError("watchdog is not installed")\n')
-    realm = found_shared_realm()
+    realm = found_shared_realm(nursery=nursery)
     for name, rows in (("straight", chat_rows(12)), ("crooked", [*chat_rows(3), "{oops}"])):
         path = write_quest(realm.paths.lane("high") / f"{name}.jsonl", rows)
         os.utime(path, (path.stat().st_mtime - 60,) * 2)

@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks.small_files import StepStart, TrlProcesses, gaps_between, measure, measure_steps, raise_realm
 from benchmarks.workload import MAX_LENGTH, Lexicon, make_workload
+from tests.acceptance.nursery import Nursery
 from tests.arena.trainer.tiny_hero import TINY_RECIPE
 
 STAND_IN = """#!/bin/sh
@@ -38,11 +39,13 @@ def peers(tmp_path: Path) -> Path:
     return tmp_path / "peers"
 
 
-def test_files_gaps_and_first_steps_are_measured_on_a_living_realm(tmp_path: Path, peers: Path) -> None:
+def test_files_gaps_and_first_steps_are_measured_on_a_living_realm(
+    nursery: Nursery, tmp_path: Path, peers: Path
+) -> None:
     recipe = {**TINY_RECIPE, "max_position_embeddings": MAX_LENGTH}
     workload = make_workload(tmp_path / "model", vocabulary=512, rows=140, recipe=recipe)
     trl = TrlProcesses(peers, tmp_path / "trl", workload.model, threads=1)
-    realm = raise_realm(tmp_path / "realm", workload.model, threads=1)
+    realm = raise_realm(tmp_path / "realm", workload.model, threads=1, nursery=nursery)
     try:
         ratio, ours, theirs = measure(realm, workload, trl, files=2, rounds=2)
         steps = measure_steps(realm, Lexicon(2), queued=QUEUED, singles=1)

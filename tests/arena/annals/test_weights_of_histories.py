@@ -1,4 +1,4 @@
-"""Law 3 with real children: after a rewind or adoption, the weights are those of a run that knew no other history."""
+"""Law 3, in processes: after a rewind or adoption, the weights are those of a run that knew no other history."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ async def save(child: Child) -> Path:
 
 
 @pytest.fixture(scope="module")
-def fought(tmp_path_factory: pytest.TempPathFactory, dropout_model: Path) -> Field:
+def fought(from_nursery: None, tmp_path_factory: pytest.TempPathFactory, dropout_model: Path) -> Field:
     """Three quests in one life: a checkpoint within the second, and one after the third."""
     field = Field(tmp_path_factory.mktemp("fought"), dropout_model)
     for quest_id, rows in (("first", 10), ("long", LONG), ("last", 9), ("other", 14)):

@@ -1,4 +1,4 @@
-"""Law 3, with real children: the weights follow from base model and journal, whatever was saved, stopped or killed."""
+"""Law 3, in real processes: the weights follow from base model and journal, whatever was saved, stopped or killed."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def cursor_of(checkpoint: Path) -> dict[str, object]:
 
 
 @pytest.fixture(scope="module")
-def straight(tmp_path_factory: pytest.TempPathFactory, dropout_model: Path) -> Field:
+def straight(from_nursery: None, tmp_path_factory: pytest.TempPathFactory, dropout_model: Path) -> Field:
     """All three quests in one undisturbed life, saved once at its end."""
     field = three_foes(tmp_path_factory.mktemp("straight"), dropout_model)
 
@@ -236,7 +236,7 @@ class Eventful:
 
 
 @pytest.fixture(scope="module")
-def eventful(tmp_path_factory: pytest.TempPathFactory, dropout_model: Path) -> Eventful:
+def eventful(from_nursery: None, tmp_path_factory: pytest.TempPathFactory, dropout_model: Path) -> Eventful:
     """One quest learned, one whose file gets lost, one skipped, one withdrawn as it kills, one that teaches NaN."""
     folder = tmp_path_factory.mktemp("eventful")
     field = three_foes(folder / "fought", dropout_model)
