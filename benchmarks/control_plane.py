@@ -31,6 +31,7 @@ import typer
 from arena.quests import sidecar_of
 from benchmarks.callers import Viewer, ask_again_and_again, free_ports, wait_for_pages, watching
 from benchmarks.figures import Figure, percentile, table, write_results
+from benchmarks.launching import run_benchmark
 from core.paths import CHECKOUT
 from core.saga import News, open_saga
 from core.settings_reading import load_settings
@@ -413,4 +414,4 @@ def _late(lap: Sequence[float], part: float) -> float:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_benchmark(main)

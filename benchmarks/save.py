@@ -34,6 +34,7 @@ from arena.trainer.link import DaemonLink
 from arena.trainer.loading.seedling import make_seedling
 from arena.trainer.orders import Orders
 from arena.trainer.summoning import summon
+from benchmarks.launching import run_benchmark
 from core.paths import RealmPaths
 from vault.checkpoints import CheckpointStore
 
@@ -215,4 +216,4 @@ def _show(measured: Rounds) -> float:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_benchmark(main)

@@ -29,6 +29,7 @@ import yaml
 
 from arena.supervision.position_file import Phase
 from benchmarks.figures import Figure, percentile, table, write_results
+from benchmarks.launching import run_benchmark
 from benchmarks.training import PEERS
 from benchmarks.workload import MAX_LENGTH, Chat, Lexicon, Workload, make_workload
 from core.settings import InboxSettings
@@ -97,9 +98,13 @@ def raise_realm(base: Path, model: Path, threads: int, nursery: Nursery | None =
         },
     }  # fmt: skip
     (realm.paths.configs / "heroes" / f"{HERO}.yaml").write_text(yaml.safe_dump(hero))
-    realm.up()
-    drop(realm, [_like_rows(Lexicon(3))], "warm-up")
-    wait_until_learned(realm, 1)
+    try:
+        realm.up()
+        drop(realm, [_like_rows(Lexicon(3))], "warm-up")
+        wait_until_learned(realm, 1)
+    except BaseException:  # also where the benchmark is told to end: nobody else knows of it yet
+        realm.close()
+        raise
     return realm
 
 
@@ -295,4 +300,4 @@ def _milliseconds(seconds: Sequence[float], part: float) -> float:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_benchmark(main)

@@ -29,6 +29,7 @@ from arena.supervision.position_file import Phase
 from benchmarks.calm import RSS_BUDGET, calm
 from benchmarks.crowd import crowd
 from benchmarks.growth import FOLDERS, size_of
+from benchmarks.launching import run_benchmark
 from tests.acceptance.crash_walk import STATIONS, Station, Walk
 from tests.acceptance.nursery import Nursery
 from tests.acceptance.quest_files import write_quest
@@ -356,4 +357,4 @@ def _few(samples: list[dict[str, int]]) -> list[dict[str, int]]:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_benchmark(main)

@@ -24,6 +24,7 @@ from transformers import AutoTokenizer
 
 from arena.trainer.stream.row_order import RowOrder
 from benchmarks.figures import Figure, columns, table, write_results
+from benchmarks.launching import run_benchmark
 from benchmarks.racing import Contestant, RaceFailed, Runner, Stable, race
 from benchmarks.stopwatch import Course, Lap
 from benchmarks.workload import MAX_LENGTH, Workload, make_workload, token_count
@@ -228,4 +229,4 @@ def unlike_ours(runners: list[Runner], laps: list[dict[str, Lap]]) -> list[str]:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_benchmark(main)

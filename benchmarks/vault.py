@@ -26,6 +26,7 @@ import typer
 from aiohttp import web
 
 from benchmarks.figures import Figure, percentile, table, write_results
+from benchmarks.launching import run_benchmark
 from core.http.site import Site, make_app
 from vault.assets import Asset, AssetType, Location, LocationStatus
 from vault.catalog.catalog import Catalog
@@ -230,4 +231,4 @@ def compared_sites(base: Path, number: int, seconds: float) -> tuple[list[float]
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_benchmark(main)

@@ -51,4 +51,9 @@ def _ask(wishes: str) -> dict[str, Any]:
             hint="Install again: `pip install -c constraints.txt -e .` in the checkout.",
         )
     found: dict[str, Any] = json.loads(done.stdout)
+    if "error" in found:
+        raise Unavailable(
+            f"torch is loaded, but the GPU does not answer: {found['error']}",
+            hint="`nvidia-smi` shows whether it works and who uses it; `trainer.device: cpu` does without.",
+        )
     return found

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 import torch
 
 from arena.memory.machine import free_memory
+from arena.trainer.healing.out_of_memory import is_out_of_memory
 
 AMPERE = (8, 0)
 """CUDA compute capability from which on there are TF32, bf16 and the attention kernel for packed rows."""
@@ -31,7 +32,7 @@ class Capability:
     varlen: bool
     """Whether torch has its attention kernel for packed rows here."""
     free_bytes: int
-    """Memory that is left."""
+    """Memory that is left; 0 where a GPU is so full that it cannot even be asked."""
     uncompilable: str | None = None
     """Why torch.compile can make no kernels here; None when there is what it needs."""
 
@@ -52,10 +53,20 @@ def look_at(device: str, sharers: int = 1) -> Capability:
         bf16=torch.cuda.is_bf16_supported(including_emulation=False),
         tf32=is_ampere,
         varlen=is_ampere and torch.backends.cuda.is_flash_attention_available(),
-        free_bytes=torch.cuda.mem_get_info()[0],
+        free_bytes=_free_on_gpu(),
         uncompilable=_lack_of(os.environ.get("CC", "gcc")) if find_spec("triton") else "Triton is not installed",
     )
 
 
 def _lack_of(compiler: str) -> str | None:
     return None if shutil.which(compiler) else f"there is no compiler {compiler}"
+
+
+def _free_on_gpu() -> int:
+    try:
+        return torch.cuda.mem_get_info()[0]
+    except RuntimeError as error:
+        # To ask, CUDA needs some of it.
+        if not is_out_of_memory(error):
+            raise
+        return 0

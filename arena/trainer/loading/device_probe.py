@@ -15,6 +15,7 @@ import torch
 
 from arena.trainer.computing.capability import look_at
 from arena.trainer.computing.settling import Wishes, settle, told
+from core.errors import first_line
 
 
 def probe(device: str, wishes: Wishes) -> dict[str, Any]:
@@ -34,6 +35,13 @@ def probe(device: str, wishes: Wishes) -> dict[str, Any]:
     }
 
 
+def answer(given: dict[str, Any]) -> dict[str, Any]:
+    """What is found; instead of it, an `error` of a device that gives no answer, with torch loaded as it should be."""
+    try:
+        return probe(given.pop("device"), Wishes(**given))
+    except RuntimeError as error:
+        return {"error": first_line(error)}
+
+
 if __name__ == "__main__":
-    given = json.loads(sys.argv[1])
-    sys.stdout.write(json.dumps(probe(given.pop("device"), Wishes(**given))) + "\n")
+    sys.stdout.write(json.dumps(answer(json.loads(sys.argv[1]))) + "\n")

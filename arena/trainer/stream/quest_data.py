@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
+from arena.gatekeepers.measures.row_batches import batches_of
 from arena.gatekeepers.row_reader import Row, rows_in
 from arena.lanes import reading
 from arena.protocol import QuestSettings, RowError
@@ -19,8 +19,6 @@ from arena.trainer.stream.batching import TokenRow
 from arena.trainer.stream.token_shelf import TokenShelf
 from core.errors import InvalidInput, RealmError
 
-ROWS_PER_BATCH = 512
-"""Rows rendered between two looks at the control commands."""
 REPORTED_ERRORS = 100
 
 
@@ -66,7 +64,7 @@ def prepare_quest(
     `entry` is the place of just these tokens in the cache. Raises `QuestRefused` with the lines at fault, and `OSError`
     for a file that is gone or cannot be read, whatever the cache holds: it saves work and decides nothing. (But for a
     file changed in place that has size and mtime of before: where its tokens are known, what was claimed is learned.)
-    `between_batches` runs every 512 rows and may raise to give up.
+    `between_batches` runs after each batch of rows that are rendered together, and may raise to give up.
     """
     known = entry.find() if entry is not None else None
     if known is not None:
@@ -99,7 +97,7 @@ def _rendered(
     rows: Iterator[Row], renderer: Renderer, settings: QuestSettings, after_batch: Callable[[], None]
 ) -> Iterator[tuple[int, RenderedRow]]:
     """Render rows in batches and cut them at `max_length` tokens; each with its line."""
-    while batch := list(islice(rows, ROWS_PER_BATCH)):
+    for batch in batches_of(rows):
         try:
             rendered = renderer.render_many([row.as_mapping() for row in batch], system_prompt=settings.system_prompt)
         except InvalidInput as error:

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
+from arena.gatekeepers.measures.row_batches import BATCH_BYTES, BATCH_ROWS
 from arena.gatekeepers.row_reader import read_rows
 from arena.rendering import Renderer
 from arena.tokens.token_cache import TokenCache
 from arena.tokens.token_recipe import TokenRecipe
 from arena.trainer.evaluation import load_validation_rows
-from arena.trainer.stream.quest_data import ROWS_PER_BATCH, QuestData, QuestRefused, prepare_quest
+from arena.trainer.stream.quest_data import QuestData, QuestRefused, prepare_quest
 from core.files import Files
 from guild.profiles import CHATML_TEMPLATE, get_profile
 from tests.arena.trainer.tiny_hero import chat, hash_of, settings, write_rows
@@ -165,7 +166,7 @@ def test_what_is_refused_leaves_nothing_in_the_cache(renderer: Renderer, tmp_pat
             prepare_with(path, renderer, cache)
     with pytest.raises(QuestRefused, match="not the one"):
         prepare_with(write_rows(path, [chat(1)]), renderer, cache, "0" * 64)
-    write_rows(path, [chat(number) for number in range(ROWS_PER_BATCH + 1)])
+    write_rows(path, [chat(number) for number in range(BATCH_ROWS + 1)])
     with pytest.raises(QuestRefused, match="not the one"):
         prepare_with(write_rows(path, [silent]), renderer, cache, "0" * 64)
     assert list((tmp_path / "tokens").iterdir()) == []
@@ -197,11 +198,11 @@ OATH = {"messages": [{"role": "user", "content": "damn"}, {"role": "assistant", 
 
 
 def test_a_row_that_the_template_cannot_render_is_named(prudish: Renderer, tmp_path: Path) -> None:
-    chats = [chat(number) for number in range(ROWS_PER_BATCH + 2)]
-    chats[ROWS_PER_BATCH] = OATH
+    chats = [chat(number) for number in range(BATCH_ROWS + 2)]
+    chats[BATCH_ROWS] = OATH
     with pytest.raises(QuestRefused, match="no oaths") as refused:
         prepare(write_rows(tmp_path / "q.jsonl", chats), prudish)
-    assert refused.value.errors[0].line == ROWS_PER_BATCH + 1
+    assert refused.value.errors[0].line == BATCH_ROWS + 1
 
 
 def test_held_out_files_that_cannot_be_rendered_or_read_are_left_out(prudish: Renderer, tmp_path: Path) -> None:
@@ -260,9 +261,26 @@ def test_an_empty_file_is_refused(renderer: Renderer, tmp_path: Path) -> None:
 
 
 def test_preparing_gives_up_between_batches(renderer: Renderer, tmp_path: Path) -> None:
-    path = write_rows(tmp_path / "q.jsonl", [chat(number) for number in range(ROWS_PER_BATCH + 1)])
+    path = write_rows(tmp_path / "q.jsonl", [chat(number) for number in range(BATCH_ROWS + 1)])
     with pytest.raises(StopNow):
         prepare_quest(
             path, schema_id="chat_sft_v1", settings=settings(), content_hash=hash_of(path), renderer=renderer,
             between_batches=stop_now,
         )  # fmt: skip
+
+
+def test_rows_that_are_long_are_not_held_by_the_hundred(renderer: Renderer, tmp_path: Path) -> None:
+    """D7: 512 rows were rendered at once, however long; what is made of a text takes many times its memory."""
+    long = {"messages": [{"role": "user", "content": "x" * BATCH_BYTES}, {"role": "assistant", "content": "yes"}]}
+    path = write_rows(tmp_path / "q.jsonl", [long, chat(1), long, chat(2)])
+    looks = 0
+
+    def look() -> None:
+        nonlocal looks
+        looks += 1
+
+    data = prepare_quest(
+        path, schema_id="chat_sft_v1", settings=settings(max_length=2 * BATCH_BYTES), content_hash=hash_of(path),
+        renderer=renderer, between_batches=look,
+    )  # fmt: skip
+    assert (len(data), looks) == (4, 3)
