@@ -11,7 +11,7 @@ from typing import Any
 from blake3 import blake3
 
 from core.errors import NotFound, Unavailable
-from vault.manifest import check_against, check_manifest, make_manifest, read_manifest
+from vault.manifest import make_manifest, read_manifest
 
 STAGING = ".fetch-"
 """Begins the name of a copy that is not whole yet."""
@@ -26,17 +26,6 @@ def make(path: str) -> dict[str, Any]:
         raise NotFound(f"{error.filename or path} is not there any more.") from error
     except OSError as error:
         raise Unavailable(f"{error.filename or path} cannot be read: {error.strerror}.") from error
-
-
-def check(path: str, manifest: dict[str, Any] | None) -> list[str]:
-    """What is wrong with the files at `path`, each of them read; `manifest` where it lies elsewhere."""
-    place = Path(path)
-    if manifest is None:
-        return check_manifest(place)
-    try:
-        return check_against(place if place.is_dir() else place.parent, manifest)
-    except OSError as error:
-        raise Unavailable(f"{error.filename or path} cannot be checked: {error.strerror}.") from error
 
 
 def drop_stagings(folder: Path, now: datetime) -> None:

@@ -78,7 +78,3 @@ class Makings:
         with self._lock:
             if self._known.get(place) is ended:
                 del self._known[place]
-
-
-def _being_made(place: str) -> BeingMade:
-    return BeingMade(f"The manifest of {place} is being made.", hint="Ask again.", retry_after_seconds=RETRY_SECONDS)
