@@ -130,6 +130,8 @@ class Intake:
         """Those of them that will be judged in a moment; the seal of an empty board and the gate wait for no others."""
         self._scan: Scan | None = None
         """The last one."""
+        self._scan_cost = 0.0
+        """CPU seconds that it took."""
         self._warming: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
@@ -171,8 +173,10 @@ class Intake:
             await asyncio.to_thread(clear_unpacking, self._board.paths, self._files)
             self._has_cleared = True
         self._hint.clear()  # before the look: what comes while it lasts may be missed by it
-        scan, cpu_seconds = await asyncio.to_thread(self._look, begun)
-        pause = min(cpu_seconds / SCAN_SHARE, LONGEST_SCAN_PAUSE)
+        scan, cost = await asyncio.to_thread(self._look, begun)
+        # One scan alone may have come upon a collection of garbage or a busy host: half a minute deaf for nothing.
+        pause = min(min(cost, self._scan_cost) / SCAN_SHARE, LONGEST_SCAN_PAUSE)
+        self._scan_cost = cost
         self.waiting, self._scan = scan.waiting + len(scan.ready), scan
         await self._forget_gone()
         self.coming = scan.coming
@@ -209,10 +213,10 @@ class Intake:
             await asyncio.to_thread(forget_unpacked, unpacked, self._files)
 
     def _look(self, now: float) -> tuple[Scan, float]:
-        """Everything that is to be seen to in the inbox itself; also tells the CPU seconds that this took."""
-        begun = time.thread_time()
+        """Everything that is to be seen to in the inbox itself; also tells the CPU seconds that the scan took."""
         if self.watch is not None:
             self.watch.look(now)
+        begun = time.thread_time()
         scan = self._inbox.scan(now)
         for folder in scan.deserted:
             with suppress(OSError):  # someone has just put something into it

@@ -34,6 +34,7 @@ async def running_intake(
     files: Files = DISK,
     settle_seconds: float = 0.0,
     incomplete_seconds: float = 60.0,
+    inbox: Inbox | None = None,
     **options: Any,
 ) -> AsyncIterator[Intake]:
     """Sweep the lanes, then take in what lies in the inbox until the context is left; `options` are the intake's."""
@@ -43,7 +44,8 @@ async def running_intake(
     scribe = Scribe()
     with closing(Database(paths.saga_db, MIGRATIONS)) as database:
         wanted = {"scan_seconds": 0.05, "on_admitted": lambda: None, "retry_seconds": 0.05, **options}
-        inbox, saga = Inbox(paths.inbox, settle_seconds, incomplete_seconds), Saga(database, BudgetSettings())
+        inbox = inbox or Inbox(paths.inbox, settle_seconds, incomplete_seconds)
+        saga = Saga(database, BudgetSettings())
         intake = Intake(inbox, board, scribe, saga, files=files, **wanted)
         task = asyncio.create_task(intake.run())
         try:

@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from arena.doorstep import intake
+from arena.doorstep.inbox import Inbox, Scan
 from arena.doorstep.inbox_watch import CANARY_NAME, InboxWatch
 from arena.doorstep.intake import TOLD_AT_ONCE
 from arena.doorstep.pace import BUSY_SHARE, Pace
@@ -357,6 +358,24 @@ async def test_one_file_that_does_not_fit_lets_smaller_ones_pass_and_is_told_onc
     assert len(told(paths, "inbox_blocked")) == 1
     assert len(told(paths, "inbox_strange")) == 1
     assert (paths.inbox / "big.jsonl").exists()
+
+
+async def test_a_single_scan_that_took_long_makes_nobody_wait(paths: RealmPaths) -> None:
+    """A collection of garbage or a stolen core in the middle of one scan made the intake deaf for half a minute."""
+
+    class SlowOnce(Inbox):
+        scans = 0
+
+        def scan(self, now: float) -> Scan:
+            self.scans += 1
+            until = time.thread_time() + (0.2 if self.scans == 3 else 0.0)
+            while time.thread_time() < until:
+                pass
+            return super().scan(now)
+
+    inbox = SlowOnce(paths.inbox, 0.0)
+    async with running_intake(paths, inbox=inbox):
+        await wait_until_async(lambda: inbox.scans >= 10)
 
 
 async def test_a_saga_that_cannot_be_written_holds_up_no_file(
