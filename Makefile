@@ -45,6 +45,7 @@ bench: $(DEV) $(PEERS_READY) ## Measure gates, intake, saving, and training besi
 
 soak: $(DEV) ## Kill a realm 200 times at random while it learns 40 quests, and compare; watch what grows. Takes about 70 minutes.
 	$(BIN)/python -m benchmarks.soak --quests 40 --kills 200 --minutes 30 --pairs 30
+	$(BIN)/python -m benchmarks.three_machines
 
 # torch goes first and by its exact version: asked for as somebody's dependency, pip looks for the newest build, which
 # brings several gigabytes of CUDA packages.

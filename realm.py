@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from core.cli import Choices, run, tell_version
+from core.house import verb_of
 from core.paths import RealmPaths, resolve_base_dir
 from core.version import realm_version
 
@@ -192,7 +193,13 @@ def play(
 
 def _reign(paths: RealmPaths, ports: str | None, *, quiet: bool) -> None:
     import asyncio
+    import gc
 
+    # What a start loads stays: it is not looked through for garbage, neither now nor later (`_reign_locked`).
+    gc.disable()
+    from core.http.loading import load_aiohttp
+
+    load_aiohttp()
     from core.shell.terminal import Terminal
     from core.systemd.sd_notify import Notifier
 
@@ -203,6 +210,7 @@ def _reign(paths: RealmPaths, ports: str | None, *, quiet: bool) -> None:
     try:
         asyncio.run(reign(paths, overrides, notifier, terminal, quiet=quiet))
     finally:
+        gc.enable()
         # asyncio leaves Python's own handler behind, which raises; the realm has ended already.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         terminal.close()
@@ -315,6 +323,7 @@ async def _reign_locked(
     quiet: bool,
 ) -> None:
     import asyncio
+    import gc
 
     from core.announcing import announce, tell_of_cut_off
     from core.http.events import EventHub
@@ -356,6 +365,8 @@ async def _reign_locked(
             crew.start(name, loop)
         announce(paths, sites, saga, terminal, crew, quiet=quiet, now=datetime.now(UTC))
         herald.ready()
+        gc.freeze()
+        gc.enable()
         await ending.wait(paths.stop_file)
         herald.stopping(ending.reason)
         saga.tell([News("realm_down", f"The realm ends: {ending.reason}")], now=datetime.now(UTC))
@@ -416,7 +427,6 @@ def open_keeper(daemon: Daemon, scribe: Scribe, settings: Settings) -> Iterator[
 
 def loops_of_vault(daemon: Daemon, keeper: VaultKeeper, saga: Saga) -> dict[str, Callable[[], Awaitable[object]]]:
     """What keeps the catalog, the zones and the storage status true, by the names of their tasks."""
-    from vault.archivist import Archivist
     from vault.rounds import CatalogRounds, news_of
     from vault.storage_watch import StorageWatch
     from vault.zone_witnesses import ZoneWitnesses
@@ -426,11 +436,20 @@ def loops_of_vault(daemon: Daemon, keeper: VaultKeeper, saga: Saga) -> dict[str,
     zones = Zones.of(keeper.paths)
     daemon.treasury.last_copies.others = ZoneWitnesses(keeper.paths, zones)
     rounds = CatalogRounds(keeper, zones, lambda news, now: saga.tell(news, now=now))
-    storage = StorageWatch(keeper.paths, daemon.treasury.settings, Archivist(keeper, heavy=keeper.heavy).tidy)
+
+    def tidy(stronghold: str, now: datetime) -> None:
+        # Loaded on use, which is after the first page.
+        from vault.archivist import Archivist
+
+        Archivist(keeper, heavy=keeper.heavy).tidy(stronghold, now)
+
+    storage = StorageWatch(keeper.paths, daemon.treasury.settings, tidy)
     return {"catalog": rounds.run, "zones": rounds.run_zones, "storage": storage.run}
 
 
-_add_rooms()
+# Who waits for the first page needs no other verb.
+if not (__name__ == "__main__" or sys.argv[0].endswith("/realm")) or verb_of(sys.argv[1:]) != "up":
+    _add_rooms()
 
 
 def main() -> None:

@@ -25,6 +25,7 @@ from core.db_files import (
     is_corrupt,
     keep_aside,
     make_empty,
+    make_tables,
     newest_revision,
     salvage,
     stored_revision,
@@ -239,7 +240,8 @@ class Database:
         for name in (draft, *companions(draft)):
             name.unlink(missing_ok=True)
         make_empty(draft)
-        _migrate(draft, migrations)
+        if not make_tables(draft, migrations):
+            _migrate(draft, migrations)
         return draft
 
     def _replace(self, migrations: Path) -> None:

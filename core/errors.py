@@ -5,6 +5,7 @@
     ├── NotFound               404  the thing asked for is not there
     ├── Conflict               409  the thing is in a state that forbids this
     └── Unavailable            503  a part of the realm is away; trying again may help
+        └── Unreached          503  another host has not answered at all: it is not waited for
 
 A class docstring is the message when none is given. Anything else that reaches a user is a bug (exit code 3).
 """
@@ -61,6 +62,10 @@ class Unavailable(RealmError):
 
     code = "unavailable"
     http_status = 503
+
+
+class Unreached(Unavailable):
+    """Nobody listens there."""
 
 
 def first_line(error: Exception) -> str:

@@ -36,16 +36,20 @@ def leave(code: int) -> NoReturn:
 
 def exit_code_of_interrupt(arguments: Sequence[str]) -> int:
     """130; but 0 for the verbs that Ctrl-C is meant to end (DESIGN section 8)."""
+    verb = verb_of(arguments)
+    detached = any(word in ("-d", "--detach", "-dq", "-qd") for word in arguments)
+    return 0 if verb == "play" or (verb == "up" and not detached) else INTERRUPTED
+
+
+def verb_of(arguments: Sequence[str]) -> str | None:
+    """The first word of a command line; None where there is none."""
     words = iter(arguments)
-    verb = None
     for word in words:
         if word == "--base-dir":
             next(words, None)
         elif not word.startswith("-"):
-            verb = word
-            break
-    detached = any(word in ("-d", "--detach", "-dq", "-qd") for word in arguments)
-    return 0 if verb == "play" or (verb == "up" and not detached) else INTERRUPTED
+            return word
+    return None
 
 
 def check_house() -> None:

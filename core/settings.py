@@ -26,8 +26,9 @@ from core.setting_types import (
 
 
 class Section(BaseModel):
+    # What a field means stands below it; `core.setting_docs` reads that when somebody asks for it.
     # Infinity and NaN pass every `ge=`; they end up in JSON, which cannot hold them.
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class ProfileSettings(Section):
@@ -304,6 +305,10 @@ class VaultSettings(Section):
     roots: Folders = ()
     """Directories outside of the base directory whose assets may be registered over HTTP, and fetched to; absolute
     paths. Inside the base directory everything may be registered, and `models/` may be fetched to."""
+
+    bandwidth_megabytes: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
+    """At most so many MB a second for each transfer that this host asks for, from another one or to it; `--limit` may
+    ask for less. Left out, a transfer takes what there is."""
 
 
 class Settings(Section):

@@ -31,6 +31,7 @@ from core.http.standard import EVERY_SITE
 from core.paths import RealmPaths
 from core.saga import open_saga
 from core.scribe import Scribe
+from core.setting_docs import describe
 from core.settings import Settings
 from core.settings_reading import RESERVED_ENVIRONMENT, environment_variable, is_section
 from realm import app, make_daemon, open_keeper
@@ -46,6 +47,7 @@ OUTPUT = Path(__file__).resolve().parent / "reference"
 
 def settings_page() -> str:
     """Every setting with its type, default, environment variable and help."""
+    describe(Settings)
     parts = [
         NOTE + "# Settings\n\nSettings stand in `configs/realm.yaml` of the base directory. The environment wins over "
         "the file: the variable is the path in capitals, `__` between the parts. Unknown keys are errors. "

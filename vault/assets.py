@@ -6,6 +6,7 @@ a stronghold: this realm's own directory, a storage mounted here, or another zon
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
@@ -31,11 +32,16 @@ class AssetType(StrEnum):
 
 
 class AssetStatus(StrEnum):
+    """What the copies of an asset come to. Nothing deprecates an asset here, so none is that."""
+
     ACTIVE = "active"
     ARCHIVED = "archived"
+    """Whole copies of it lie in backups only."""
     DEPRECATED = "deprecated"
     MISSING = "missing"
+    """No copy is there that could be read."""
     CORRUPTED = "corrupted"
+    """Every copy that is there is damaged."""
 
 
 class LocationStatus(StrEnum):
@@ -58,6 +64,8 @@ class StrongholdType(StrEnum):
 KindOf = Callable[[str], StrongholdType]
 """The kind of the stronghold of this name."""
 
+_SEALED = re.compile(r".*/backups/.*-[0-9]{8}T[0-9]{6}Z.*/.*", re.DOTALL)
+"""The place of a backup, as `vault.seals` names it; the same pattern stands in the triggers of the catalog."""
 _USABLE = {LocationStatus.VERIFIED: 0, LocationStatus.UNVERIFIED: 1}
 _NEARNESS = {StrongholdType.LOCAL: 0, StrongholdType.NAS: 1, StrongholdType.REMOTE: 2, StrongholdType.CLOUD: 3}
 
@@ -101,11 +109,20 @@ class Asset:
     size_bytes: int | None = None
     created_at: str | None = None
     modified_at: str | None = None
-    status: AssetStatus = AssetStatus.ACTIVE
     metadata: Mapping[str, Any] = field(default_factory=dict)
     locations: tuple[Location, ...] = ()
     step: int | None = None
     """Of a checkpoint; by it checkpoints are in order."""
+
+    @property
+    def status(self) -> AssetStatus:
+        """Of these copies; the triggers of the catalog keep the same in its column, by which it is searched."""
+        usable = [location for location in self.locations if is_usable(location)]
+        if usable:
+            is_archive = self.asset_type == AssetType.BACKUP or all(is_sealed(location.path) for location in usable)
+            return AssetStatus.ARCHIVED if is_archive else AssetStatus.ACTIVE
+        is_damaged = any(location.status is LocationStatus.CORRUPTED for location in self.locations)
+        return AssetStatus.CORRUPTED if is_damaged else AssetStatus.MISSING
 
     def to_json(self) -> dict[str, Any]:
         """The asset as the API sends it, locations in the order in which they were given."""
@@ -131,7 +148,7 @@ class Asset:
         return Asset(
             asset_id=raw["asset_id"], asset_type=AssetType(raw["asset_type"]), name=raw["name"],
             description=raw["description"], size_bytes=raw["size_bytes"], created_at=raw["created_at"],
-            modified_at=raw["modified_at"], status=AssetStatus(raw["status"]), metadata=raw["metadata"],
+            modified_at=raw["modified_at"], metadata=raw["metadata"],
             locations=tuple(Location.from_json(each) for each in raw["locations"]), step=raw.get("step"),
         )  # fmt: skip
 
@@ -226,3 +243,8 @@ def _known(kind: type[Any], raw: Mapping[str, Any]) -> dict[str, Any]:
 def is_usable(location: Location) -> bool:
     """Whether it may be read from."""
     return location.status in _USABLE
+
+
+def is_sealed(path: str) -> bool:
+    """Whether a copy at this place, absolute or below a base directory, is a backup."""
+    return _SEALED.fullmatch(f"/{path}") is not None

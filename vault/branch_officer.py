@@ -31,6 +31,7 @@ from core.version import realm_version
 from vault.branch.officer import BranchOfficer
 from vault.branch.routes import branch_routes, scan_threads
 from vault.catalog.catalog import Catalog
+from vault.transfer.standing import within_settings
 
 logger = logging.getLogger(__name__)
 
@@ -93,7 +94,12 @@ async def serve(post: Post) -> None:
         with Catalog.opened(post.db_path or post.base_dir / CATALOG, post.base_dir) as catalog:
             token_file = post.paths.token_file
             officer = BranchOfficer(
-                post.zone_id, post.base_dir, catalog, post.registry, lambda: client_token(token_file)
+                post.zone_id,
+                post.base_dir,
+                catalog,
+                post.registry,
+                lambda: client_token(token_file),
+                within_settings(post.paths),
             )
             token = None if is_loopback(post.host) else ensure_token(token_file)
             await _serve(post, officer, token)

@@ -10,15 +10,15 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from core.checkpoint_records import extract_step
-from core.errors import Conflict, InvalidInput, NotFound, RealmError, Unavailable
+from core.errors import Conflict, InvalidInput, NotFound, RealmError, Unavailable, Unreached
 from core.hosts import HostRegistry, get_registry
 from core.http.tokens import client_token
 from core.paths import RealmPaths, resolve_base_dir
@@ -29,12 +29,16 @@ from vault.catalog.finding import describe
 from vault.catalog.visiting import visited
 from vault.manifest import check_manifest, digest_of
 from vault.transfer.booking import book_landed
-from vault.transfer.byte_address import byte_url, root_of
+from vault.transfer.byte_address import byte_url, byte_urls, root_of
+from vault.transfer.greeting import greet
 from vault.transfer.listing import refuse_other
 from vault.transfer.over_ssh import SshZone
-from vault.transfer.pull import Progress, PullOptions, PullReport, pull_asset
+from vault.transfer.patience import AWAY_SECONDS, OnWaiting, Patience, Stopped
+from vault.transfer.pull import Judge, Progress, PullOptions, PullReport, cancelled_transfer, pull_asset
 from vault.transfer.rsync import SSH
-from vault.zone_calls import Unreached, ZoneCalls
+from vault.transfer.source import LinkCut
+from vault.transfer.standing import within_settings
+from vault.zone_calls import ZoneCalls
 
 CALL_SECONDS = 30.0
 OWN_SECONDS = 5.0
@@ -79,12 +83,14 @@ class Carrier:
     """Set, it ends what is under way."""
     on_carried: Callable[[Transfer], object] | None = None
     """Hears of each transfer that was noted."""
+    on_waiting: OnWaiting | None = None
+    """Told what is waited for, when a host falls silent; else the log is."""
 
     @classmethod
     def of(cls, paths: RealmPaths, options: PullOptions | None = None, **more: Any) -> Carrier:
-        """With the registry and the token of a base directory; `more` are further fields."""
+        """With the registry and the token of a base directory, within its settings; `more` are further fields."""
         token = lambda: client_token(paths.token_file)  # noqa: E731
-        return cls(paths, get_registry(paths), token, options or PullOptions(), **more)
+        return cls(paths, get_registry(paths), token, within_settings(paths, options), **more)
 
     def fetch(
         self,
@@ -102,19 +108,14 @@ class Carrier:
         begun = datetime.now(UTC)
         into, name = (target.parent, target.name) if target else (self.paths.models, None)
         over_ssh = self._over_ssh(zone_id, "branch", "vault")
-        try:
+        judge = lambda listing: refuse_other(listing, digest)  # noqa: E731
+        failed = Transfer(reference, zone_id, LOCAL, reference, str(target or into), False, begun.isoformat())
+        with self._noting(failed, zone_id):
             if over_ssh is not None:
                 known = self._known_place(reference, zone_id)
-                report = over_ssh.pull(reference, into, name, known=known, on_progress=on_progress,
-                                       judge=lambda listing: refuse_other(listing, digest))  # fmt: skip
+                report = over_ssh.pull(reference, into, name, known=known, on_progress=on_progress, judge=judge)
             else:
-                report = pull_asset(byte_url(self.registry, zone_id), reference, into, name, token=self.token(),
-                                    options=self.options, on_progress=on_progress, cancelled=self.cancelled,
-                                    judge=lambda listing: refuse_other(listing, digest))  # fmt: skip
-        except RealmError as error:
-            self._note(Transfer(reference, zone_id, LOCAL, reference, str(target or into), False,
-                                begun.isoformat(), error=str(error)))  # fmt: skip
-            raise
+                report = self._pulled(reference, zone_id, into, name, on_progress, judge)
         self._book_here(report, zone_id, begun)
         return report
 
@@ -130,31 +131,68 @@ class Carrier:
         """Have the officer of a zone fetch what lies at `path`, wait for it, and book it; the officer's last word.
 
         `destination` is the path that it is to have there; `sent` says what it is, where that is known. Raises
-        `Unavailable` when no word has come from the officer for as long as the options say: what it has is kept, and
-        sending it again goes on.
+        `Unreached` when the zone is away, and `Unavailable` when no word has come from its officer for as long as the
+        options say: what it has is kept, and sending it again goes on.
         """
         if zone_id == self.registry.local_id:
             raise InvalidInput(f"{zone_id} is this host: there is nothing to carry.")
         begun, path = datetime.now(UTC), path.resolve()
+        failed = Transfer(path.name, LOCAL, zone_id, str(path), destination or path.name, False, begun.isoformat())
         over_ssh = self._over_ssh(zone_id, "branch")
-        if over_ssh is None:
-            source, officer = self._source(zone_id), self._officer(zone_id)
-        calls = ZoneCalls(self.token, CALL_SECONDS)
-        if sent is None:
-            sent = self._made_known(calls, source, path) if over_ssh is None else _as_it_is(path)
-        try:
-            if over_ssh is None:
-                told = self._wait(calls, officer, self._wish(sent, source, destination), on_progress)
-            else:
+        if over_ssh is not None:
+            sent = sent or _as_it_is(path)
+            with self._noting(replace(failed, asset_id=sent.asset_id), zone_id):
                 told = self._push(over_ssh, sent, destination, on_progress)
-        except RealmError as error:
-            self._note(Transfer(sent.asset_id, LOCAL, zone_id, str(path), destination or path.name, False,
-                                begun.isoformat(), error=str(error)))  # fmt: skip
-            raise
+        else:
+            source, officer = self._source(zone_id), self._officer(zone_id)
+            calls = ZoneCalls(self.token, CALL_SECONDS)
+            with self._noting(failed, zone_id):
+                # Before anything is read here for one that is away.
+                patience = self._greet(officer)
+            sent = sent or self._made_known(calls, source, path)
+            with self._noting(replace(failed, asset_id=sent.asset_id), zone_id):
+                told = self._wait(calls, patience, officer, self._wish(sent, source, destination), on_progress)
         self._book_there(sent, zone_id, told, begun)
         return told
 
     # --- inside -----------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _noting(self, failed: Transfer, zone_id: str) -> Iterator[None]:
+        """What fails in the block is noted, and names the zone where that is away."""
+        error: RealmError
+        cause: Exception
+        try:
+            yield
+        except Stopped as stopped:
+            error, cause = cancelled_transfer(failed.asset_id), stopped
+        except Unreached as unreached:
+            error, cause = Unreached(f"{zone_id} is away: {unreached.message}", hint=unreached.hint), unreached
+        except RealmError as other:
+            self._note(replace(failed, error=str(other)))
+            raise
+        else:
+            return
+        self._note(replace(failed, error=str(error)))
+        raise error from cause
+
+    def _greet(self, base_url: str) -> Patience:
+        return greet(base_url, self.token(), retry_seconds=self.options.retry_seconds, cancelled=self.cancelled,
+                     on_waiting=self.on_waiting)  # fmt: skip
+
+    def _pulled(
+        self, reference: str, zone_id: str, into: Path, name: str | None, on_progress: OnProgress | None, judge: Judge
+    ) -> PullReport:
+        """From the first service of a zone that answers: it may name an officer that nobody has started (F21)."""
+        away: list[Unreached] = []
+        more: dict[str, Any] = {"options": self.options, "judge": judge, "cancelled": self.cancelled}
+        for url in byte_urls(self.registry, zone_id):
+            try:
+                return pull_asset(url, reference, into, name, token=self.token(), on_progress=on_progress,
+                                  on_waiting=self.on_waiting, **more)  # fmt: skip
+            except Unreached as error:
+                away.append(error)
+        raise away[0]
 
     def _source(self, zone_id: str) -> str:
         here = self.registry.local
@@ -171,7 +209,7 @@ class Carrier:
         host = self.registry.find(zone_id)
         if host.ssh_user is None or set(services) & host.services.keys():
             return None
-        return SshZone(host, self.options, self.cancelled, self.remote_shell)
+        return SshZone(host, self.options, self.cancelled, self.remote_shell, self.on_waiting)
 
     def _known_place(self, reference: str, zone_id: str) -> str | None:
         """Where the catalog says that an asset lies in a zone."""
@@ -225,19 +263,21 @@ class Carrier:
         return Sent.of(path, str(asset["asset_id"]), str(asset["asset_type"]), own_manifest(path) or make(str(path)))
 
     def _wait(
-        self, calls: ZoneCalls, officer: str, wish: Mapping[str, Any], on_progress: OnProgress | None
+        self,
+        calls: ZoneCalls,
+        patience: Patience,
+        officer: str,
+        wish: Mapping[str, Any],
+        on_progress: OnProgress | None,
     ) -> dict[str, Any]:
-        last_word = time.monotonic()
+        """The last word of an officer that is to fetch something, and is asked how far it is until it is done."""
+        quick = ZoneCalls(self.token, AWAY_SECONDS)
         transfer_id: str | None = None
-        was_there = False
         while True:
-            if self.cancelled.is_set():
-                raise Unavailable("The transfer was cancelled.", hint="What has come is kept for the next one.")
             try:
                 if transfer_id is None:
                     transfer_id = calls.post(self.registry, officer, "/receive", wish)["transfer_id"]
-                told = calls.get(self.registry, officer, f"/transfers/{transfer_id}")
-                last_word = time.monotonic()
+                told = quick.get(self.registry, officer, f"/transfers/{transfer_id}")
             except NotFound:
                 if transfer_id is None:
                     raise
@@ -245,20 +285,18 @@ class Carrier:
                 transfer_id = None
                 continue
             except Unavailable as error:
-                was_there = was_there or transfer_id is not None or not isinstance(error, Unreached)
-                # One that never was there is not waited for: nobody may have started it.
-                if not was_there or time.monotonic() - last_word > self.options.retry_seconds:
-                    raise
                 transfer_id = None
-                self.cancelled.wait(LOOK_SECONDS)
+                patience.wait_after(LinkCut(error.message.rstrip(".")))
                 continue
+            patience.progress()
+            patience.look()
             if told["bytes_total"] is not None and on_progress is not None:
                 on_progress(Progress(told["bytes_done"], told["bytes_total"], 0, 0, told["bytes_per_second"]))
             if told["state"] == "failed":
                 raise KINDS.get(str(told.get("error_code")), Unavailable)(f"{told['error']}")
             if told["state"] == "done":
                 return told
-            self.cancelled.wait(LOOK_SECONDS)
+            patience.rest(LOOK_SECONDS)
 
     def _book_here(self, report: PullReport, zone_id: str, begun: datetime) -> None:
         digest = digest_of(report.manifest)

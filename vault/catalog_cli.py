@@ -62,9 +62,13 @@ def add_catalog_verbs(app: typer.Typer, standing_still: StandingStill) -> None:
         ctx: typer.Context,
         asset: Annotated[str, typer.Argument(metavar="ASSET", help="An id, a directory name, a step, latest or best.")],
         stronghold: Annotated[str | None, typer.Option(help="Only the copies in it.")] = None,
+        zone: Annotated[str | None, typer.Option(help="On this other host, by its own vault or officer.")] = None,
     ) -> None:
         """Read every file of an asset again and compare it with its hash; exit code 1 when one differs."""
-        told = _verify(ctx.obj.paths, standing_still, asset, stronghold)
+        if zone is not None and stronghold is not None:
+            raise typer.BadParameter("A zone reads all that it holds: leave --stronghold out.")
+        paths = ctx.obj.paths
+        told = _verify(paths, standing_still, asset, stronghold) if zone is None else _verify_at(paths, zone, asset)
         results = told["verification_results"]
         ctx.obj.tell(told, "\n".join(line for each in results for line in _verified_lines(each)))
         if any(each["problems"] for each in results):
@@ -137,6 +141,12 @@ def _verify(paths: RealmPaths, standing_still: StandingStill, asset: str, strong
         keeper.reconcile()
         found = keeper.get_asset(asset)
         return {"asset_id": found.asset_id, "verification_results": keeper.verify(found.asset_id, stronghold)}
+
+
+def _verify_at(paths: RealmPaths, zone: str, asset: str) -> dict[str, Any]:
+    from vault.zones import Zones
+
+    return Zones.of(paths).verify(zone, asset)
 
 
 def _rebuild(paths: RealmPaths, standing_still: StandingStill) -> dict[str, Any]:

@@ -174,9 +174,11 @@ class VaultKeeperClient:
         with. Raises `NotFound`, `Unavailable`, or `Conflict` where something else lies there.
         """
         # Loaded on use: who only asks needs no engine.
-        from vault.transfer.pull import PullOptions, pull_asset
+        from vault.transfer.pull import pull_asset
+        from vault.transfer.standing import within_settings
 
-        folder = RealmPaths(resolve_base_dir(None)).models if local_dir is None else Path(local_dir)
+        own = RealmPaths(resolve_base_dir(None))
+        folder = own.models if local_dir is None else Path(local_dir)
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -184,8 +186,8 @@ class VaultKeeperClient:
                 f"{folder} cannot be made: {error.strerror}.", hint="Give another `local_dir`."
             ) from error
         report = pull_asset(
-            self.base_url, asset_id, folder.absolute(), token=self._own_token(), options=options or PullOptions(),
-            on_progress=on_progress,
+            self.base_url, asset_id, folder.absolute(), token=self._own_token(),
+            options=within_settings(own, options), on_progress=on_progress,
         )  # fmt: skip
         return str(report.path)
 

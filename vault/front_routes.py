@@ -30,7 +30,7 @@ def vault_routes(
     return [
         *catalog_routes(keeper, roots, benches),
         *byte_routes(KeeperSource(keeper), benches),
-        *zone_routes(Zones.of(paths)),
+        *zone_routes(Zones.of(paths, keeper.catalog.last_syncs)),
         *transfer_routes(paths, keeper, roots, benches),
         *ledger_routes(ledger),
         *witness_routes(Witness(keeper.find, paths.base, WholeCopies(keeper.heavy))),

@@ -7,9 +7,10 @@ still says. Everything but `locate` takes its time and belongs into a thread.
 from __future__ import annotations
 
 import logging
+import math
 import os
-import shutil
 import threading
+import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import replace
@@ -39,10 +40,10 @@ from vault.catalog.catalog import Catalog, Changes, Page
 from vault.catalog.choices import one_of
 from vault.catalog.finding import assets_below, shown
 from vault.catalog.reconcile import is_inside, look_at_checkpoints, reconcile, register, strike_out
-from vault.checkpoints import BRANCHES
 from vault.copies import Copies, Heavy, here
 from vault.outlying import Outlying
 from vault.references import References, why_not
+from vault.room import Room
 from vault.seal_books import book_seals
 from vault.storage_registry import StorageRegistry
 from vault.stores import Stores
@@ -82,6 +83,10 @@ class VaultKeeper:
         """Hears of each transfer between zones, also of those that failed; from any thread."""
         self._ways = ZoneWays(self.paths, self.catalog, self.ending, lambda moved: self._carried(moved))
         self._knocker = Knocker()
+        self._room = Room(self.paths.base)
+        self._scanning = threading.Lock()
+        self._scanned_at = -math.inf
+        """When the last look began that a scan has waited for (`time.monotonic`)."""
         self.is_behind = False
         """Whether something was met that the catalog does not tell rightly; a `reconcile` is due."""
         if catalog is None and not self.catalog.stats()["total_assets"]:
@@ -137,11 +142,13 @@ class VaultKeeper:
         offset: int = 0,
     ) -> Page:
         """A page of assets; raises `InvalidInput` for a type or status that there is not."""
+        wanted = one_of(AssetStatus, "status", status)
         found = self.catalog.search(
-            one_of(AssetType, "type", asset_type), name, stronghold, one_of(AssetStatus, "status", status),
-            limit=limit, offset=offset,
-        )  # fmt: skip
-        return replace(found, assets=[asset for each in found.assets if (asset := self._as_it_is(each)) is not None])
+            one_of(AssetType, "type", asset_type), name, stronghold, wanted, limit=limit, offset=offset
+        )
+        there = [asset for each in found.assets if (asset := self._as_it_is(each)) is not None]
+        # Of one whose last copy in use has just been deleted, a backup may be left.
+        return replace(found, assets=[asset for asset in there if wanted in (None, asset.status)])
 
     def list_checkpoints(self, limit: int = 50, offset: int = 0) -> Page:
         """A page of checkpoints, newest first."""
@@ -154,7 +161,7 @@ class VaultKeeper:
                 yield asset
 
     def stats(self) -> dict[str, Any]:
-        """Numbers of all assets and the last transfers; see `vault.catalog.answers.Stats`."""
+        """Numbers of all assets and the last transfers; see `vault.catalog.answers.Counted`."""
         transfers = [
             {
                 "asset_id": each.asset_id,
@@ -166,6 +173,13 @@ class VaultKeeper:
             for each in self.catalog.recent_transfers(10)
         ]
         return {**self.catalog.stats(), "recent_transfers": transfers}
+
+    def disk(self) -> dict[str, float | None] | None:
+        """The room on the disk of the base directory (`vault.room`); None where it does not tell."""
+        try:
+            return self._room.told()
+        except Unavailable:
+            return None
 
     def strongholds(self) -> list[dict[str, Any]]:
         """The realm's own directory and every storage, with their room and how many assets lie in them."""
@@ -257,12 +271,17 @@ class VaultKeeper:
         self._check_stronghold(stronghold)
         ids: list[str] = []
         skipped: list[dict[str, str]] = []
-        if stronghold == LOCAL and folder.is_relative_to(self.paths.base):
-            self.reconcile()
+        is_inside = stronghold == LOCAL and folder.is_relative_to(self.paths.base)
+        known = self._known_below(folder) if is_inside else {}
         left_out: list[str] = []
         for each in assets_below(folder, recursive=recursive, skipped=left_out):
             try:
-                ids.append(self._entered(each, stronghold, is_primary=None, looked=True).asset_id)
+                if not is_inside:
+                    ids.append(self._entered(each, stronghold, is_primary=None).asset_id)
+                elif (asset_id := known.get(str(each))) is not None:
+                    ids.append(asset_id)
+                else:
+                    raise _nothing_kept(each)
             except RealmError as error:
                 skipped.append({"path": shown(each), "reason": str(error)})
         skipped += [{"path": shown(folder), "reason": shown(why)} for why in left_out]
@@ -319,26 +338,9 @@ class VaultKeeper:
     def sweep(self, now: datetime) -> None:
         """Delete what fetches have left behind that were cut off, and that nobody goes on with."""
         # Loaded on use: who only looks things up needs none of it.
-        from vault.asset_jobs import ABANDONED_AFTER, drop_stagings
-        from vault.transfer.landing import sweep_pulls
-        from vault.trash import folders_below
+        from vault.sweeping import sweep_up
 
-        for root in (self.paths.models, *self._roots):
-            if not self._outlying.is_there(str(root)):
-                continue
-            for folder in folders_below(root):
-                drop_stagings(folder, now)
-                sweep_pulls(folder, now=now)
-        for staging, begun in self.catalog.stagings().items():
-            # One whose disk is away is kept in mind.
-            if abs(now - begun) > ABANDONED_AFTER and self._outlying.is_there(str(staging.parent)):
-                shutil.rmtree(staging, ignore_errors=True)
-                if not os.path.lexists(staging):
-                    self.catalog.forget_staging(staging)
-        # Where backups are brought back to.
-        branches = (self.paths.current_model / BRANCHES).glob("restored-*/")
-        for folder in (*branches, self.paths.archive, self.paths.snapshots, self.paths.base):
-            drop_stagings(folder, now)
+        sweep_up(self.paths, self.catalog, self._outlying, self._roots, now)
 
     def storage_names(self) -> list[str]:
         """The strongholds that are storages of this realm."""
@@ -443,33 +445,38 @@ class VaultKeeper:
         place, models = Path(path), os.path.realpath(self.paths.models)
         return self.paths.models / place.relative_to(models) if place.is_relative_to(models) else place
 
-    def _entered(
-        self, path: str | os.PathLike[str], stronghold: str, is_primary: bool | None, *, looked: bool = False
-    ) -> Asset:
-        """`looked` says that the base directory has just been looked at."""
+    def _entered(self, path: str | os.PathLike[str], stronghold: str, is_primary: bool | None) -> Asset:
         # Without links on the way; whether it is one itself is for others to judge.
         absolute = Path(os.path.abspath(path))
         place = self._as_named_here(os.path.join(os.path.realpath(absolute.parent), absolute.name))
         self._check_stronghold(stronghold)
         if stronghold == LOCAL and place.is_relative_to(self.paths.base):
-            return self._known_inside(place, looked=looked)
+            return self._known_inside(place)
         self._outlying.refuse_if_away(str(place))
         asset = register(self.catalog, place, stronghold, is_primary=is_primary)
         self._outlying.note(str(place))
         return asset
 
-    def _known_inside(self, place: Path, *, looked: bool) -> Asset:
+    def _known_inside(self, place: Path) -> Asset:
         """What lies in the base directory is found by looking at it, and has the id that every look gives it."""
         found = self._at(place)
-        if found is None and not looked:
+        if found is None:
             self.reconcile()
             found = self._at(place)
         if found is None:
-            raise NotFound(
-                f"{place} is nothing that the catalog keeps.",
-                hint="Checkpoints, models, data, configs, snapshots and archives are found by themselves.",
-            )
+            raise _nothing_kept(place)
         return found
+
+    def _known_below(self, folder: Path) -> dict[str, str]:
+        """Paths below a folder of the base directory and what lies there, after a look that began just now; whoever
+        asks while others wait for one shares it with them."""
+        asked_at = time.monotonic()
+        with self._scanning:
+            if self._scanned_at < asked_at:
+                began = time.monotonic()
+                self.reconcile()
+                self._scanned_at = began
+        return self.catalog.ids_below(folder)
 
     def _at(self, place: Path) -> Asset | None:
         asset_id = self.catalog.id_at(LOCAL, str(place))
@@ -480,3 +487,10 @@ def _lookup(asset: Asset) -> Lookup:
     best = next(filter(is_usable, asset.locations), None)
     error = None if best else f"Every copy of {asset.asset_id} is missing or damaged."
     return Lookup(asset.asset_id, found=True, locations=asset.locations, best_location=best, error=error)
+
+
+def _nothing_kept(place: Path) -> NotFound:
+    return NotFound(
+        f"{place} is nothing that the catalog keeps.",
+        hint="Checkpoints, models, data, configs, snapshots and archives are found by themselves.",
+    )

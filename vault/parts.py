@@ -12,7 +12,7 @@ import stat
 import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -25,6 +25,7 @@ from core.file_lock import directory_locked_if_free
 from core.files import DISK
 from vault.asset_jobs import STAGING
 from vault.manifest import MANIFEST, ReadError, check_against, manifest_of, member_names, read_manifest
+from vault.page_cache import drop_from_memory
 
 Heavy = Callable[[str, dict[str, Any]], Any]
 """Calls `package.module:function(**kwargs)`, here or in another process."""
@@ -64,13 +65,13 @@ def hash_part(job: str, path: str, offset: int, length: int) -> dict[str, Any]:
         if reading is None or (reading.identity, reading.offset) != (identity, offset):
             return {"offset": 0, "blake3": None}
         # What lies in memory says nothing of the disk, and what is read here must not drive out what others need.
-        _drop_from_memory(fd, offset, length)
+        drop_from_memory(fd, offset, length)
         os.lseek(fd, offset, os.SEEK_SET)
         end = offset + length
         while reading.offset < end and (piece := os.read(fd, min(_PIECE, end - reading.offset))):
             reading.digest.update(piece)
             reading.offset += len(piece)
-        _drop_from_memory(fd, offset, length)
+        drop_from_memory(fd, offset, length)
     if reading.offset >= status.st_size:
         return {"offset": reading.offset, "blake3": reading.digest.hexdigest()}
     _readings[job] = reading
@@ -93,7 +94,7 @@ def copy_part(source: str, target: str, offset: int, length: int) -> dict[str, A
         if is_done:
             DISK.truncate(writer, offset)
             DISK.fsync(writer)
-            _drop_from_memory(writer, 0, 0)
+            drop_from_memory(writer, 0, 0)
             status = os.fstat(reader)
             os.utime(writer, ns=(status.st_atime_ns, status.st_mtime_ns))
     return {"offset": offset, "is_done": is_done}
@@ -112,11 +113,6 @@ def _opened(path: str, flags: int) -> Iterator[int]:
         raise NotFound(f"{path} is not there any more.") from error
     except OSError as error:
         raise Unavailable(f"{path} cannot be read or written: {error.strerror}.") from error
-
-
-def _drop_from_memory(fd: int, offset: int, length: int) -> None:
-    with suppress(OSError, AttributeError):  # not every file system and system has it
-        os.posix_fadvise(fd, offset, length, os.POSIX_FADV_DONTNEED)
 
 
 # --- what is made of them; in a thread, which waits for the scribe ---------------------------------------------------

@@ -19,6 +19,7 @@ from blake3 import blake3
 
 from core.errors import InvalidInput, Unavailable
 from vault.manifest import DAMAGE, check_manifest, listed_files
+from vault.page_cache import drop_from_memory
 
 _CHUNK = 1 << 20
 
@@ -77,7 +78,7 @@ def _read_on(place: _Place, length: int) -> bool:
             raise FileNotFoundError(place.path)
         first, end = place.offset, place.offset + length
         # What lies in memory says nothing of the disk, and what is read here must not drive out what others need.
-        _drop_from_memory(fd, first, length)
+        drop_from_memory(fd, first, length)
         os.lseek(fd, first, os.SEEK_SET)
         at_end = False
         while place.offset < end and not at_end:
@@ -85,15 +86,10 @@ def _read_on(place: _Place, length: int) -> bool:
             place.digest.update(piece)
             place.offset += len(piece)
             at_end = not piece
-        _drop_from_memory(fd, first, length)
+        drop_from_memory(fd, first, length)
     finally:
         os.close(fd)
     return at_end
-
-
-def _drop_from_memory(fd: int, offset: int, length: int) -> None:
-    with suppress(OSError, AttributeError):  # not every file system and system has it
-        os.posix_fadvise(fd, offset, length, os.POSIX_FADV_DONTNEED)
 
 
 @contextmanager

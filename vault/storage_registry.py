@@ -23,7 +23,6 @@ from core.checkpoint_records import BYTES_PER_GB
 from core.errors import InvalidInput, NotFound, RealmError, Unavailable
 from core.file_lock import locked_file
 from core.files import DISK, Files, read_json
-from core.hosts import get_registry
 from core.knocking import Knocker
 from core.mounts import mount_of
 from core.paths import RealmPaths, resolve_base_dir
@@ -203,6 +202,9 @@ class StorageRegistry:
         return min(fit, key=lambda entry: entry[:2])[2] if fit else None
 
     def _hosts(self) -> Collection[str]:
+        # Loaded on use: no start waits for it.
+        from core.hosts import get_registry
+
         try:
             return get_registry(self._paths).hosts
         except RealmError:  # a registry with mistakes is told of by whoever needs it

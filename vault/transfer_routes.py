@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ConfigDict, Field
 
@@ -17,10 +17,11 @@ from core.http.inputs import Inputs, Rate
 from core.paths import RealmPaths
 from vault.assets import LOCAL, is_usable
 from vault.benches import Benches
-from vault.carrying import Carrier, Sent
 from vault.keeper import VaultKeeper
 from vault.roots import Roots
-from vault.transfer.pull import PullOptions
+
+if TYPE_CHECKING:
+    from vault.carrying import Sent
 
 
 class TransferAsked(Inputs):
@@ -73,6 +74,10 @@ def transfer_routes(
 
 
 def _transfer(paths: RealmPaths, keeper: VaultKeeper, roots: Roots, body: TransferAsked) -> dict[str, Any]:
+    # Loaded on use: no start waits for an engine that few need.
+    from vault.carrying import Carrier
+    from vault.transfer.pull import PullOptions
+
     begun = time.monotonic()
     options = PullOptions(bytes_per_second=body.bytes_per_second)
     carrier = Carrier.of(paths, options, catalog=keeper.catalog, cancelled=keeper.ending, on_carried=keeper.on_carried)
@@ -107,6 +112,8 @@ def _named(body: TransferAsked) -> str:
 
 def _sent(keeper: VaultKeeper, roots: Roots, body: TransferAsked) -> Sent:
     """What on this host is to be carried, by what the keeper knows of it."""
+    from vault.carrying import Sent
+
     if path := body.asset_path or body.source_path:
         place = roots.to_read(path)
         asset = keeper.register(place)

@@ -25,6 +25,8 @@ class Zone(Answer):
     error: str | None
     """Why it is not online."""
     last_checked: str
+    last_sync: str | None
+    """When the last asset had come whole from there or gone there, as far as this vault was told."""
     can_train: bool
     can_infer: bool
     can_store: bool
@@ -32,6 +34,23 @@ class Zone(Answer):
     total_size_gb: float | None
     disk_free_gb: float | None
     disk_total_gb: float | None
+
+
+class LiveStatus(Answer):
+    """What a zone says of itself: that of its officer (`/status` there), else the numbers of its vault."""
+
+    model_config = ConfigDict(extra="allow")
+
+    status: Literal["online", "offline", "degraded"]
+    """Alone, where it says nothing."""
+
+
+class ZoneNow(Zone):
+    """A zone that was asked just now."""
+
+    offline: bool
+    """Whether it does not answer."""
+    live_status: LiveStatus
 
 
 class Zones(Answer):

@@ -12,24 +12,23 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from core.errors import Conflict, InvalidInput, NotFound, RealmError, Unavailable
-from core.hosts import HostRegistry
+from core.errors import Conflict, InvalidInput, NotFound, RealmError, Unavailable, Unreached
 from core.http.tokens import bearer
 from core.own_threads import OwnThreads
 
 if TYPE_CHECKING:
     import httpx
 
+    from core.hosts import HostRegistry
+
 ANSWER_BYTES = 32 << 20
 AT_ONCE = 64
+CONNECT_SECONDS = 5.0
+"""For a host to take a connection, at most: it does nothing else for that."""
 LONGEST_TIMES = 5.0
 """So many times the silence that is allowed may a whole call take."""
 
 _calls = OwnThreads("calls to other hosts", AT_ONCE, waiting=AT_ONCE)
-
-
-class Unreached(Unavailable):
-    """Nobody listens there."""
 
 
 class ZoneCalls:
@@ -70,7 +69,8 @@ def answer_of(
     # A proxy named in the environment is not the way to a host at home, and none of the token's business.
     headers = {**bearer(token), "Accept-Encoding": "identity"}
     # Closed at the end: whoever still reads from it gets an error at the next byte.
-    with httpx.Client(timeout=timeout_seconds, trust_env=False, follow_redirects=False, headers=headers) as client:
+    patience = httpx.Timeout(timeout_seconds, connect=min(timeout_seconds, CONNECT_SECONDS))
+    with httpx.Client(timeout=patience, trust_env=False, follow_redirects=False, headers=headers) as client:
         call = _calls.start(lambda: _read(client, deadline, method, root + path, **sent))
         try:
             return call.result(LONGEST_TIMES * timeout_seconds)

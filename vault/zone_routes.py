@@ -58,7 +58,7 @@ def zone_routes(zones: Zones) -> list[Endpoint]:
         Endpoint("GET", "/api/zones/refresh", refresh, "The same, asked anew.",
                  tag=tag, answer=f"{models}:Zones", raises=wrong),
         Endpoint("GET", "/api/zones/{zone_id}", zone, "One zone, asked now.",
-                 tag=tag, answer=f"{models}:Zone", raises=wrong),
+                 tag=tag, answer=f"{models}:ZoneNow", raises=wrong),
         Endpoint("GET", "/api/zones/{zone_id}/assets", assets, "What a zone lists, page by page.",
                  tag=tag, answer=f"{models}:ZoneAssets", raises=[InvalidInput, Unavailable, Conflict, NotFound]),
         Endpoint("GET", "/api/hosts", hosts, "The host registry, which holds no secrets; `realm join` reads it.",

@@ -5,12 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from core.errors import Conflict, NotFound, RealmError, Unavailable
-from core.hosts import Host, HostRegistry
 from core.http.tokens import client_token
 from core.paths import RealmPaths
 from vault.assets import LOCAL
@@ -19,6 +18,9 @@ from vault.pin_book import AssetPin, PinBook, read_pins
 from vault.transfer.byte_address import root_of
 from vault.zone_calls import ZoneCalls
 from vault.zones import Zones
+
+if TYPE_CHECKING:
+    from core.hosts import Host, HostRegistry
 
 logger = logging.getLogger(__name__)
 

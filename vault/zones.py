@@ -12,17 +12,22 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import wait
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from core.errors import Conflict, NotFound, RealmError, Unavailable
-from core.hosts import Host, HostRegistry, get_registry
+from core.errors import Conflict, NotFound, RealmError, Unavailable, Unreached
 from core.http.tokens import client_token
 from core.own_threads import OwnThreads
 from core.paths import RealmPaths
+from vault.assets import LOCAL
 from vault.transfer.byte_address import root_of
 from vault.zone_calls import ZoneCalls
 
+if TYPE_CHECKING:
+    from core.hosts import Host, HostRegistry
+
 PROBE_SECONDS = 2.0
+READING_SECONDS = 3600.0
+"""For a zone to read hundreds of gigabytes."""
 FRESH_SECONDS = 10.0
 """So long an answer is told again, unless a new one is asked for."""
 MOST_AT_ONCE, MOST_WAITING = 16, 1000
@@ -39,18 +44,29 @@ class Zones:
         token: Callable[[], str | None],
         *,
         probe_seconds: float = PROBE_SECONDS,
+        last_syncs: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
+        """`last_syncs` tells by stronghold when an asset was last carried from it or to it (`Catalog.last_syncs`)."""
         self.registry = registry
+        self._token = token
         self._calls = ZoneCalls(token, probe_seconds)
         self._probe_seconds = probe_seconds
+        self._last_syncs = last_syncs
         self._probes = OwnThreads("questions to zones", MOST_AT_ONCE, waiting=MOST_WAITING)
         self._told: tuple[float, list[dict[str, Any]]] | None = None
         self._looking = threading.Lock()
 
     @classmethod
-    def of(cls, paths: RealmPaths) -> Zones:
+    def of(cls, paths: RealmPaths, last_syncs: Callable[[], Mapping[str, str]] = dict) -> Zones:
         """Those of a base directory, asked with its token."""
-        return cls(lambda: get_registry(paths), lambda: client_token(paths.token_file))
+
+        def registry() -> HostRegistry:
+            # Loaded on use: no start waits for it.
+            from core.hosts import get_registry
+
+            return get_registry(paths)
+
+        return cls(registry, lambda: client_token(paths.token_file), last_syncs=last_syncs)
 
     def overview(self, *, fresh: bool = False) -> dict[str, Any]:
         """All zones with their live state (spec 1.9, `/api/zones`). Who asks while others are asked waits for that."""
@@ -71,9 +87,15 @@ class Zones:
         }
 
     def zone(self, zone_id: str) -> dict[str, Any]:
-        """One zone, asked now; raises `NotFound` for an unknown one."""
+        """One zone, asked now, with what it says of itself; raises `NotFound` for an unknown one."""
         registry = self.registry()
-        return self._probe(registry, _zone_of(registry, zone_id))
+        told, said = self._probe(registry, _zone_of(registry, zone_id))
+        live = {**said, "status": told["status"]}
+        return {
+            **self._with_sync(registry, told, self._syncs()),
+            "offline": told["status"] == "offline",
+            "live_status": live,
+        }
 
     def assets(self, zone_id: str, *, asset_type: str | None, limit: int, offset: int) -> dict[str, Any]:
         """What a zone lists, page by page; raises `Unavailable` when it is away."""
@@ -82,6 +104,31 @@ class Zones:
         places = {"branch": "/assets", "vault": "/api/search"}
         _, told = self._ask(registry, _zone_of(registry, zone_id), places, query)
         return {**told, "zone_id": zone_id}
+
+    def verify(self, zone_id: str, reference: str) -> dict[str, Any]:
+        """Have a zone read its copies of an asset again, and tell what it found; raises `Unreached` when it is away."""
+        # Loaded on use: few ask for it.
+        from vault.transfer.greeting import greet
+        from vault.transfer.patience import AWAY_SECONDS
+
+        registry = self.registry()
+        host = _zone_of(registry, zone_id)
+        away: Unreached | None = None
+        # Of a vault, what lies in its own directory: the rest lies in storages, or elsewhere.
+        asked: dict[str, tuple[str, dict[str, str]]] = {
+            "vault": ("/api/verify", {"stronghold": LOCAL}), "branch": ("/verify", {}),
+        }  # fmt: skip
+        for service, (place, more) in asked.items():
+            if service in host.services:
+                body = {"asset_id": reference, **more}
+                root = root_of(registry.service_url(service, host.id))
+                try:
+                    greet(root, retry_seconds=AWAY_SECONDS)
+                except Unreached as error:
+                    away = away or Unreached(f"{zone_id} is away: {error.message}", hint=error.hint)
+                else:
+                    return ZoneCalls(self._token, READING_SECONDS).post(registry, root, place, body)
+        raise away or Unreached(f"{host.id} has no service that could be asked.")
 
     def _look(self) -> list[dict[str, Any]]:
         registry = self.registry()
@@ -92,24 +139,40 @@ class Zones:
         for asking in late:
             asking.cancel()
         away = Unavailable(f"It did not answer within {2 * self._probe_seconds:g} s.")
-        return [
-            asking.result() if asking in done else _told(host, "offline", error=away) for asking, host in asked.items()
+        told = [
+            asking.result()[0] if asking in done else _told(host, "offline", error=away)
+            for asking, host in asked.items()
         ]
+        syncs = self._syncs()
+        return [self._with_sync(registry, zone, syncs) for zone in told]
 
-    def _probe(self, registry: HostRegistry, host: Host) -> dict[str, Any]:
+    def _syncs(self) -> Mapping[str, str]:
         try:
-            service, told = self._ask(registry, host, {"branch": "/status", "vault": "/api/stats"})
-            catalog, disk = (told["catalog"], told["disk"]) if service == "branch" else (told, {})
+            return self._last_syncs()
+        except Unavailable:  # the catalog is away: nobody knows
+            return {}
+
+    def _with_sync(self, registry: HostRegistry, told: dict[str, Any], syncs: Mapping[str, str]) -> dict[str, Any]:
+        stronghold = LOCAL if told["zone_id"] == registry.local_id else told["zone_id"]
+        return {**told, "last_sync": syncs.get(stronghold)}
+
+    def _probe(self, registry: HostRegistry, host: Host) -> tuple[dict[str, Any], dict[str, Any]]:
+        """A zone as it is now, and what it said itself."""
+        try:
+            service, said = self._ask(registry, host, {"branch": "/status", "vault": "/api/stats"})
+            catalog = said["catalog"] if service == "branch" else said
+            # A vault of an older version says nothing of its disk.
+            disk = said["disk"] if service == "branch" else said.get("disk") or {}
             numbers = (catalog["total_assets"], catalog["total_size_gb"], disk.get("free_gb"), disk.get("total_gb"))
             if not all(number is None or _is_number(number) for number in numbers):
                 raise TypeError
-            return _told(host, "online", catalog, disk)
+            return _told(host, "online", catalog, disk), said
         except Unavailable as error:
-            return _told(host, "offline", error=error)
+            return _told(host, "offline", error=error), {}
         except RealmError as error:
-            return _told(host, "degraded", error=error)
+            return _told(host, "degraded", error=error), {}
         except (KeyError, TypeError, AttributeError):
-            return _told(host, "degraded", error=Conflict("It does not answer like a vault or a branch officer."))
+            return _told(host, "degraded", error=Conflict("It does not answer like a vault or a branch officer.")), {}
 
     def _ask(
         self, registry: HostRegistry, host: Host, places: Mapping[str, str], query: Mapping[str, str] | None = None

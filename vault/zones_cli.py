@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,11 +29,19 @@ def zones(ctx: typer.Context) -> None:
     """Show the zones of the realm and how they are; one that does not answer is offline."""
     from vault.zones import Zones
 
-    told = Zones.of(ctx.obj.paths).overview()
+    told = Zones.of(ctx.obj.paths, lambda: _last_syncs(ctx.obj.paths)).overview()
     if told["zones"] and not ctx.obj.as_json:
         _table(told["zones"])
     else:
         ctx.obj.tell(told, f"There are no zones: {ctx.obj.paths.hosts_file} names the machines of a realm.")
+
+
+def _last_syncs(paths: RealmPaths) -> dict[str, str]:
+    """As the catalog has them, whoever keeps it."""
+    from vault.catalog.catalog import Catalog
+
+    with Catalog.opened(paths.catalog_db, paths.base, owner=False) as catalog:
+        return catalog.last_syncs()
 
 
 def fetch(
@@ -47,7 +56,7 @@ def fetch(
     from core.errors import NotFound
     from vault.carrying import Carrier
 
-    carrier = Carrier.of(ctx.obj.paths, _options(limit, connections))
+    carrier = Carrier.of(ctx.obj.paths, _options(limit, connections), on_waiting=_tell_waiting)
     trainer = carrier.registry.trainer
     if zone is None and (trainer is None or carrier.registry.is_trainer_local):
         raise NotFound("There is no other trainer to fetch from.", hint="Name a zone with --zone.")
@@ -72,7 +81,8 @@ def transfer(
 
     paths = ctx.obj.paths
     with _bar(ctx, f"{asset} to {zone}") as on_progress:
-        told = Carrier.of(paths, _options(limit)).send(_path_of(paths, asset), zone, to, on_progress)
+        carrier = Carrier.of(paths, _options(limit), on_waiting=_tell_waiting)
+        told = carrier.send(_path_of(paths, asset), zone, to, on_progress)
     ctx.obj.tell(told, f"{zone} has it at {told['destination']}, verified.")
 
 
@@ -98,6 +108,11 @@ def _options(limit: float | None, connections: int = 4) -> PullOptions:
     return replace(PullOptions(), connections=connections, bytes_per_second=rate)
 
 
+def _tell_waiting(told: str) -> None:
+    """To whoever waits, also where a program reads the answer; a bar on the terminal stays below it."""
+    typer.echo(told, err=True)
+
+
 @contextmanager
 def _bar(ctx: typer.Context, label: str) -> Iterator[Callable[[Progress], object] | None]:
     """A bar on the terminal of whoever waits; nothing for programs."""
@@ -119,11 +134,13 @@ def _table(zones: list[dict[str, Any]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("zone", "name", "type", "state", "assets", "GB", "GB free", box=None, pad_edge=False)
+    table = Table("zone", "name", "type", "state", "assets", "GB", "GB free", "synced", box=None, pad_edge=False)
     for zone in zones:
         row = [zone["zone_id"], zone["name"], zone["zone_type"], zone["status"]]
         numbers = [_number(zone["asset_count"], 0), _number(zone["total_size_gb"], 2), _number(zone["disk_free_gb"], 1)]
-        table.add_row(*row, *numbers)
+        # In the time of whoever looks, to the minute.
+        at = zone["last_sync"] and datetime.fromisoformat(zone["last_sync"]).astimezone()
+        table.add_row(*row, *numbers, f"{at:%Y-%m-%d %H:%M}" if at else "?")
     console = Console()
     console.print(table)
     for zone in zones:

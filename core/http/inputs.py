@@ -30,7 +30,8 @@ class Inputs(BaseModel):
     attributes would have to be read from the source each time.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    # Deferred: what makes a model check is built when the first request comes, not before the first page.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, defer_build=True)
 
 
 def _whole(text: Any) -> Any:

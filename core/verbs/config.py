@@ -74,8 +74,10 @@ def get(ctx: typer.Context, name: SettingName) -> None:
 
 def schema(ctx: typer.Context) -> None:
     """Print the JSON schema of configs/realm.yaml, with the help of every setting."""
+    from core.setting_docs import describe
     from core.settings import Settings
 
+    describe(Settings)
     typer.echo(json.dumps(Settings.model_json_schema(), indent=2))
 
 

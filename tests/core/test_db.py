@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -21,12 +22,13 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from core.db import Database
-from core.db_files import newest_revision, stored_revision
+from core.db_files import SCHEMA, newest_revision, stored_revision
 from core.errors import Unavailable
 from core.files import Files
 from core.paths import CHECKOUT
 from core.records import events, metadata
 from core.saga import MIGRATIONS
+from docs import make_schemas
 from tests.vault.making import killed_at
 
 ROW = {"at": "2026-11-21T09:30:00+00:00", "kind": "test", "message": "hello", "data": None}
@@ -82,6 +84,23 @@ def test_the_whole_ddl_equals_what_the_records_alone_make(db: Database) -> None:
     plain.dispose()
     with db.read() as connection:
         assert ddl(connection) == by_records
+
+
+@pytest.mark.parametrize("scripts", make_schemas.MIGRATIONS, ids=lambda scripts: scripts.parent.name)
+def test_what_new_databases_are_made_from_is_what_the_migrations_make(scripts: Path) -> None:
+    assert (scripts / SCHEMA).read_text() == make_schemas.migrated(scripts), (
+        "run: .venv/bin/python -m docs.make_schemas"
+    )
+
+
+def test_a_schema_that_is_behind_the_migrations_is_not_used(path: Path, tmp_path: Path) -> None:
+    scripts = tmp_path / "scripts"
+    shutil.copytree(MIGRATIONS, scripts)
+    later = "import sqlalchemy as sa\nfrom alembic import op\nrevision, down_revision = '0002', '0001'\n"
+    later += "def upgrade():\n    op.create_table('extra', sa.Column('id', sa.Integer))\n"
+    (scripts / "versions" / "0002_later.py").write_text(later)
+    Database(path, scripts).close()
+    assert stored_revision(path) == "0002"
 
 
 def test_the_newest_file_name_is_the_head_of_the_scripts(path: Path) -> None:

@@ -8,11 +8,15 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from core.paths import CHECKOUT
+from core.setting_docs import describe
 from core.settings import Settings
 from core.settings_reading import load_settings, setting_names
 
 SHIPPED = CHECKOUT / "configs" / "realm.yaml"
 COMMENTED_SETTING = re.compile(r"^( *)#(?=\S)", re.MULTILINE)
+
+
+describe(Settings)
 
 
 def helps(model: type[BaseModel] = Settings) -> list[str]:

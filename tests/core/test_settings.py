@@ -15,6 +15,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from core.errors import InvalidInput
+from core.setting_docs import describe
 from core.settings import Settings
 from core.settings_reading import environment_variable, load_settings, read_yaml, setting_names
 
@@ -213,6 +214,7 @@ def test_settings_cannot_be_changed_after_they_were_read() -> None:
 
 def test_every_setting_has_a_name_and_a_description() -> None:
     """The reference is made from the attribute docstrings: none may be missing."""
+    describe(Settings)
     all_names = list(setting_names())
     assert len(all_names) == len(set(all_names)) > 25
     for name in all_names:

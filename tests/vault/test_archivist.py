@@ -255,11 +255,17 @@ def test_a_backup_outlives_its_asset_in_the_catalog(keeper: VaultKeeper, nas: Pa
     """A24: what was deleted here is still found where it was kept."""
     archivist = Archivist(keeper)
     seal = archivist.seal("model_qwen3_0.6b", "nas", now=NOW)
+    assert keeper.get_asset("model_qwen3_0.6b").status == "active"
     shutil.rmtree(keeper.paths.models / "Qwen3-0.6B")
+    assert keeper.get_asset("model_qwen3_0.6b").status == "archived"  # before any look finds out
+    assert "model_qwen3_0.6b" not in [each.asset_id for each in keeper.search(status="active").assets]
     keeper.reconcile()
     found = keeper.locate("model_qwen3_0.6b")
     assert found.best_location is not None
     assert found.best_location.path == str(seal.content)
+    assert [each.asset_id for each in keeper.search(status="archived").assets] == [
+        "backup_dio-20261101T120000Z", "model_qwen3_0.6b"
+    ]  # fmt: skip
     assert keeper.fetch("model_qwen3_0.6b", keeper.paths.models / "Qwen3-0.6B").success
 
 

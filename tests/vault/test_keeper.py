@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,9 +19,10 @@ from core.paths import RealmPaths
 from core.settings import RetentionSettings
 from tests.vault.catalog.assets import EARLY, LATE, furnish, make_model
 from tests.vault.making import killed_at, publish
+from tests.waiting import wait_until
 from vault import StorageRegistry, StrongholdType, VaultDiscovery, VaultKeeper, ask_vault_first
 from vault.assets import LOCAL, Asset, AssetType, Location, LocationStatus
-from vault.catalog.catalog import Catalog
+from vault.catalog.catalog import Catalog, Changes
 from vault.checkpoints import CheckpointStore
 from vault.treasury import Treasury
 
@@ -500,3 +503,37 @@ def test_an_open_catalog_is_taken_as_it_is(paths: RealmPaths, store: CheckpointS
         asset = keeper.get_asset("checkpoint_1000")
         with pytest.raises(Conflict):
             catalog.put(replace(asset, locations=(replace(asset.locations[0], stronghold="nas", checksum="0" * 64),)))
+
+
+def test_scans_at_the_same_time_share_a_look_that_began_after_each_was_asked_for(
+    keeper: VaultKeeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two callers who scanned again and again had the whole directory looked through for each."""
+    looks: list[int] = []
+    looking, go_on = threading.Event(), threading.Event()
+    reconcile = keeper.reconcile
+
+    def slowly() -> Changes:
+        looks.append(len(looks))
+        looking.set()
+        assert go_on.wait(20)
+        return reconcile()
+
+    monkeypatch.setattr(keeper, "reconcile", slowly)
+    with ThreadPoolExecutor(5) as pool:
+        first = pool.submit(keeper.scan, keeper.paths.models)
+        assert looking.wait(20)
+        # What came after the first look had begun may be missed by it.
+        (keeper.paths.models / "notes.jsonl").write_text("{}\n")
+        make_model(keeper.paths.models / "New-1B")
+        later = [pool.submit(keeper.scan, keeper.paths.models) for _ in range(4)]
+        wait_until(lambda: sum(each.running() for each in later) == 4, message="they never began")
+        go_on.set()
+        assert all("model_new_1b" in each.result(20)[0] for each in later)
+        assert first.result(20)
+    assert len(looks) < 5
+    ids, skipped = keeper.scan(keeper.paths.models)
+    assert (ids, [Path(each["path"]).name for each in skipped]) == (
+        ["model_new_1b", "model_qwen3_0.6b"],
+        ["notes.jsonl"],
+    )

@@ -227,5 +227,5 @@ async def test_an_officer_that_nobody_has_started_is_told_of_at_once(paths: Real
     async with trainer(paths) as vault:
         name_hosts(paths, "4090", **{"4090": vault.site.port, "nas": 9})
         async with asyncio.timeout(20):
-            with pytest.raises(RealmError, match=r"does not answer.*or its officer, up there"):
+            with pytest.raises(RealmError, match=r"nas is away: .* cannot be reached.*Is it up"):
                 await asyncio.to_thread(Carrier.of(paths).send, paths.current_model / EARLY, "nas")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from core.http.answer_models import Answer
+from vault.catalog.answers import Verification
 
 
 class Counted(Answer):
@@ -167,3 +168,11 @@ class Arrivals(Answer):
     zone_id: str
     count: int
     transfers: list[Arrival]
+
+
+class Verified(Answer):
+    """What was found of the copies of an asset."""
+
+    zone_id: str
+    asset_id: str
+    verification_results: list[Verification]

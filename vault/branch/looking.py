@@ -1,7 +1,7 @@
 """What lies in a zone, by a look at its disk: which assets, under which ids, and what is known of their bytes.
 
-A look reads no bytes. So a copy is verified only as long as its files are those that were read and compared when they
-landed, by sizes, times and inodes; what came here in another way is not, whatever its manifest says (A30).
+A look reads no bytes. So a copy is verified, or known to be damaged, only as long as its files are those that were read
+and compared, by sizes, times and inodes; what nobody has read here is neither, whatever its manifest says (A30).
 """
 
 from __future__ import annotations
@@ -82,8 +82,8 @@ class Looking:
     def _at(self, path: Path, known: Asset | None, place: Location | None) -> Asset:
         if known is None or place is None:
             return _unread(describe(path, LOCAL, is_primary=True))
-        is_verified = place.status is LocationStatus.VERIFIED and self.is_unchanged(place)
-        if is_verified and place.synced_at is not None:
+        was_read = place.status in (LocationStatus.VERIFIED, LocationStatus.CORRUPTED) and self.is_unchanged(place)
+        if was_read and place.synced_at is not None:
             # As it was called when it came, whatever name it was given here.
             return replace(known, locations=(place,))
         try:
@@ -96,7 +96,7 @@ class Looking:
         if known.asset_type is found.asset_type:
             found = replace(found, metadata={**known.metadata, **found.metadata})
         (there,) = found.locations
-        if is_verified and there.status is not LocationStatus.CORRUPTED:
+        if was_read and there.status is not LocationStatus.CORRUPTED:
             there = replace(there, status=place.status, verified_at=place.verified_at, checksum=place.checksum)
         return replace(found, locations=(there,))
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import logging
 import os
-import shutil
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,8 +27,11 @@ from vault.bytes.making import Makings
 from vault.bytes.source import Held
 from vault.catalog.aliases import id_of_alias
 from vault.catalog.catalog import Catalog
+from vault.copies import Copies
 from vault.manifest import MANIFEST, digest_of
+from vault.room import Room
 from vault.roots import OutOfBounds, Roots
+from vault.storage_registry import StorageRegistry
 from vault.transfer.booking import book_landed, drop_gone
 from vault.transfer.byte_address import byte_url
 from vault.transfer.landing import sweep_below
@@ -75,6 +78,7 @@ class BranchOfficer:
         self._roots = Roots(base_dir, (base_dir,), (base_dir,))
         self._looking = Looking(catalog)
         self._makings = Makings()
+        self._room = Room(base_dir)
         self._scanned_at: str | None = None
         self._manifests: dict[Path, tuple[str, dict[str, Any]]] = {}
 
@@ -82,12 +86,6 @@ class BranchOfficer:
 
     def status(self) -> dict[str, Any]:
         """Who this is, how much it has, and how full its disk is (spec 1.11)."""
-        try:
-            total, used, free = shutil.disk_usage(self.base_dir)
-        except OSError as error:
-            raise Unavailable(
-                f"{self.base_dir} cannot be looked at: {error.strerror}.", hint="Is it mounted?"
-            ) from error
         return {
             "status": "online",
             "zone_id": self.zone_id,
@@ -95,11 +93,7 @@ class BranchOfficer:
             "timestamp": datetime.now(UTC).isoformat(),
             "base_dir": str(self.base_dir),
             "catalog": self._numbers(),
-            "disk": {
-                "free_gb": free / BYTES_PER_GB,
-                "total_gb": total / BYTES_PER_GB,
-                "used_pct": 100.0 * used / total if total else None,
-            },
+            "disk": self._room.told(),
         }
 
     def stats(self) -> dict[str, Any]:
@@ -219,6 +213,25 @@ class BranchOfficer:
         self._entered(replace(asset, metadata={**(metadata or {}), **asset.metadata}))
         return {"zone_id": self.zone_id, "asset": self._told(self.find(asset.asset_id))}
 
+    def verify(self, reference: str) -> dict[str, Any]:
+        """Read all copies of an asset and compare every file with its hash; see `vault.branch.answers.Verified`.
+
+        A copy without hashes gets them: from then on its bytes are known. What was found stays until it is written to.
+        """
+        asset, now = self.find(reference), datetime.now(UTC)
+        copies = Copies(self._catalog, StorageRegistry(self.base_dir), self.base_dir)
+        results = []
+        for place in asset.locations:
+            path = Path(place.path)
+            stamp = None
+            with suppress(OSError):
+                # Looked at before it is read: what changes meanwhile was not.
+                stamp = stamp_of(path)
+            results.append(copies.verify(asset, place, now=now))
+            if stamp is not None and (own := own_manifest(path)) is not None:
+                self._catalog.store_manifest(path, stamp, own)
+        return {"zone_id": self.zone_id, "asset_id": asset.asset_id, "verification_results": results}
+
     def receive(
         self,
         asset_id: str,
@@ -249,7 +262,8 @@ class BranchOfficer:
         }
         if source is None or url is None:
             return told
-        options = replace(self._options, bytes_per_second=bytes_per_second) if bytes_per_second else self._options
+        caps = [cap for cap in (bytes_per_second, self._options.bytes_per_second) if cap is not None]
+        options = replace(self._options, bytes_per_second=min(caps, default=None))
         into, name = (target.parent, target.name) if target else (self.base_dir, None)
 
         def judge(listing: Listing) -> None:

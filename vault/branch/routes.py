@@ -45,6 +45,12 @@ class AssetPath(Inputs):
     asset_id: str = Field(max_length=255, description="An id, or the name of a directory or file.")
 
 
+class VerifyAsked(Inputs):
+    """What to read again and compare with its hashes."""
+
+    asset_id: str = Field(max_length=255, description="An id, or the name of a directory or file.")
+
+
 class TransferPath(Inputs):
     transfer_id: str = Field(max_length=64, description="As `POST /receive` has told it.")
 
@@ -129,6 +135,8 @@ def _looking(officer: BranchOfficer) -> list[Endpoint]:
 
 
 def _changing(officer: BranchOfficer, scans: OwnThreads) -> list[Endpoint]:
+    readings = OwnThreads("verifications", 1, waiting=SCANS_WAITING, refusal=Conflict)
+
     async def scan(body: Scan) -> dict[str, Any]:
         return await scans.run(officer.scan, body.paths)
 
@@ -137,6 +145,9 @@ def _changing(officer: BranchOfficer, scans: OwnThreads) -> list[Endpoint]:
 
     async def register(body: Registration) -> dict[str, Any]:
         return await asyncio.to_thread(officer.register, **body.model_dump())
+
+    async def verify(body: VerifyAsked) -> dict[str, Any]:
+        return await readings.run(officer.verify, body.asset_id)
 
     async def transfers() -> dict[str, Any]:
         found = [each.to_json() for each in officer.arrivals.all()]
@@ -155,6 +166,8 @@ def _changing(officer: BranchOfficer, scans: OwnThreads) -> list[Endpoint]:
                  tag=TAG, answer=f"{MODELS}:Received", raises=[NotFound, Conflict, Unavailable]),
         Endpoint("POST", "/register", register, "Enter one asset.",
                  tag=TAG, answer=f"{MODELS}:OneAsset", raises=[NotFound, Conflict, Unavailable]),
+        Endpoint("POST", "/verify", verify, "Read the copies of an asset again, and compare every file with its hash.",
+                 tag=TAG, answer=f"{MODELS}:Verified", raises=[NotFound, Conflict, Unavailable]),
         Endpoint("GET", "/transfers", transfers, "Assets that are fetched, or were lately.",
                  tag=TAG, answer=f"{MODELS}:Arrivals"),
         Endpoint("GET", "/transfers/{transfer_id}", transfer, "How far one is.",

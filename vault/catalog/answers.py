@@ -99,7 +99,15 @@ class RecentTransfer(Answer):
     timestamp: str
 
 
-class Stats(Answer):
+class Disk(Answer):
+    """The disk that the base directory lies on."""
+
+    free_gb: float
+    total_gb: float
+    used_pct: float | None
+
+
+class Counted(Answer):
     """The catalog in numbers."""
 
     total_assets: int
@@ -109,6 +117,13 @@ class Stats(Answer):
     """Each asset counted once, however many copies there are."""
     recent_transfers: list[RecentTransfer]
     """The last ten, newest first."""
+
+
+class Stats(Counted):
+    """The catalog in numbers, and the room for more."""
+
+    disk: Disk | None
+    """Null where it does not tell; `/api/strongholds` has that of the others."""
 
 
 class StrongholdView(Answer):
@@ -192,11 +207,5 @@ class Verified(Answer):
     verification_results: list[Verification]
 
 
-class Rebuilt(Answer):
+class Rebuilt(Counted):
     """What a catalog has that was made anew from the disk."""
-
-    total_assets: int
-    assets_by_type: dict[str, int]
-    locations_by_stronghold: dict[str, int]
-    total_size_gb: float
-    recent_transfers: list[RecentTransfer]

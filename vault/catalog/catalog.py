@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
@@ -118,6 +118,12 @@ class Catalog:
         rows = self.db.peek(records.ID_AT, (stronghold, _text(self._stored(stronghold, path))))
         return str(rows[0][0]) if rows else None
 
+    def ids_below(self, folder: Path) -> dict[str, str]:
+        """What lies in the base directory below a folder of it: by its path, the id of each."""
+        below = self._stored(LOCAL, f"{folder}/") if str(folder) != self._base else ""
+        with self.db.read() as connection:
+            return {self._read(LOCAL, path): asset_id for path, asset_id in records.ids_below(connection, LOCAL, below)}
+
     def newest_checkpoint(self) -> str | None:
         """The id of the checkpoint with the greatest step, wherever it lies."""
         rows = self.db.peek(records.NEWEST_CHECKPOINT, (AssetType.CHECKPOINT,))
@@ -140,9 +146,10 @@ class Catalog:
             # A rare part of a name is walked for once, and what is frequent is met soon in any order.
             ids = None if name is None else records.ids_by_part(connection, name, RARE)
             wanted = records.matching(asset_type=asset_type, name=name, stronghold=stronghold, status=status, ids=ids)
-            if name is None and stronghold is None and status is None:
+            if name is None and stronghold is None and status in (None, AssetStatus.ACTIVE):
                 counted = self._counted("type")
                 total = counted.get(asset_type, (0, 0))[0] if asset_type else sum(n for n, _ in counted.values())
+                total -= records.count(connection, records.not_active(asset_type)) if status else 0
             else:
                 total = records.count(connection, wanted)
             found = records.page(
@@ -187,6 +194,12 @@ class Catalog:
         with self.db.read() as connection:
             rows = records.latest_transfers(connection, limit)
         return [Transfer(**{name: value for name, value in row._mapping.items() if name != "id"}) for row in rows]
+
+    def last_syncs(self) -> dict[str, str]:
+        """By stronghold, when the last asset had come whole from it or to it, as far as this catalog was told."""
+        with self.db.read() as connection:
+            rows = records.last_successes(connection)
+        return {name: _end_of(created_at, seconds) for name, created_at, seconds in rows}
 
     # --- writing ------------------------------------------------------------------------------------------
 
@@ -374,9 +387,9 @@ class Catalog:
 
     def _asset(self, rows: Sequence[Row]) -> Asset:
         """Of the rows of one asset; see `records.LOCATE`."""
-        asset_id, kind, name, description, size, created, modified, status, told, step = rows[0][:10]
+        asset_id, kind, name, description, size, created, modified, _, told, step = rows[0][:10]
         return Asset(
-            asset_id, AssetType(kind), name, description, size, created, modified, AssetStatus(status),
+            asset_id, AssetType(kind), name, description, size, created, modified,
             json.loads(told) if isinstance(told, str) else told,
             tuple(self._location(row[10:]) for row in rows if row[10] is not None), step,
         )  # fmt: skip
@@ -425,6 +438,11 @@ def _with_times(asset: Asset, known: Asset) -> Asset:
 
 def _differ(location: Location, checksum: str | None) -> bool:
     return None not in (location.checksum, checksum) and location.checksum != checksum
+
+
+def _end_of(begun_at: str, seconds: float) -> str:
+    begun = datetime.fromisoformat(begun_at)
+    return ((begun if begun.tzinfo else begun.replace(tzinfo=UTC)) + timedelta(seconds=seconds)).isoformat()
 
 
 def _text(value: str) -> str:

@@ -1,7 +1,7 @@
 """The tables of `vault/catalog.db`, and every statement on them.
 
-The migrations under `vault/migrations/` make these tables; a test holds the two equal. Counters are kept by triggers,
-in the transaction of whatever they count, so that none can be forgotten.
+The migrations under `vault/migrations/` make these tables; a test holds the two equal. Counters and the
+status of assets are kept by triggers, in the transaction of whatever changes them, so that none can be forgotten.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.sqlite import insert
 
-from vault.assets import LOCAL, AssetType
+from vault.assets import LOCAL, AssetStatus, AssetType
 
 metadata = sa.MetaData()
 
@@ -33,6 +33,8 @@ assets = sa.Table(
     sa.Index("assets_by_type", "asset_type", "asset_id"),
     sa.Index("assets_by_step", "asset_type", "step"),
     sa.Index("assets_by_name", "name"),
+    # Nearly all are active: only the others are looked for.
+    sa.Index("assets_by_rare_status", "status", "asset_id", sqlite_where=sa.text("status != 'active'")),
     # Found by its id, a row is there: a look-up in a large catalog reads half as many pages.
     sqlite_with_rowid=False,
 )
@@ -106,6 +108,8 @@ stagings = sa.Table(
     sa.Column("begun_at", sa.String(40), nullable=False),
 )
 
+RARE_STATUS = assets.c.status != sa.literal_column("'active'")
+"""As the index has it: a parameter would not tell SQLite that it may use it."""
 ASSET_COLUMNS = [column.name for column in assets.columns]
 LOCATION_COLUMNS = [column.name for column in locations.columns]
 _WHOLE = sa.select(*assets.columns, *(locations.c[name].label(f"location_{name}") for name in LOCATION_COLUMNS[1:]))
@@ -157,23 +161,31 @@ def matching(
 ) -> sa.ColumnElement[bool]:
     """What is searched for; `name` is a part of a name, in which `%` and `_` stand for themselves. It is looked for in
     these `ids` only, where they are known."""
-    if ids is not None:
-        wanted: list[sa.ColumnElement[bool]] = [assets.c.asset_id.in_(ids)]
+    is_rare = status not in (None, AssetStatus.ACTIVE)
+    wanted: list[sa.ColumnElement[bool]] = [sa.true() if ids is None else assets.c.asset_id.in_(ids)]
+    of_type: sa.ColumnElement[Any] = assets.c.asset_type
+    of_id: sa.ColumnElement[Any] = assets.c.asset_id
+    if ids is not None or is_rare:
         # With a plus, a column is in no index: SQLite takes half a million checkpoints for fewer than some rows.
         of_type, of_id = _plain(assets.c.asset_type), _plain(assets.c.asset_id)
-    else:
-        wanted = [sa.true()]
-        of_type, of_id = assets.c.asset_type, assets.c.asset_id
     if asset_type is not None:
         wanted.append(of_type == asset_type)
     if name is not None:
         wanted.append(assets.c.name.contains(name, autoescape=True))
     if status is not None:
         wanted.append(assets.c.status == status)
+    if is_rare:
+        wanted.append(RARE_STATUS)
     if stronghold is not None:
         held = sa.select(locations.c.asset_id).where(locations.c.stronghold == stronghold)
         wanted.append(of_id.in_(held))
     return sa.and_(*wanted)
+
+
+def not_active(asset_type: str | None) -> sa.ColumnElement[bool]:
+    """Those of another status than nearly all, of one type where it is given."""
+    of_type = sa.true() if asset_type is None else _plain(assets.c.asset_type) == asset_type
+    return sa.and_(RARE_STATUS, of_type)
 
 
 def _plain(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
@@ -244,6 +256,14 @@ def paths_in(connection: sa.Connection, stronghold: str) -> list[str]:
     return list(connection.execute(sa.select(locations.c.path).where(locations.c.stronghold == stronghold)).scalars())
 
 
+def ids_below(connection: sa.Connection, stronghold: str, prefix: str) -> list[tuple[str, str]]:
+    """Path and id of what lies in a stronghold at paths that begin so."""
+    # As a range, for which the index of paths serves.
+    begins = (locations.c.path >= prefix) & (locations.c.path < f"{prefix}{chr(0x10FFFF)}")
+    wanted = sa.select(locations.c.path, locations.c.asset_id).where(locations.c.stronghold == stronghold, begins)
+    return [(row.path, row.asset_id) for row in connection.execute(wanted)]
+
+
 def checksums_elsewhere(connection: sa.Connection, asset_ids: Sequence[str], stronghold: str) -> dict[str, str]:
     """Of these assets, the checksum of a copy that lies outside of `stronghold`; this realm's own one first."""
     found = (
@@ -287,7 +307,8 @@ def put_assets(connection: sa.Connection, rows: Sequence[Mapping[str, Any]], *, 
     own = "SELECT 1 FROM locations WHERE locations.asset_id = assets.asset_id AND locations.stronghold"
     statement = statement.on_conflict_do_update(
         index_elements=["asset_id"],
-        set_={name: statement.excluded[name] for name in ASSET_COLUMNS[1:]},
+        # The status is kept by triggers on its locations.
+        set_={name: statement.excluded[name] for name in ASSET_COLUMNS[1:] if name != "status"},
         where=None if over_local else sa.text(f"NOT EXISTS ({own} = '{LOCAL}')"),
     )
     connection.execute(statement, [dict(row) for row in rows])
@@ -350,6 +371,18 @@ def note_transfer(connection: sa.Connection, row: Mapping[str, Any], keep: int) 
 
 def latest_transfers(connection: sa.Connection, limit: int) -> list[sa.Row[Any]]:
     return list(connection.execute(sa.select(transfers).order_by(transfers.c.id.desc()).limit(limit)).all())
+
+
+def last_successes(connection: sa.Connection) -> list[tuple[str, str, float]]:
+    """`stronghold, created_at, duration_seconds` of the last transfer from or to each stronghold that succeeded."""
+    sides = (transfers.c.from_stronghold, transfers.c.to_stronghold)
+    seen = sa.union_all(
+        *(sa.select(side.label("stronghold"), transfers.c.id).where(transfers.c.success) for side in sides)
+    ).subquery()
+    last = sa.select(seen.c.stronghold, sa.func.max(seen.c.id).label("id")).group_by(seen.c.stronghold).subquery()
+    told = sa.select(last.c.stronghold, transfers.c.created_at, transfers.c.duration_seconds)
+    rows = connection.execute(told.join(transfers, transfers.c.id == last.c.id))
+    return [(row.stronghold, row.created_at, row.duration_seconds) for row in rows]
 
 
 def stored_manifest(connection: sa.Connection, path: str, stamp: str) -> Any:

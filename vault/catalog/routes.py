@@ -103,7 +103,10 @@ def _reading(keeper: VaultKeeper, benches: Benches) -> list[Endpoint]:
     look = benches.looks.run
 
     async def stats() -> dict[str, Any]:
-        return await look(keeper.stats)
+        def work() -> dict[str, Any]:
+            return {**keeper.stats(), "disk": keeper.disk()}
+
+        return await look(work)
 
     async def locate(path: AssetPath) -> dict[str, Any]:
         # By its very id, an asset is found in microseconds; its other names may take a look into folders.
@@ -136,7 +139,7 @@ def _reading(keeper: VaultKeeper, benches: Benches) -> list[Endpoint]:
 
     tag, models = "catalog", "vault.catalog.answers"
     return [
-        Endpoint("GET", "/api/stats", stats, "The catalog in numbers.",
+        Endpoint("GET", "/api/stats", stats, "The catalog in numbers, and the room on its disk.",
                  tag=tag, answer=f"{models}:Stats", raises=[Unavailable]),
         Endpoint("GET", "/api/locate/{asset_id}", locate, "Where an asset lies, the best place first.",
                  tag=tag, answer=f"{models}:Located", raises=[Unavailable]),

@@ -25,7 +25,7 @@ from core.host_models import Host
 from vault.manifest import MANIFEST, manifest_text
 from vault.transfer.landing import Landing, drop_staging, landing, refuse_wrong_name
 from vault.transfer.listing import ListedFile, Listing, is_plain_name, read_listing
-from vault.transfer.patience import Patience, Stopped
+from vault.transfer.patience import OnWaiting, Patience, Stopped
 from vault.transfer.pull import (
     FILE_TRIES,
     Judge,
@@ -60,6 +60,7 @@ class SshZone:
     options: PullOptions = PullOptions()  # noqa: RUF009 - frozen
     cancelled: threading.Event | None = None
     remote_shell: tuple[str, ...] = SSH
+    on_waiting: OnWaiting | None = None
 
     def pull(
         self,
@@ -162,7 +163,7 @@ class SshZone:
             raise NotFound(f"{self.host.id} has no officer, and nobody says who logs in there.",
                            hint=f"Name ssh_user of hosts.{self.host.id} in configs/hosts.yaml.")  # fmt: skip
         there = SshHost(self.host.ssh_user, self.host.host, self.remote_shell)
-        patience = Patience(there.url, self.options.retry_seconds, self.cancelled)
+        patience = Patience(there.url, self.options.retry_seconds, self.cancelled, self.on_waiting)
         return Rsync(there, patience, self.options.stall_seconds, self.options.bytes_per_second)
 
     def _find(self, rsync: Rsync, reference: str) -> str:

@@ -22,6 +22,7 @@ from core.errors import Conflict, RealmError, Unavailable
 from core.files import DISK, Files
 from vault.manifest import MANIFEST, check_manifest
 from vault.transfer.arriving import Arriving, Run, in_runs, new_buffer, run_length
+from vault.transfer.greeting import greet
 from vault.transfer.landing import (
     Chunk,
     Landing,
@@ -35,7 +36,7 @@ from vault.transfer.landing import (
 )
 from vault.transfer.listing import ListedFile, Listing
 from vault.transfer.pace import Pace
-from vault.transfer.patience import Patience, Stopped
+from vault.transfer.patience import OnWaiting, Patience, Stopped
 from vault.transfer.reading_back import ReadingBack
 from vault.transfer.source import ByteSource
 
@@ -118,6 +119,7 @@ def pull_asset(
     options: PullOptions = PullOptions(),
     on_progress: OnProgress | None = None,
     cancelled: threading.Event | None = None,
+    on_waiting: OnWaiting | None = None,
     judge: Judge | None = None,
     files: Files = DISK,
 ) -> PullReport:
@@ -127,13 +129,15 @@ def pull_asset(
     verified then, is success, anything else raises `Conflict`. Raises `NotFound`, `InvalidInput` for a manifest that
     cannot be believed, and `Unavailable` when the host or the disk is away; what has come is kept then. `on_progress`
     is called in this thread, ten times a second at most; a `cancelled` that is set ends the transfer. `judge` sees the
-    listing before anything is written.
+    listing before anything is written. A host that does not answer at the beginning is not waited for (`Unreached`); of
+    one that falls silent later `on_waiting` is told, else the log.
     """
     begun = time.monotonic()
     if name is not None:
         refuse_wrong_name(name)
-    patience = Patience(base_url, options.retry_seconds, cancelled)
     try:
+        patience = greet(base_url, token, retry_seconds=options.retry_seconds, cancelled=cancelled,
+                         on_waiting=on_waiting)  # fmt: skip
         listing = patience.asking(lambda: _listing(base_url, asset_id, token, options))
     except Stopped as stopped:
         raise cancelled_transfer(asset_id) from stopped
@@ -199,6 +203,7 @@ class _Transfer:
             thread.start()
         try:
             while not self._is_over():
+                self._patience.look(self._waiting_since())
                 if on_progress is not None:
                     on_progress(self._progress())
                 with self._changed:
@@ -218,6 +223,11 @@ class _Transfer:
             raise cancelled_transfer(self._listing.asset_id) if isinstance(self._error, Stopped) else self._error
         if on_progress is not None:
             on_progress(self._progress())
+
+    def _waiting_since(self) -> float | None:
+        """Since when the connection waits that has waited longest; None where none does."""
+        with self._changed:
+            return min((since for each in self._sources if (since := each.waiting_since) is not None), default=None)
 
     def _is_over(self) -> bool:
         if self._patience.is_over and not self._ended():

@@ -25,7 +25,7 @@ from vault.transfer.patience import CANCEL_SECONDS, Patience, Stopped
 from vault.transfer.source import LinkCut
 
 SSH = (
-    "ssh", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes", "-o", "ConnectTimeout=10",
+    "ssh", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes", "-o", "ConnectTimeout=5",
     "-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=3",
 )  # fmt: skip
 """Nothing in it comes from outside. Host and user are arguments of their own, which the registry has checked."""

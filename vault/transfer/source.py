@@ -28,7 +28,7 @@ from vault.transfer.pace import PIECE_BYTES
 MANIFEST_BYTES = 64 << 20
 """Longest answer that is read as a manifest: a hundred thousand files have 20 MB."""
 ERROR_BYTES = 64 << 10
-CONNECT_SECONDS = 10.0
+CONNECT_SECONDS = 5.0
 SLOW_SECONDS = 120.0
 """A chunk that takes longer, waiting for the network alone, is asked for anew from where it stands."""
 
@@ -73,6 +73,15 @@ class ByteSource:
         self._stall_seconds = stall_seconds
         self._open: http.client.HTTPConnection | None = None
         self._is_interrupted = False
+        self.waiting_since: float | None = None
+        """When it began to wait for the network; None while it does not."""
+
+    def greet(self) -> None:
+        """Raises `LinkCut` unless somebody answers over HTTP, whatever it says."""
+        with self._asked("/health", {}) as answer:
+            answer.read(ERROR_BYTES)
+        # The rest of a longer answer is none of ours.
+        self.hang_up()
 
     def listing(self, asset_id: str) -> Listing:
         """What the asset is made of; raises `NotFound`, `InvalidInput` for what cannot be believed, and `LinkCut`."""
@@ -112,7 +121,7 @@ class ByteSource:
                 raise Garbled(f"it sends another part of {name} than was asked for")
             if answer.length != end - start:
                 raise Garbled(f"it sends {answer.length} bytes for {end - start}")
-            if self._receive(end - start, lambda most: _put(answer, sink, min(most, piece))):
+            if self._receive(end - start, lambda most: self._put(answer, sink, min(most, piece))):
                 raise LinkCut("the connection ended early")
             # The end of the answer has to be met, or the connection is not free for the next question.
             answer.read()
@@ -132,6 +141,20 @@ class ByteSource:
             # Not closed: that is for the thread that reads from it.
             with suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
+
+    def _put(self, answer: http.client.HTTPResponse, sink: Sink, most: int) -> int:
+        """Read what has come, into its place; how much that was.
+
+        `HTTPResponse.readinto` waits until the place is full, and when the link is cut before, all of it is lost.
+        """
+        if not answer.length:
+            return 0
+        place = sink.room()[: min(most, answer.length)]
+        with self._waiting():
+            count = answer.fp.readinto1(place)
+        answer.length -= count
+        sink.took(count)
+        return count
 
     def _receive(self, count: int, read: Callable[[int], int]) -> int:
         """Have `read` take up to `count` bytes in, and not for ever; returns how many have not come.
@@ -154,12 +177,14 @@ class ByteSource:
     def _asked(self, path: str, headers: dict[str, str]) -> Iterator[http.client.HTTPResponse]:
         connection = self._open = self._open or self._connect()
         try:
-            if connection.sock is None:
-                _dial(connection, self._stall_seconds)
-            if self._is_interrupted:
-                raise LinkCut("it was interrupted")
-            connection.request("GET", self._prefix + path, headers={**self._headers, **headers})
-            yield connection.getresponse()
+            with self._waiting():
+                if connection.sock is None:
+                    _dial(connection, self._stall_seconds)
+                if self._is_interrupted:
+                    raise LinkCut("it was interrupted")
+                connection.request("GET", self._prefix + path, headers={**self._headers, **headers})
+                answer = connection.getresponse()
+            yield answer
         except ssl.SSLCertVerificationError as error:
             self.hang_up()
             raise Conflict(
@@ -172,6 +197,14 @@ class ByteSource:
         except BaseException:  # also what the other side's answer means: half of it may still be on its way
             self.hang_up()
             raise
+
+    @contextmanager
+    def _waiting(self) -> Iterator[None]:
+        self.waiting_since = time.monotonic()
+        try:
+            yield
+        finally:
+            self.waiting_since = None
 
     def _is_another(self, what: str) -> Conflict:
         return Conflict(f"At {self.base_url}, {what} has become another one meanwhile.", hint="Fetch it again.")
@@ -198,19 +231,6 @@ class ByteSource:
         if answer.status in (HTTPStatus.CONFLICT, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE):
             raise Conflict(told)
         raise Unavailable(told)
-
-
-def _put(answer: http.client.HTTPResponse, sink: Sink, most: int) -> int:
-    """Read what has come, into its place; how much that was.
-
-    `HTTPResponse.readinto` waits until the place is full, and when the link is cut before, all of it is lost.
-    """
-    if not answer.length:
-        return 0
-    count = answer.fp.readinto1(sink.room()[: min(most, answer.length)])
-    answer.length -= count
-    sink.took(count)
-    return count
 
 
 def _address(base_url: str) -> tuple[str, Callable[[], http.client.HTTPConnection]]:

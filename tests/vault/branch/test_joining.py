@@ -88,6 +88,7 @@ async def test_zones_are_told_over_http_whatever_state_they_are_in(trainer: Zone
         assert (await visitor.get("/api/zones/refresh")).body["offline_zones"] == 5
         zone = (await visitor.get("/api/zones/nas")).body
         assert (zone["status"], zone["zone_type"], zone["asset_count"]) == ("offline", "storage", None)
+        assert (zone["offline"], zone["live_status"], zone["last_sync"]) == (True, {"status": "offline"}, None)
         assert (await visitor.get("/api/zones/5090")).status == 404
         assert (await visitor.get("/api/zones/nas/assets")).status == 503
         body = (await visitor.get("/api/hosts")).body
@@ -113,7 +114,16 @@ async def test_a_trainer_without_an_officer_is_online_by_its_vault(posts: Posts)
             posts.paths("nas").hosts_file.write_text(yaml.safe_dump({"hosts": hosts, "local_host": "nas"}))
             zones = Zones.of(posts.paths("nas"))
             zone = await asyncio.to_thread(zones.zone, "4090")
-            assert (zone["status"], zone["asset_count"], zone["disk_free_gb"]) == ("online", 1, None)
+            assert (zone["status"], zone["asset_count"], zone["offline"], zone["last_sync"]) == (
+                "online",
+                1,
+                False,
+                None,
+            )
+            assert zone["disk_total_gb"] > zone["disk_free_gb"] > 0
+            live = zone["live_status"]
+            assert (live["status"], live["total_assets"]) == ("online", 1)
+            assert live["disk"]["free_gb"] == zone["disk_free_gb"]
             listed = await asyncio.to_thread(lambda: zones.assets("4090", asset_type=None, limit=5, offset=0))
             assert (listed["zone_id"], [each["asset_id"] for each in listed["assets"]]) == ("4090", ["config_hosts"])
 

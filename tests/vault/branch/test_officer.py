@@ -182,3 +182,35 @@ def test_a_damaged_manifest_is_not_handed_out(officer: BranchOfficer, zone: Path
     (zone / "checkpoints" / CHECKPOINT / "MANIFEST.json").write_text("{}")
     with pytest.raises(Conflict, match="is damaged"):
         officer.held("checkpoint_175000")
+
+
+async def test_what_was_read_again_is_known_for_what_it_is_until_it_is_written(site: Visitor, zone: Path) -> None:
+    """A30: `verify` meant that it exists. A scan, which reads nothing, must not forget what a reading has found."""
+
+    async def status() -> str:
+        return str((await site.get("/assets/checkpoint_175000")).body["asset"]["status"])
+
+    assert await status() == "unverified"
+    for _ in range(2):
+        told = (await site.post("/verify", {"asset_id": CHECKPOINT})).body
+        assert (told["zone_id"], told["asset_id"]) == ("3090", "checkpoint_175000")
+        assert [(each["status"], each["problems"]) for each in told["verification_results"]] == [("verified", [])]
+        await site.post("/scan", {})
+        assert await status() == "verified"
+    weights = zone / "checkpoints" / CHECKPOINT / "model.safetensors"
+    content = weights.read_bytes()
+    weights.write_bytes(b"X" + content[1:])
+    await site.post("/scan", {})
+    assert await status() == "unverified"  # nobody has read what was written
+    (result,) = (await site.post("/verify", {"asset_id": "checkpoint_175000"})).body["verification_results"]
+    assert (result["status"], result["problems"]) == ("corrupted", ["model.safetensors was altered"])
+    await site.post("/scan", {})
+    assert await status() == "corrupted"
+    weights.write_bytes(content)
+    await site.post("/scan", {})
+    assert await status() == "unverified"
+    # What has no hashes gets them.
+    (result,) = (await site.post("/verify", {"asset_id": "data_train_syllo_abc"})).body["verification_results"]
+    assert result["status"] == "verified"
+    assert (await site.get("/assets/data_train_syllo_abc")).body["asset"]["checksum"]
+    assert (await site.post("/verify", {"asset_id": "checkpoint_5"})).status == 404

@@ -10,13 +10,14 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from core.errors import Conflict, InvalidInput, NotFound, RealmError, Unavailable
+from core.errors import Conflict, InvalidInput, NotFound, RealmError, Unreached
 from core.hosts import get_registry
 from core.paths import CHECKOUT
 from tests.vault.branch.conftest import CHECKPOINT
@@ -83,6 +84,10 @@ def test_a_checkpoint_is_pushed_and_pulled_as_the_seed_has_it(
         assert {place.stronghold: place.path for place in asset.locations}["3090"] == str(there)
         assert (True, "3090") in [(each.success, each.to_stronghold) for each in catalog.recent_transfers()]
     assert zones(posts).assets("3090", asset_type="checkpoint", limit=10, offset=0)["assets"][0]["name"] == CHECKPOINT
+    shown = json.loads(realm(posts, "4090", "zones", "--json").stdout)["zones"]
+    synced = {zone["zone_id"]: zone["last_sync"] for zone in shown}
+    assert datetime.now(UTC) - datetime.fromisoformat(synced["3090"]) < timedelta(minutes=5)
+    assert (synced["4090"], synced["nas"]) == (synced["3090"], None)
 
     monkeypatch.setenv("REALM_BASE_DIR", str(posts.folder / "nas"))
     told = pull_from_zone(f"/path/to/models/{CHECKPOINT}", "3090")
@@ -113,8 +118,10 @@ def test_what_cannot_be_carried_is_told_in_words_and_noted(posts: Posts, checkpo
     with pytest.raises(InvalidInput, match="is this host"):
         sender.send(checkpoint, "4090")
     away = replace(sender, options=replace(OPTIONS, retry_seconds=0.3))
-    with pytest.raises(Unavailable, match="does not answer"):
+    with pytest.raises(Unreached, match=r"attic is away: .* cannot be reached"):
         away.send(checkpoint, "attic")
+    with pytest.raises(Unreached, match=r"attic is away: .* cannot be reached"):
+        away.fetch("checkpoint_5", "attic")
     unknown = replace(sender, registry=replace(sender.registry, local_id=None))
     with pytest.raises(Conflict, match="does not say which of its hosts this machine is"):
         unknown.send(checkpoint, "3090")
@@ -209,3 +216,32 @@ def test_without_a_destination_it_lies_under_its_own_name(posts: Posts, checkpoi
     transfer = f"{posts.url('3090')}/transfers/{told['transfer_id']}"
     wait_until(lambda: httpx.get(transfer, trust_env=False).json()["state"] == "done", 20, "it never arrived")
     assert check_manifest(there) == []
+
+
+def test_a_zone_that_is_away_is_told_of_within_seconds_and_not_waited_for(
+    posts: Posts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`realm vault fetch` said nothing for five minutes."""
+    begun = time.monotonic()
+    away = realm(posts, "4090", "fetch", CHECKPOINT, "--zone", "attic", "--to", str(posts.folder / "x"))
+    assert (away.returncode, away.stdout) == (1, "")
+    assert f"attic is away: {posts.url('attic')} cannot be reached: [Errno 111] Connection refused." in away.stderr
+    assert time.monotonic() - begun < 20
+    monkeypatch.setenv("REALM_BASE_DIR", str(posts.folder / "4090"))
+    monkeypatch.setattr("vault.transfer.patience.AWAY_SECONDS", 0.2)
+    with pytest.raises(Unreached, match="attic is away: "):
+        zones(posts).verify("attic", CHECKPOINT)
+    for told in (pull_from_zone(CHECKPOINT, "attic"), push_to_zone(posts.paths("4090").hosts_file, "attic")):
+        assert not told["success"]
+        assert told["error"].startswith("attic is away: ")
+
+
+def test_an_asset_is_read_again_where_it_lies(posts: Posts, checkpoint: Path) -> None:
+    read = realm(posts, "3090", "verify", "checkpoint_175000", "--zone", "4090")
+    assert (read.returncode, str(checkpoint) in read.stdout, ": verified" in read.stdout) == (0, True, True), (
+        read.stderr
+    )
+    with pytest.raises(NotFound, match="has no asset 'checkpoint_6'"):
+        zones(posts).verify("3090", "checkpoint_6")
+    with pytest.raises(NotFound, match="no host '3080'"):
+        zones(posts).verify("3080", "checkpoint_6")

@@ -28,6 +28,7 @@ from vault.assets import (
     Transfer,
     ranked,
 )
+from vault.catalog import records
 from vault.catalog.catalog import Catalog
 from vault.catalog.records import metadata
 
@@ -201,7 +202,8 @@ def test_a_rare_part_of_a_name_and_a_frequent_one_are_found_alike(
 def test_search_fits_all_that_is_given_page_by_page(catalog: Catalog) -> None:
     for step in (9, 70, 100):
         catalog.put(asset(f"checkpoint_{step}", path=f"/x/{step}"))
-    model = Asset("model_a%b", AssetType.MODEL, "a%b", status=AssetStatus.ARCHIVED, locations=(Location("nas", "/m"),))
+    sealed = Location("nas", "/nas/backups/a%b-20261121T093000Z/a%b")
+    model = Asset("model_a%b", AssetType.MODEL, "a%b", locations=(sealed,))
     catalog.put(model)
     assert [each.step for each in catalog.search(AssetType.CHECKPOINT).assets] == [100, 70, 9]
     page = catalog.search(AssetType.CHECKPOINT, limit=1, offset=1)
@@ -209,6 +211,8 @@ def test_search_fits_all_that_is_given_page_by_page(catalog: Catalog) -> None:
     assert [each.asset_id for each in catalog.search(name="%").assets] == ["model_a%b"]
     assert catalog.search(stronghold="nas").assets == [model]
     assert catalog.search(status=AssetStatus.ARCHIVED).total == 1
+    assert catalog.search(AssetType.CHECKPOINT, status=AssetStatus.ARCHIVED).total == 0
+    assert (catalog.search(status=AssetStatus.ACTIVE).total, catalog.search(status=AssetStatus.MISSING).total) == (3, 0)
     assert catalog.search(AssetType.MODEL, stronghold=LOCAL).total == 0
     assert (catalog.search(limit=0).total, catalog.newest_checkpoint()) == (4, "checkpoint_100")
     assert [each.asset_id for each in catalog.export()] == sorted(
@@ -249,6 +253,64 @@ def test_counters_are_true_whatever_was_done(catalog: Catalog) -> None:
         assert catalog.stats() == told
 
     holds()
+
+
+def test_a_rare_status_is_found_by_its_index(catalog: Catalog) -> None:
+    """Of a million assets nearly all are active."""
+    wanted = records.matching(asset_type="checkpoint", name=None, stronghold=None, status="corrupted")
+    counting = sa.select(sa.func.count()).select_from(records.assets).where(wanted)
+    with catalog.db.read() as connection:
+        asked = counting.compile(connection, compile_kwargs={"literal_binds": True})
+        plan = connection.execute(sa.text(f"EXPLAIN QUERY PLAN {asked}")).all()
+    assert "assets_by_rare_status (status=?)" in plan[0].detail
+
+
+PLACES = (
+    "/x/seven",
+    "/nas/backups/seven-20261121T093000Z/seven",
+    "backups/seven-20261121T093000Z-2/seven",
+    "/my/backups/seven",
+)
+STATES = st.lists(
+    st.tuples(
+        st.sampled_from(["put", "drop"]),
+        st.integers(1, 2),
+        st.sampled_from([LOCAL, "nas"]),
+        st.sampled_from(PLACES),
+        st.sampled_from(LocationStatus),
+    ),
+    max_size=10,
+)
+
+
+def test_an_asset_has_the_status_that_its_copies_come_to_and_is_found_by_it(catalog: Catalog) -> None:
+    """It was `active` whatever had become of it."""
+
+    @given(states=STATES, is_archive=st.booleans())
+    def holds(states: list[tuple[str, int, str, str, LocationStatus]], is_archive: bool) -> None:
+        for stronghold in (LOCAL, "nas"):
+            catalog.replace_stronghold(stronghold, [])
+        for what, number, stronghold, path, status in states:
+            one = asset(f"checkpoint_{number}", stronghold=stronghold, path=path, status=status)
+            if what == "put":
+                catalog.put(replace(one, asset_type=AssetType.BACKUP) if is_archive else one)
+            else:
+                catalog.drop_location(one.asset_id, stronghold, path)
+        known = list(catalog.export())
+        for wanted in AssetStatus:
+            page = catalog.search(status=wanted)
+            assert [each.asset_id for each in page.assets] == [each.asset_id for each in known if each.status == wanted]
+            assert page.total == len(page.assets)
+
+    holds()
+    gone, whole = asset(status=LocationStatus.MISSING), asset()
+    sealed = asset(path=PLACES[1])
+    damaged = asset(status=LocationStatus.CORRUPTED)
+    assert [each.status for each in (gone, whole, sealed, damaged)] == ["missing", "active", "archived", "corrupted"]
+    both = replace(whole, locations=(*sealed.locations, *damaged.locations))
+    assert (both.status, replace(both, locations=(*both.locations, *whole.locations)).status) == ("archived", "active")
+    # A directory of that name is none of ours.
+    assert asset(path=PLACES[3]).status == "active"
 
 
 def test_only_the_last_transfers_are_kept(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:

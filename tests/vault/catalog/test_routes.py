@@ -88,8 +88,9 @@ async def test_search_and_list_are_paged_and_refuse_what_there_is_not(api: Visit
 async def test_statistics_and_strongholds(api: Visitor, paths: RealmPaths) -> None:
     told = await body(api, "/api/stats")
     assert set(told) == {
-        "total_assets", "assets_by_type", "locations_by_stronghold", "total_size_gb", "recent_transfers"
+        "total_assets", "assets_by_type", "locations_by_stronghold", "total_size_gb", "recent_transfers", "disk"
     }  # fmt: skip
+    assert told["disk"]["total_gb"] > told["disk"]["free_gb"] > 0
     assert (told["total_assets"], told["assets_by_type"]["checkpoint"]) == (8, 3)
     assert told["locations_by_stronghold"] == {"3090": 1, "local_vault": 7}
     strongholds = {each["name"]: each for each in (await body(api, "/api/strongholds"))["strongholds"]}

@@ -12,9 +12,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from core.errors import Conflict, Unavailable
+from core.errors import Conflict, Unavailable, Unreached
 from vault.transfer import patience as module
-from vault.transfer.patience import WORKING_SECONDS, Patience
+from vault.transfer.patience import AWAY_SECONDS, NOTICE_SECONDS, WORKING_SECONDS, Patience
 from vault.transfer.pull import PullOptions, pull_asset
 from vault.transfer.source import Busy, LinkCut
 
@@ -52,6 +52,44 @@ def test_a_host_that_reads_what_it_was_asked_for_is_waited_for_but_not_for_ever(
     clock.ahead += WORKING_SECONDS
     with pytest.raises(Unavailable):
         patience.wait_after(Busy("its manifest is being made", 0.0, is_working=True))
+
+
+def test_a_host_that_has_not_answered_once_is_away_within_seconds(clock: SimpleNamespace) -> None:
+    """Five minutes of silence, for a NAS that was switched off."""
+    patience = Patience("http://nas:8768", retry_seconds=300)
+    patience.wait_after(LinkCut("connection refused"))
+    clock.ahead += AWAY_SECONDS
+    with pytest.raises(Unreached, match=r"http://nas:8768 cannot be reached: connection refused\. Is it up\?"):
+        patience.wait_after(LinkCut("connection refused"))
+
+
+def test_whoever_waits_is_told_once_what_for_and_that_it_is_over(clock: SimpleNamespace) -> None:
+    told: list[str] = []
+    patience = Patience("http://nas:8768", retry_seconds=300, on_waiting=told.append)
+    patience.progress()
+    clock.ahead += 400
+    patience.look()
+    patience.wait_after(LinkCut("it closed the connection"))
+    assert told == []  # files were read back all the while, and nothing was asked for
+    clock.ahead += NOTICE_SECONDS
+    patience.wait_after(LinkCut("no route to host"))
+    patience.look()
+    assert len(told) == 1
+    assert "(no route to host). It is asked again for 297 s; what has come is kept." in told[0]
+    clock.ahead += 1
+    patience.progress()
+    patience.look()
+    assert told[1:] == ["http://nas:8768 answers again."]
+    # No failure yet, but a connection on which an answer should come.
+    waiting_since = clock.monotonic()
+    clock.ahead += NOTICE_SECONDS
+    patience.look(waiting_since)
+    assert "(it says nothing)" in told[2]
+    patience.wait_after(Busy("its manifest is being made", 0.0, is_working=True))
+    patience.wait_after(Busy("its manifest is being made", 0.0, is_working=True))
+    assert [each for each in told if "is waited for" in each] == [
+        "http://nas:8768 is waited for: its manifest is being made"
+    ]
 
 
 def test_a_certificate_that_is_not_believed_is_told_at_once(tmp_path: Path) -> None:

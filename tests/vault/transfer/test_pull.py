@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 
-from core.errors import Conflict, InvalidInput, NotFound, Unavailable
+from core.errors import Conflict, InvalidInput, NotFound, Unavailable, Unreached
 from core.files import Files
 from tests.vault.transfer.byte_service import ByteService, byte_process, described, same_tree, serving_bytes
 from tests.vault.transfer.conftest import ASSET, SIZES
 from tests.vault.transfer.meddler import meddling
 from tests.waiting import wait_until
 from vault.chunks import CHUNK_BYTES
+from vault.client import VaultKeeperClient
 from vault.manifest import MANIFEST, check_manifest
+from vault.transfer import greeting, patience
 from vault.transfer.landing import landing
 from vault.transfer.listing import read_listing
 from vault.transfer.pull import Progress, PullOptions, pull_asset
@@ -159,11 +163,45 @@ def test_a_silent_link_is_given_up_and_made_anew(service: ByteService, source: P
     assert same_tree(source / ASSET, here / ASSET)
 
 
+def test_whoever_waits_for_a_silent_link_is_told_so(
+    service: ByteService, source: Path, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "NOTICE_SECONDS", 0.2)
+    told: list[str] = []
+    with meddling(service.url) as meddler:
+        fallen: list[int] = []
+
+        def fall_silent(progress: Progress) -> None:
+            if not fallen:
+                fallen.append(progress.bytes_done)
+                meddler.stalls_left = 1
+
+        slow = replace(QUICK, connections=1, stall_seconds=1, bytes_per_second=8_000_000)
+        pull_asset(meddler.url, ASSET, here, options=slow, on_progress=fall_silent, on_waiting=told.append)
+    assert "(it says nothing). It is asked again for 20 s; what has come is kept." in told[0]
+    assert told[1:] == [f"{meddler.url} answers again."]
+    assert same_tree(source / ASSET, here / ASSET)
+
+
 def test_a_host_that_stays_away_is_told_of_after_a_while(here: Path) -> None:
     begun = time.monotonic()
     with pytest.raises(Unavailable, match="cannot be reached"):
         pull_asset("http://127.0.0.1:9", ASSET, here, options=PullOptions(retry_seconds=0.5))
     assert time.monotonic() - begun < 5
+
+
+def test_a_host_that_takes_connections_and_says_nothing_is_away_too(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was waited for ten minutes, as one is that makes a manifest."""
+    for module in (greeting, patience):
+        monkeypatch.setattr(module, "AWAY_SECONDS", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        url = f"http://127.0.0.1:{mute.getsockname()[1]}"
+        begun = time.monotonic()
+        with pytest.raises(Unreached, match="cannot be reached: nothing came for too long"):
+            VaultKeeperClient(url).ensure_local(ASSET, here)
+        assert time.monotonic() - begun < 3
 
 
 def test_a_host_that_is_killed_and_comes_back_is_gone_on_with(source: Path, here: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Assets, their locations, transfers, manifests that were made here, and counters kept by triggers."""
+"""Assets and their locations, transfers, what was made here, and what triggers keep: counters, and what assets are."""
 
 from __future__ import annotations
 
@@ -33,6 +33,12 @@ def upgrade() -> None:
         sa.Column("stamp", sa.String(64), nullable=False),
         sa.Column("manifest", sa.JSON(), nullable=False),
     )
+    op.create_table("mounts", sa.Column("point", sa.Text(), primary_key=True))
+    op.create_table(
+        "stagings",
+        sa.Column("path", sa.Text(), primary_key=True),
+        sa.Column("begun_at", sa.String(40), nullable=False),
+    )
     # The last of the tables: rows that are salvaged from a damaged file are counted before it is filled.
     op.create_table(
         "counters",
@@ -45,6 +51,9 @@ def upgrade() -> None:
     for table, kind, name in (("assets", "type", "asset_type"), ("locations", "stronghold", "stronghold")):
         for trigger in _triggers(table, kind, name):
             op.execute(trigger)
+    for event, row in (("INSERT", "NEW"), ("UPDATE", "NEW"), ("DELETE", "OLD")):
+        name = f"locations_judged_on_{event.lower()}"
+        op.execute(f"CREATE TRIGGER {name} AFTER {event} ON locations BEGIN {_judged(row)} END")
 
 
 def _make_assets() -> None:
@@ -65,6 +74,8 @@ def _make_assets() -> None:
     op.create_index("assets_by_type", "assets", ["asset_type", "asset_id"])
     op.create_index("assets_by_step", "assets", ["asset_type", "step"])
     op.create_index("assets_by_name", "assets", ["name"])
+    is_rare = sa.text("status != 'active'")
+    op.create_index("assets_by_rare_status", "assets", ["status", "asset_id"], sqlite_where=is_rare)
     op.create_table(
         "locations",
         sa.Column("asset_id", sa.String(300), sa.ForeignKey("assets.asset_id", ondelete="CASCADE"), primary_key=True),
@@ -79,6 +90,7 @@ def _make_assets() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("locations_by_stronghold", "locations", ["stronghold", "asset_id"])
+    op.create_index("locations_by_path", "locations", ["stronghold", "path"])
 
 
 def _triggers(table: str, kind: str, name: str) -> list[str]:
@@ -100,6 +112,18 @@ def _triggers(table: str, kind: str, name: str) -> list[str]:
     ]
 
 
+def _judged(row: str) -> str:
+    """What an asset is now that a location of it has changed (`vault.assets.Asset.status`)."""
+    sealed = f"'/' || path GLOB '*/backups/*-{'[0-9]' * 8}T{'[0-9]' * 6}Z*/*'"
+    usable = "status IN ('verified', 'unverified')"
+    told = (
+        f"SELECT CASE WHEN max({usable} AND NOT ({sealed})) AND assets.asset_type != 'backup' THEN 'active' "
+        f"WHEN max({usable}) THEN 'archived' WHEN max(status = 'corrupted') THEN 'corrupted' ELSE 'missing' END "
+        f"FROM locations WHERE asset_id = {row}.asset_id"
+    )
+    return f"UPDATE assets SET status = ({told}) WHERE asset_id = {row}.asset_id AND status != ({told});"
+
+
 def downgrade() -> None:
-    for table in ("counters", "manifests", "transfers", "locations", "assets"):
+    for table in ("counters", "stagings", "mounts", "manifests", "transfers", "locations", "assets"):
         op.drop_table(table)
