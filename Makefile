@@ -33,6 +33,7 @@ lint: $(DEV) ## Check style, types and the floors of the house.
 
 bench: $(DEV) $(PEERS_READY) ## Measure gates, intake, saving, and training beside TRL; takes about two hours.
 	$(BIN)/python -m benchmarks.gate
+	$(BIN)/python -m benchmarks.skills
 	$(BIN)/python -m benchmarks.burst --files 10000
 	$(BIN)/python -m benchmarks.big_file --gigabytes 3
 	$(BIN)/python -m benchmarks.save

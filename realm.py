@@ -219,6 +219,7 @@ def _reign(paths: RealmPaths, ports: str | None, *, quiet: bool) -> None:
 def _add_rooms() -> None:
     from arena.verbs.adopt import adopt
     from arena.verbs.control import add_control_verbs
+    from arena.verbs.discriminate import discriminate
     from arena.verbs.export import export
     from arena.verbs.hero import hero_app
     from arena.verbs.init import init
@@ -233,6 +234,7 @@ def _add_rooms() -> None:
     from core.verbs.events import events
     from core.verbs.install_service import install_service
     from core.verbs.logs import logs
+    from guild.skill_cli import skill_app
     from vault.chronicle_cli import add_chronicle_verbs
     from vault.cli import ledger_app
     from vault.join_cli import join
@@ -257,6 +259,10 @@ def _add_rooms() -> None:
         app.command()(history_verb)
     app.add_typer(serve_app(), name="serve")
     app.add_typer(hero_app(), name="hero")
+    skill = skill_app()
+    # Inbox and quest board are the arena's, and the guild does not know the arena.
+    skill.command("discriminate")(discriminate)
+    app.add_typer(skill, name="skill")
     app.add_typer(config_app(_check_all), name="config")
     for other_verb in (events, logs, join, install_service):
         app.command()(other_verb)

@@ -50,10 +50,10 @@ class Ending:
         self.reason = reason
         self._told.set()
 
-    async def wait(self, stop_file: Path) -> None:
-        """Return once it is time to end; `reason` says why."""
+    async def wait(self, stop_file: Path | None) -> None:
+        """Return once it is time to end; `reason` says why. Without a stop file only signals end it."""
         while not self._told.is_set():
-            if stop_file.exists():
+            if stop_file is not None and stop_file.exists():
                 stop_file.unlink(missing_ok=True)
                 self._end(f"the file {stop_file.name} was found")
             else:

@@ -92,6 +92,10 @@ class RealmPaths:
         return self.status / "places.json"
 
     @property
+    def discrimination_status(self) -> Path:
+        return self.status / "discrimination_generator.json"
+
+    @property
     def scrub_record(self) -> Path:
         return self.status / "scrub.json"
 

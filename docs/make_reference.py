@@ -34,6 +34,8 @@ from core.scribe import Scribe
 from core.setting_docs import describe
 from core.settings import Settings
 from core.settings_reading import RESERVED_ENVIRONMENT, environment_variable, is_section
+from guild.server import api_port, skill_site
+from guild.skills import get_skill
 from realm import app, make_daemon, open_keeper
 from tavern.sites import make_sites
 from vault.branch.officer import BranchOfficer
@@ -139,8 +141,8 @@ def _hint(param: Any) -> str:
     return (f" ({', '.join(notes)})" if notes else "") + (f": {param.help}" if param.help else "")
 
 
-def http_page(sites: Sequence[Site], officer: Site) -> str:
-    """Every endpoint of a realm's sites and of a branch officer, from the declarations that routes are made of."""
+def http_page(sites: Sequence[Site], others: Sequence[Site]) -> str:
+    """Every endpoint of a realm's sites and of services beside it, from the declarations that routes are made of."""
     intro = (
         "# HTTP\n\nThe same, with all fields of what goes in and out, is at `/docs` of the tavern, and as an OpenAPI "
         "3.1 document at `/openapi.json` of every site. With `--ports auto` the ports are free ones; "
@@ -151,7 +153,7 @@ def http_page(sites: Sequence[Site], officer: Site) -> str:
     ports = Settings().services
     everywhere = [endpoint for endpoint in sites[0].app[ENDPOINTS] if endpoint.tag == EVERY_SITE]
     parts = [NOTE + intro, _table("Every site", everywhere)]
-    for site in (*sites, officer):
+    for site in (*sites, *others):
         _check_all_told(site)
         own = [endpoint for endpoint in site.app[ENDPOINTS] if endpoint.tag != EVERY_SITE]
         parts.append(_table(f"{site.name.capitalize()}, port {getattr(ports, site.name, site.port)}", own))
@@ -240,6 +242,12 @@ def idle_officer(folder: Path) -> Iterator[Site]:
         yield Site(app, "127.0.0.1", PORT, "branch officer")
 
 
+def idle_skill(folder: Path) -> Site:
+    """The API of a skill, not started; that of every built-in skill has the same endpoints."""
+    skill = get_skill("bin", folder)
+    return skill_site(skill, RealmPaths(folder), "127.0.0.1", api_port(skill))
+
+
 def _cell(text: str) -> str:
     return " ".join(text.replace("|", "\\|").split())
 
@@ -251,7 +259,7 @@ async def _site_pages() -> dict[str, str]:
         idle_realm(Path(folder)) as (_, sites),
         idle_officer(Path(zone)) as officer,
     ):
-        return {"http": http_page(sites, officer), "metrics": metrics_page(sites)}
+        return {"http": http_page(sites, [officer, idle_skill(Path(zone))]), "metrics": metrics_page(sites)}
 
 
 def main() -> None:

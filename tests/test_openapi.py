@@ -1,4 +1,4 @@
-"""The OpenAPI documents are valid and true: schemathesis asks every site, and a branch officer, whatever they allow.
+"""The OpenAPI documents are valid and true: schemathesis asks every site, an officer and a skill whatever they allow.
 
 The sites are composed as `realm up` does it and served on real ports; requests are made up from the documents, good
 ones and broken ones, with a fixed seed.
@@ -22,7 +22,7 @@ from schemathesis.engine import events, from_schema
 from core.http.endpoints import Endpoint
 from core.http.site import DOCUMENT, ENDPOINTS, Site
 from core.paths import CHECKOUT
-from docs.make_reference import idle_officer
+from docs.make_reference import idle_officer, idle_skill
 from tests.idle_realm import served_realm
 from tests.serving import serving
 from tests.vault.making import publish
@@ -31,6 +31,7 @@ from vault.checkpoints import CheckpointStore
 
 SITES = ("tavern", "vault", "watchtower")
 BRANCH = "branch officer"
+SKILL = "skill bin"
 EXAMPLES = 6
 """Made up for each operation, beside the borders of all its values (schemathesis' phase `coverage`)."""
 
@@ -54,10 +55,11 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Site]]
     publish(CheckpointStore(zone), "checkpoint-1000-20261121-0900", train_loss=0.5)
     (zone / "train_bin.jsonl").write_text("{}\n")
     with served_realm(tmp_path_factory.mktemp("realm")) as served, idle_officer(zone) as officer:
-        officer.port = 0
-        with running(officer.start, officer.stop):
+        skill = idle_skill(zone)
+        officer.port = skill.port = 0
+        with running(officer.start, officer.stop), running(skill.start, skill.stop):
             httpx.post(f"{officer.url}/scan", json={}).raise_for_status()
-            yield {site.name: site for site in (*served, officer)}
+            yield {site.name: site for site in (*served, officer, skill)}
 
 
 def examined(document_url: str) -> tuple[Counter[str], list[str]]:
@@ -87,7 +89,7 @@ def examined(document_url: str) -> tuple[Counter[str], list[str]]:
     return made, wrong
 
 
-@pytest.mark.parametrize("name", [*SITES, BRANCH])
+@pytest.mark.parametrize("name", [*SITES, BRANCH, SKILL])
 def test_a_site_answers_as_its_document_says_whatever_it_is_asked(sites: dict[str, Site], name: str) -> None:
     """G20, F11, F16: no answer has another shape than the one that is told, errors included; no input breaks a site."""
     made, wrong = examined(f"{sites[name].url}/openapi.json")
@@ -108,7 +110,7 @@ async def test_schemathesis_finds_a_site_that_lies() -> None:
     assert any("GET /lie response_schema_conformance" in found for found in wrong)
 
 
-@pytest.mark.parametrize("name", [*SITES, BRANCH])
+@pytest.mark.parametrize("name", [*SITES, BRANCH, SKILL])
 def test_every_document_is_valid_openapi_3_1(sites: dict[str, Site], name: str) -> None:
     schema = schemathesis.openapi.from_url(f"{sites[name].url}/openapi.json")
     schema.validate()
@@ -119,7 +121,7 @@ def test_every_document_is_valid_openapi_3_1(sites: dict[str, Site], name: str) 
     assert all(operation["summary"] and operation["tags"] for operation in operations)
 
 
-@pytest.mark.parametrize("name", [*SITES, BRANCH])
+@pytest.mark.parametrize("name", [*SITES, BRANCH, SKILL])
 def test_what_is_routed_is_documented_and_what_is_documented_is_routed(sites: dict[str, Site], name: str) -> None:
     """G20: documents and code once drifted apart again and again."""
     app = sites[name].app
@@ -132,7 +134,7 @@ def test_what_is_routed_is_documented_and_what_is_documented_is_routed(sites: di
     assert routed == told
 
 
-@pytest.mark.parametrize("name", [*SITES, BRANCH])
+@pytest.mark.parametrize("name", [*SITES, BRANCH, SKILL])
 @pytest.mark.parametrize("path", ["/health", "/healthz", "/readyz", "/metrics", "/openapi.json"])
 def test_every_site_answers_what_every_site_has_to(sites: dict[str, Site], name: str, path: str) -> None:
     """DESIGN section 8."""

@@ -67,7 +67,7 @@ BOOKKEEPING_COLUMNS = frozenset(
         "category", "categories", "topic", "tag", "tags", "variant", "difficulty", "domain", "lang", "language",
         "license", "url", "uri", "filename", "author", "annotator", "model", "model_name", "generator",
         "meta", "metadata", "version", "date", "timestamp", "created", "created_at", "updated_at",
-        "num_turns", "n_tokens", "num_tokens", "token_count",
+        "type", "num_turns", "n_tokens", "num_tokens", "token_count",
     }
 )  # fmt: skip
 """Columns in which people keep their books about a row: everybody knows that they are not learned."""

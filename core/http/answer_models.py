@@ -34,7 +34,7 @@ class Health(Answer):
     model_config = ConfigDict(extra="allow")
 
     status: str
-    """`healthy`, or what keeps it from that."""
+    """`healthy`, of the API of a skill `ok`, or what keeps it from that."""
     service: str
     timestamp: str
     """When this was told, ISO 8601 UTC."""

@@ -50,11 +50,16 @@ def _truth(text: Any) -> Any:
     return {"true": True, "false": False}.get(text, text) if isinstance(text, str) else text
 
 
-Whole = Annotated[int, BeforeValidator(_whole)]
+FROM_TEXT = BeforeValidator(_whole)
+FROM_NUMBER = BeforeValidator(_count)
+"""What makes a whole number with limits: `Annotated[int, Field(ge=1), FROM_TEXT]` in a query, with the other in a body.
+The limits stand there, and first: elsewhere they are in no schema."""
+
+Whole = Annotated[int, FROM_TEXT]
 """A whole number from 0 on in a path or query."""
 
-Rate = Annotated[int, Field(ge=1, le=1 << 50), BeforeValidator(_count)]
-"""Bytes a second in a body. The limits stand here, and first: elsewhere they are in no schema."""
+Rate = Annotated[int, Field(ge=1, le=1 << 50), FROM_NUMBER]
+"""Bytes a second in a body."""
 
 Truth = Annotated[bool, BeforeValidator(_truth)]
 """`true` or `false` in a query."""

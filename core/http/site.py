@@ -64,12 +64,12 @@ def make_app(
 ) -> web.Application:
     """An application that serves `routes` and what every site answers, behind the guards of DESIGN section 8.
 
-    `health` gives further fields of `/health`; a `status` in it other than `healthy` turns `/health` and `/readyz`
-    to 503, while `/healthz` only says that the process answers. `access` says who may enter (default: whoever gets
-    through to the port), `login` lets people in by a form, `limits` are those of one caller. `own_ports` gives the
-    ports of all sites of this realm (it is asked per request, as `--ports auto` knows them late). `closing` is awaited
-    first when the site stops, before open requests are waited for. A site without a page of its own at `/` shows an
-    index there; `docs_port` gives the port of the site that has `/docs`.
+    `health` gives further fields of `/health`; a `status` in it other than `healthy` or `ok` turns `/health` and
+    `/readyz` to 503, while `/healthz` only says that the process answers. `access` says who may enter (default:
+    whoever gets through to the port), `login` lets people in by a form, `limits` are those of one caller. `own_ports`
+    gives the ports of all sites of this realm (it is asked per request, as `--ports auto` knows them late). `closing`
+    is awaited first when the site stops, before open requests are waited for. A site without a page of its own at `/`
+    shows an index there; `docs_port` gives the port of the site that has `/docs`.
     """
     meters = meters or Meters(version=version)
     access = access or Access()

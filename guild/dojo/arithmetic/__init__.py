@@ -1,0 +1,1 @@
+"""What binary arithmetic consists of: operations, notation, levels."""
