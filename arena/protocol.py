@@ -11,8 +11,11 @@ from typing import Any
 
 import msgspec
 
-PROTOCOL_VERSION = 3
+PROTOCOL_VERSION = 4
 SOCKET_VARIABLE = "REALM_TRAINER_SOCKET"
+
+CURRICULUM_FILE = "curriculum.json"
+"""In a checkpoint: the curriculum as the daemon had told it by then. The daemon alone reads it."""
 
 DISK_RESERVE_BYTES = 256 << 20
 """What a save leaves free where nobody has set it."""
@@ -94,6 +97,19 @@ class QuestSettings(msgspec.Struct, frozen=True, kw_only=True):
 # --- daemon → trainer -------------------------------------------------------------------------------------
 
 
+class ExamSheet(msgspec.Struct, frozen=True, kw_only=True):
+    """Questions that the resident model answers right after the last step of the quest that carries them (ADR 0022).
+
+    Asked with the profile, the system prompt and the `max_length` of that quest.
+    """
+
+    exam_id: str
+    """`{skill}-{number}`; the answers lie in a file of that name until the daemon has recorded them."""
+    questions: list[str]
+    """One user turn each."""
+    max_new_tokens: int
+
+
 class OpenQuest(msgspec.Struct, frozen=True, kw_only=True):
     """Where the data of a claimed quest lie at this start."""
 
@@ -101,6 +117,8 @@ class OpenQuest(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     sealed: bool = False
     """True when a checkpoint covered it before; its data are at hand for a fall-back to an older one."""
+    examination: ExamSheet | None = None
+    """Of a quest whose examination is not on record yet, sealed ones too: a stop may have come before it."""
 
 
 class Withdrawal(msgspec.Struct, frozen=True, kw_only=True):
@@ -159,6 +177,8 @@ class Begin(Message, frozen=True):
     """Whether torch.compile is to make kernels for the layers."""
     lora: Lora | None = None
     """What is trained in place of all weights; a journal that has begun already says itself from which seed."""
+    curriculum: dict[str, Any] | None = None
+    """What the daemon wants to find in the checkpoints of this child, as `curriculum.json`; nothing here reads it."""
 
 
 class Claim(Message, frozen=True):
@@ -170,6 +190,10 @@ class Claim(Message, frozen=True):
     content_hash: str
     schema_id: str
     settings: QuestSettings
+    examination: ExamSheet | None = None
+    """Answered when the quest is over, however it ends once it stands in the journal."""
+    curriculum: dict[str, Any] | None = None
+    """In place of what `Begin` said, from this claim on."""
 
 
 class Pause(Message, frozen=True):
@@ -315,6 +339,22 @@ class Validation(Message, frozen=True):
     rows: int
 
 
+class Examined(Message, frozen=True):
+    """What the model answered when a quest was over.
+
+    It lies in `current_model/examinations/` before it is sent, and may come twice (a quest that is replayed is examined
+    again and answers alike): whoever records it goes by `exam_id`, and then removes the file.
+    """
+
+    exam_id: str
+    quest_id: str
+    step: int
+    """Global step of the weights."""
+    answers: list[str | None]
+    """One for each question, as the model wrote it; None where it could not be asked or could not answer."""
+    seconds: float
+
+
 class CheckpointSaved(Message, frozen=True):
     """A checkpoint is durable and HEAD; with an empty `record` the last one covered everything already.
 
@@ -376,8 +416,8 @@ class Exiting(Message, frozen=True):
 
 
 Event = (
-    Hello | Loading | Ready | State | Claimed | Refused | Progress | Validation | QuestEnded | CheckpointSaved
-    | SaveFailed | DiskShort | Trouble | WentBack | Exiting
+    Hello | Loading | Ready | State | Claimed | Refused | Progress | Validation | QuestEnded | Examined
+    | CheckpointSaved | SaveFailed | DiskShort | Trouble | WentBack | Exiting
 )  # fmt: skip
 
 encode = msgspec.json.Encoder().encode

@@ -14,6 +14,7 @@ import json
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -34,12 +35,13 @@ from arena.language.tokenizer_files import (
 )
 from core.errors import InvalidInput
 from guild.profiles import Profile
+from guild.profiles.thoughts import REASONING_FIELDS
 
 Message = Mapping[str, Any]
 Tools = Sequence[Mapping[str, Any]]
 Span = tuple[int, int]
 
-_REASONING_FIELDS = ("reasoning_content", "thinking", "reasoning")
+_PROBE = ({"role": "user", "content": "a"}, {"role": "assistant", "content": "b"})
 _EMPTY_THOUGHT = re.compile(r"<think>\s*</think>\s*")
 _THOUGHT = re.compile(r"<think>(.*?)</think>", re.DOTALL)
 
@@ -84,12 +86,14 @@ class Renderer:
         tokenizer: Tokenizer,
         template: jinja2.Template | None,
         specials: dict[str, str],
+        profile: Profile,
         *,
         starts_with_bos: bool,
         template_source: str | None,
         way_out: str = "Correct the chat.",
     ) -> None:
         """`template` was compiled from `template_source`; `way_out` is the hint for a chat that it cannot render."""
+        self._profile = profile
         self._way_out = way_out
         self._template_source = template_source or ""
         self._tokenizer = tokenizer
@@ -112,14 +116,16 @@ class Renderer:
         """
         config = read_tokenizer_config(model_dir)
         tokenizer = load_tokenizer(model_dir, config)
+        own = native_template(model_dir, config)
+        source = profile.template_over(own)
+        is_own = source == own and profile.chat_template is None
         missing = [token for token in profile.control_tokens if tokenizer.token_to_id(token) is None]
-        if missing:
+        if missing and not is_own:
             raise InvalidInput(
                 f"The tokenizer in {model_dir} has no token {' and no token '.join(missing)}, "
                 f"which profile {profile.name} writes.",
                 hint="Use profile native.",
             )
-        source = profile.chat_template or native_template(model_dir, config)
         try:
             template = compile_template(source, clock) if source else None
         except jinja2.TemplateSyntaxError as error:
@@ -127,19 +133,20 @@ class Renderer:
                 f"The chat template in {model_dir} is broken at line {error.lineno}: {error.message}",
                 hint="Use profile chatml.",
             ) from error
-        way_out = "Correct the chat." if profile.chat_template else "Correct the chat, or use profile chatml."
+        way_out = "Correct the chat, or use profile chatml." if is_own else "Correct the chat."
         return cls(
-            tokenizer, template, special_tokens(config), starts_with_bos=adds_bos(tokenizer, config),
+            tokenizer, template, special_tokens(config), profile, starts_with_bos=adds_bos(tokenizer, config),
             template_source=source, way_out=way_out,
         )  # fmt: skip
 
     @cached_property
     def fingerprint(self) -> str:
-        """BLAKE3 over tokenizer and template, hex: renderers with the same one give the same tokens at one time."""
-        tokenizer = self._tokenizer
+        """BLAKE3 over tokenizer, template and what the profile makes of a chat, hex: renderers with the same one give
+        the same tokens at one time."""
+        tokenizer, profile = self._tokenizer, self._profile
         parts = [
             tokenizer.to_str(), tokenizer.encode_special_tokens, self._template_source, self._specials,
-            self._completion_start,
+            self._completion_start, profile.name if profile.rewrite else None, profile.system_prompt,
         ]  # fmt: skip
         return blake3(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
@@ -179,6 +186,39 @@ class Renderer:
                 raise
         return self._tokenize(layouts)
 
+    def prompt_ids(self, messages: Sequence[Message], system_prompt: str | None = None) -> list[int]:
+        """The tokens of a chat that the model is to answer, to where its answer begins: it is asked as it was taught
+        (failure E4). Raises `InvalidInput` as `render`."""
+        text = self._apply(_complete(messages, system_prompt, self._profile), None, generation=True)
+        _check_encodable(text)
+        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
+        return ids
+
+    @cached_property
+    def stop_ids(self) -> frozenset[int]:
+        """The tokens with which an answer ends: that of the template, and the tokenizer's own."""
+        with suppress(InvalidInput):
+            row = self.render(messages=_PROBE)
+            last = max((number for number, trained in enumerate(row.trained) if trained), default=None)
+            if last is not None and row.token_ids[last] in self._tokenizer.get_added_tokens_decoder():
+                return frozenset({row.token_ids[last]}) | self._eos_ids
+        return self._eos_ids
+
+    @property
+    def _eos_ids(self) -> frozenset[int]:
+        eos = self._tokenizer.token_to_id(self._specials.get("eos_token", ""))
+        return frozenset() if eos is None else frozenset({eos})
+
+    def ids_of(self, text: str) -> list[int]:
+        """The tokens of a piece of text, without any template."""
+        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
+        return ids
+
+    def text_of(self, token_ids: Sequence[int]) -> str:
+        """The text of tokens that a model has written, without control tokens."""
+        text: str = self._tokenizer.decode(list(token_ids), skip_special_tokens=True)
+        return text
+
     def special_tokens_in_content(self, messages: Sequence[Message]) -> list[str]:
         """Special tokens that somebody typed into a message; they become control tokens, as in transformers."""
         found: dict[str, None] = {}
@@ -191,7 +231,7 @@ class Renderer:
         self, messages: Sequence[Message] | None, text: str | None, system_prompt: str | None, tools: Tools | None
     ) -> tuple[str, list[Span]]:
         if messages is not None and text is None:
-            whole, spans = self._lay_out_chat(_complete(messages, system_prompt), tools)
+            whole, spans = self._lay_out_chat(_complete(messages, system_prompt, self._profile), tools)
         elif text is not None and messages is None:
             whole, spans = self._lay_out_completion(text)
         else:
@@ -294,7 +334,7 @@ def lost_thoughts(messages: Sequence[Message], text: str) -> list[int]:
     for index, message in enumerate(messages):
         if message.get("role") == "assistant":
             thoughts = _THOUGHT.findall(message.get("content") or "")
-            thoughts += [message[field] for field in _REASONING_FIELDS if message.get(field)]
+            thoughts += [message[field] for field in REASONING_FIELDS if message.get(field)]
             if any(thought.strip() not in text for thought in thoughts):
                 lost.append(index)
     return lost
@@ -308,20 +348,27 @@ def _rewritten(turn: int) -> InvalidInput:
     )
 
 
-def _complete(messages: Sequence[Message], system_prompt: str | None) -> list[dict[str, Any]]:
-    """The messages as transformers hands them to a template, after the system prompt where one is due."""
+def _complete(messages: Sequence[Message], system_prompt: str | None, profile: Profile) -> list[dict[str, Any]]:
+    """The messages as transformers hands them to a template: with the system prompt that is due, and as the profile
+    wants them.
+
+    A prompt that somebody has set goes before that of the profile (failure D5).
+    """
     if not messages:
         raise InvalidInput("The chat has no messages.")
     plain = []
     for message in messages:
         fields = {key: value for key, value in message.items() if value is not None}
-        reasoning = next((fields[key] for key in _REASONING_FIELDS if key in fields), None)
+        reasoning = next((fields[key] for key in REASONING_FIELDS if key in fields), None)
         if reasoning is not None:
             fields = {"thinking": reasoning, **fields, "reasoning_content": reasoning}
         plain.append(fields)
-    if system_prompt and all(message.get("role") != "system" for message in plain):
-        plain.insert(0, {"role": "system", "content": system_prompt})
-    return plain
+    if system_prompt and profile.replaces_system:
+        plain = [message for message in plain if message.get("role") != "system"]
+    prompt = system_prompt or profile.system_prompt
+    if prompt and all(message.get("role") != "system" for message in plain):
+        plain.insert(0, {"role": "system", "content": prompt})
+    return plain if profile.rewrite is None else profile.rewrite(plain)
 
 
 def _check_encodable(text: str) -> None:

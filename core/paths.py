@@ -122,6 +122,11 @@ class RealmPaths:
         return self.base / "current_model"
 
     @property
+    def examinations(self) -> Path:
+        """Answers of the model that the saga does not have yet (`arena.examinations`)."""
+        return self.current_model / "examinations"
+
+    @property
     def archive(self) -> Path:
         """Models of earlier heroes. Not below `models/`, which people put on other disks: models move by a rename."""
         return self.base / "archive"

@@ -33,7 +33,8 @@ class Section(BaseModel):
 
 class ProfileSettings(Section):
     name: str | None = None
-    """How chats are rendered: `chatml` or `native` (the model's own template); null takes the hero's."""
+    """How chats are rendered: `chatml` (also called `plain`), `native` (the model's own template), `emoji_think` or
+    `regime3`; null takes the hero's."""
 
     system_prompt: str | None = None
     """System prompt put before chats that have none; null takes the hero's."""

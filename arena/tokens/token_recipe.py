@@ -22,7 +22,8 @@ MAKERS = (
     "arena/gatekeepers/scrolls/*.py",
     "arena/gatekeepers/shapes/*.py",
     "arena/tokens/*.py",
-    "guild/profiles.py",
+    "guild/emoji_protocol.py",
+    "guild/profiles/*.py",
 )
 """The code between the bytes of a file and its tokens. Whoever changes it, or a library below it, makes new tokens."""
 LIBRARIES = (jinja2, msgspec, tokenizers)
@@ -36,7 +37,7 @@ class TokenRecipe:
     """BLAKE3 of the quest file, hex."""
     schema_id: str
     rendering: str
-    """`Renderer.fingerprint`: tokenizer and template."""
+    """`Renderer.fingerprint`: tokenizer, template and profile."""
     system_prompt: str | None
     max_length: int
     """Tokens of a row at most."""

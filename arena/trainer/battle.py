@@ -15,6 +15,7 @@ import msgspec
 
 from arena.protocol import Ready, StepPoint
 from arena.supervision.position_file import Phase
+from arena.trainer.examination import Examiner
 from arena.trainer.healing.healer import Healer
 from arena.trainer.saving.saver import Saver
 from arena.trainer.situation import LOOK_SECONDS, Situation
@@ -32,6 +33,7 @@ class Battle:
         taker: QuestTaker,
         saver: Saver,
         healer: Healer,
+        examiner: Examiner,
         *,
         ready: Ready,
         resume_from: str | None,
@@ -42,6 +44,7 @@ class Battle:
         self._taker = taker
         self._saver = saver
         self.healer = healer
+        self._examiner = examiner
         self._ready = ready
 
     @property
@@ -58,7 +61,7 @@ class Battle:
         while self._boundary():
             quest = self._taker.active
             if quest is None:
-                if not self._taker.take_next():
+                if not self._examiner.examine_when_due() and not self._taker.take_next():
                     short = self._saver.shortage
                     self._rest("paused" if short else "idle", reason=short)
                 continue

@@ -7,7 +7,8 @@ the last step of a quest wait for the next quest); the step (a list of micro-bat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
@@ -33,6 +34,7 @@ from arena.supervision.position_file import Phase
 from arena.trainer.battle import Battle
 from arena.trainer.computing.arithmetic import Computing
 from arena.trainer.computing.pass_trial import ROW_TOKENS, Trial, settle_pass_size
+from arena.trainer.generation import Manner, answer
 from arena.trainer.gradients import add_gradients
 from arena.trainer.healing.out_of_memory import OutOfMemory, release_memory, unless_out_of_memory
 from arena.trainer.saving.copying import Copier
@@ -156,6 +158,13 @@ class BattleTrainer(Trainer):
 
     def validation_loss(self) -> tuple[float, int] | None:
         return self._evaluation(self)
+
+    def answers(
+        self, prompts: Sequence[Sequence[int]], manner: Manner, arithmetic: Arithmetic | None
+    ) -> list[list[int] | None]:
+        """What the model writes after each prompt, computed as far as may be as a step of this arithmetic."""
+        with self._computing.plainly(arithmetic):
+            return answer(self.network, prompts, dataclasses.replace(manner, autocast=self.arithmetic))
 
     def settle(self, settings: QuestSettings) -> QuestSettings:
         """With what a claim says that the settings leave to the trainer."""

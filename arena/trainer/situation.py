@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from arena.cursor import Cursor
 from arena.journal import Entry, Journal
-from arena.protocol import Begin, QuestSettings, State, Trouble
+from arena.protocol import Arithmetic, Begin, Claim, ExamSheet, QuestSettings, State, Trouble
 from arena.supervision.position_file import Phase, PositionFile
+from arena.trainer.generation import Manner
 from arena.trainer.link import DaemonLink
 from arena.trainer.orders import Orders
 from arena.trainer.saving.snapshot import EngineState
@@ -31,6 +33,10 @@ class Arms(Protocol):
 
     def settle(self, settings: QuestSettings) -> QuestSettings: ...
 
+    def answers(
+        self, prompts: Sequence[Sequence[int]], manner: Manner, arithmetic: Arithmetic | None
+    ) -> list[list[int] | None]: ...
+
 
 @dataclass
 class Situation:
@@ -47,11 +53,24 @@ class Situation:
     """The quest whose rows are in memory."""
     worth_saving: bool = True
     """False when the present weights are not what the journal tells."""
+    sheets: dict[str, ExamSheet] = field(default_factory=dict)
+    """Of quests that this child was told of and has not examined, by quest id."""
+    curriculum: dict[str, Any] | None = None
+    """Written into each checkpoint as it is."""
     _told_state: tuple[str, str | None] = ("loading", None)
     """State and reason."""
 
     def __post_init__(self) -> None:
         self._furthest_before = self.position.furthest
+        self.sheets |= {quest.quest_id: sheet for quest in self.begin.open_quests if (sheet := quest.examination)}
+        self.curriculum = self.begin.curriculum
+
+    def take_along(self, claim: Claim) -> None:
+        """What comes with a claim beside the quest."""
+        if claim.examination is not None:
+            self.sheets[claim.quest_id] = claim.examination
+        if claim.curriculum is not None:
+            self.curriculum = claim.curriculum
 
     @property
     def here(self) -> tuple[int, int]:

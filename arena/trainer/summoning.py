@@ -8,9 +8,11 @@ from pathlib import Path
 
 import psutil
 import torch
+from transformers import PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from arena.cursor import Cursor
+from arena.examinations import Examinations
 from arena.journal import JOURNAL_NAME, ClaimEntry, End, Genesis, Journal, read_history
 from arena.lora import same_kind, told
 from arena.memory.machine import peak_memory
@@ -25,6 +27,7 @@ from arena.trainer.computing.capability import look_at
 from arena.trainer.computing.fitting import fit
 from arena.trainer.engine import BattleTrainer, training_arguments
 from arena.trainer.evaluation import ValidationSet, load_validation_rows
+from arena.trainer.examination import Examiner
 from arena.trainer.healing.going_back import finish_going_back
 from arena.trainer.healing.healer import Healer
 from arena.trainer.link import DaemonLink
@@ -65,10 +68,7 @@ def summon(
     has_data = data_at_hand(paths, told.get)
     point = find_resume_point(store, paths.current_model / JOURNAL_NAME, load, partial(_tell, link), has_data)
     checkpoint, loaded, cursor = point.checkpoint, point.loaded, point.cursor
-    template = get_profile(begin.defaults.profile).chat_template
-    if template is not None:
-        # The checkpoint must carry the template that its weights were trained with.
-        loaded.tokenizer.chat_template = template
+    _set_template(loaded.tokenizer, begin)
     journal = _open_journal(paths, begin, loaded, checkpoint, position, files)
     covered = _covered(journal, begin, cursor)
     _withdraw(journal, begin, cursor)
@@ -99,8 +99,9 @@ def summon(
     )  # fmt: skip
     tokens = _token_cache(paths, begin, renderer_for(begin.defaults.profile), files)
     taker = QuestTaker(situation, renderer_for, clock, tokens, partial(quest_file, paths))
+    examiner = Examiner(situation, renderer_for, clock, Examinations(paths.examinations, files))
     battle = Battle(
-        situation, taker, saver, Healer(situation, taker, saver, store, paths, files), ready=ready,
+        situation, taker, saver, Healer(situation, taker, saver, store, paths, files), examiner, ready=ready,
         resume_from=str(point.reading) if point.reading else None,
     )  # fmt: skip
     arguments = training_arguments(paths.current_model, device=device, seed=begin.seed)
@@ -110,6 +111,16 @@ def summon(
     )  # fmt: skip
     trainer.add_callback(MemoryWatch(fitted.estimate, device, before=memory_before))
     return battle, trainer
+
+
+def _set_template(tokenizer: PreTrainedTokenizerBase, begin: Begin) -> None:
+    """A checkpoint must carry the template that its weights were trained with."""
+    own = tokenizer.chat_template
+    if isinstance(own, dict):  # of several, the one that is used where none is named
+        own = own.get("default")
+    template = get_profile(begin.defaults.profile).template_over(own)
+    if template not in (None, own):
+        tokenizer.chat_template = template
 
 
 def quieten_transformers() -> None:

@@ -78,7 +78,8 @@ class Housekeeper:
     def _written_folders(self) -> list[Path]:
         """Where files are replaced as a whole; the lanes and the inbox are the sweep's."""
         paths = self._paths
-        return [paths.status, paths.control, paths.current_model, paths.configs, paths.queue, paths.tokens]
+        own = [paths.status, paths.control, paths.current_model, paths.configs, paths.queue, paths.tokens]
+        return [*own, paths.examinations]
 
     def _turn_logs_over(self, max_bytes: int) -> None:
         stuck = None

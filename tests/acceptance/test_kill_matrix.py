@@ -21,6 +21,7 @@ from tests.acceptance.undying_realm import KILLED, UndyingRealm
 from tests.arena.annals import test_rewinding
 from tests.arena.doorstep import test_intake
 from tests.arena.hall import test_changing
+from tests.arena.trainer import test_examination_kills
 from tests.arena.trainer.healing import test_kills
 from tests.core import test_db
 from tests.crash_point_names import ROOMS, crash_point_names
@@ -42,6 +43,7 @@ ELSEWHERE = {
         test_changing,
         test_checkpoints,
         test_db,
+        test_examination_kills,
         test_killed,
         test_kills,
         test_rewinding,
@@ -59,10 +61,11 @@ SAVED = {
 SAVED_WITH_THEM = {
     "config.json", "generation_config.json", "chat_template.jinja", "tokenizer_config.json", "MANIFEST.json"
 }  # fmt: skip
-"""Those written right before one of them, or in `save.manifest`."""
+"""Those written right before one of them, or in `save.manifest`. Where there is a curriculum, `curriculum.json` too."""
 
 WRITERS = {
     "arena/command/battle_control.py": "write..save",
+    "arena/examinations.py": "write.bin-1.json",
     "arena/journal.py": "write.journal.jsonl append.torn.journal.jsonl",
     "arena/lanes/moves.py": "write.{file}.meta.json",
     "arena/supervision/exit_record.py": "write..exit.json",

@@ -1,6 +1,5 @@
-"""The emoji protocol: an answer that begins with a thinking emoji must end with a stop emoji, two to four of one kind.
+"""Whether answers keep the emoji protocol (`guild.emoji_protocol`), and how many of them are in emoji mode.
 
-EMOJI: both. DIRECT: no thinking emoji at the start. MALFORMED: a thinking emoji at the start and no such end.
 Emoji may as well be mere ornament, so warnings are given only where the profile teaches the protocol, or where the
 file has an answer that keeps it.
 """
@@ -12,10 +11,8 @@ from typing import Any
 from arena.gatekeepers.deep.remarks import Remarks
 from arena.gatekeepers.deep.samples import Sample
 from arena.gatekeepers.findings import Findings
+from guild.emoji_protocol import FEWEST_STOPS, MOST_STOPS, begins_with_thought, stop_fault
 
-THINKING_EMOJIS = ("🤔", "💭", "🧠", "💡", "🎯", "🔍", "🤨", "🧐", "⚡", "✨")
-STOP_EMOJIS = ("🛑", "⛔", "🚫", "❌", "🔴", "⏹", "🔚", "✋", "🚦", "🛡")
-FEWEST_STOPS, MOST_STOPS = 2, 4
 EMOJI_PROFILES = frozenset({"emoji_think"})
 """Profiles that teach the protocol."""
 
@@ -25,9 +22,6 @@ FEWEST_ANSWERS = 20
 """Answers below which their mix says nothing."""
 MIX = (30.0, 70.0)
 """Percent of answers in emoji mode: half of them is what the protocol wants."""
-
-_VARIANT = "\ufe0f"
-"""Asks for the coloured form of the sign before it; written or not, the sign is the same."""
 
 
 class EmojiProtocol:
@@ -77,26 +71,12 @@ class EmojiProtocol:
         for remark in self._held_back:
             self._remarks.tell(*remark)
         self._remarks.finish("a thinking emoji without its stop")
-        percent = self._percent(self._emoji)
+        direct = self._checked - self._emoji - self._malformed
+        # The profile that teaches the protocol puts about half of the direct ones into emoji mode.
+        percent = self._percent(self._emoji + (direct / 2 if self._profile in EMOJI_PROFILES else 0))
         if percent is not None and self._checked >= FEWEST_ANSWERS and not MIX[0] <= percent <= MIX[1]:
-            what = f"{percent:.0f} % of {self._checked} answers are in emoji mode, the others direct"
+            what = f"{percent:.0f} % of {self._checked} answers are learned in emoji mode, the others direct"
             self._findings.warn(None, None, f"{what}; mix both about half and half, or the model learns only one")
 
-    def _percent(self, answers: int) -> float | None:
+    def _percent(self, answers: float) -> float | None:
         return round(100 * answers / self._checked, 1) if self._checked else None
-
-
-def begins_with_thought(text: str) -> bool:
-    return text.lstrip().startswith(THINKING_EMOJIS)
-
-
-def stop_fault(text: str) -> str | None:
-    """Why the end of a text is no stop signal; None when it is one."""
-    tail = text[-256:].replace(_VARIANT, "").rstrip()
-    stop = next((emoji for emoji in STOP_EMOJIS if tail.endswith(emoji)), None)
-    if stop is None:
-        return "no stop emoji ends it"
-    stops = len(tail) - len(tail.rstrip(stop))
-    if FEWEST_STOPS <= stops <= MOST_STOPS:
-        return None
-    return f"{stops} stop emoji {'ends' if stops == 1 else 'end'} it"

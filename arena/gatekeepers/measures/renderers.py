@@ -19,7 +19,7 @@ from guild.profiles import CHATML_TEMPLATE, get_profile
 class LoadedRenderer:
     renderer: Renderer
     fingerprint: str
-    """BLAKE3 over tokenizer and template, hex: which rendering a verdict speaks of."""
+    """BLAKE3 over tokenizer and template, or profile, hex: which rendering a verdict speaks of."""
 
 
 def load_renderer(tokenizer: str, profile: str) -> LoadedRenderer:
@@ -34,13 +34,13 @@ def load_renderer(tokenizer: str, profile: str) -> LoadedRenderer:
 @lru_cache(maxsize=2)
 def _load(tokenizer: str, profile: str, stamp: Stamp) -> LoadedRenderer:
     chosen = get_profile(profile)
-    hasher = blake3((chosen.chat_template or "").encode())
+    hasher = blake3((chosen.name if chosen.rewrite else chosen.chat_template or "").encode())
     if tokenizer == OF_SEEDLING:
         bytes_as_tokens = byte_tokenizer()
         hasher.update(bytes_as_tokens.to_str().encode())
-        source = chosen.chat_template or CHATML_TEMPLATE
+        source = chosen.template_over(CHATML_TEMPLATE) or CHATML_TEMPLATE
         renderer = Renderer(
-            bytes_as_tokens, compile_template(source), dict(NAMED_SPECIALS), starts_with_bos=False,
+            bytes_as_tokens, compile_template(source), dict(NAMED_SPECIALS), chosen, starts_with_bos=False,
             template_source=source,
         )  # fmt: skip
     else:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
+from msgspec.structs import replace
 from transformers import PreTrainedModel
 
 from arena.protocol import Arithmetic
 from arena.trainer.computing.attention import implementation_of
 from arena.trainer.computing.compiling import CannotCompile, CompiledLayers
-from arena.trainer.computing.packing import is_packed
+from arena.trainer.computing.packing import PADDED, is_packed
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[Any]:
@@ -64,6 +66,16 @@ class Computing:
             self._layers.use(wanted, self.autocast)
         elif before.compiled:
             self._layers.leave()
+
+    @contextmanager
+    def plainly(self, arithmetic: Arithmetic | None) -> Iterator[None]:
+        """Within the block, compute in this precision as any model does: rows side by side, and without kernels."""
+        before, like = self._now, arithmetic or Arithmetic(precision=self.usual.precision)
+        self.take(replace(like, attention=PADDED, compiled=False))
+        try:
+            yield
+        finally:
+            self.take(before)
 
     def has_to_compile(self, arithmetic: Arithmetic | None) -> bool:
         """Whether `take` would make kernels, which takes up to minutes."""

@@ -194,6 +194,7 @@ class Saver:
             milestone=wish.milestone or self._due.at_milestone,
             resumable=resumable,
             covers_too=tuple(covers_too),
+            curriculum=situation.curriculum,
         )
         state = situation.arms.snapshot(in_place=wish.at_once)
         self._writer.begin(state, facts)

@@ -68,6 +68,8 @@ class SaveFacts:
     """False leaves out optimizer and random states: weights to use, not to go on from."""
     covers_too: tuple[str, ...]
     """Quests that were claimed again though they had ended before."""
+    curriculum: dict[str, Any] | None = None
+    """What the daemon wants to find in the checkpoint; None writes nothing."""
 
     @property
     def name(self) -> str:

@@ -24,6 +24,7 @@ from transformers import PreTrainedTokenizerBase
 
 from arena.cursor import CURSOR_NAME
 from arena.journal import JOURNAL_NAME
+from arena.protocol import CURRICULUM_FILE
 from arena.trainer.adapters import has_adapter, write_adapter
 from arena.trainer.saving.moulds import Image, write_pickle
 from arena.trainer.saving.snapshot import EngineState, SaveFacts
@@ -147,6 +148,8 @@ class CheckpointWriter:
             raise OSError(f"{self._journal} has become shorter while a checkpoint was written")
         (staging / JOURNAL_NAME).write_bytes(journal)
         crash_point(f"save.file.{JOURNAL_NAME}")
+        if facts.curriculum is not None:
+            self._files.write_json(staging / CURRICULUM_FILE, facts.curriculum, durable=False)
         cursor = asdict(facts.cursor) | {"checkpoint": facts.name, "announced": facts.cursor.ordinal}
         self._files.write_json(staging / CURSOR_NAME, cursor, durable=False)  # all of it is, before the manifest
         crash_point(f"save.file.{CURSOR_NAME}")

@@ -185,6 +185,7 @@ class QuestTaker:
         if known is not None:
             # The daemon died before it heard of the end; learning it again would break law 3.
             self.ended_before.append(wish.quest_id)
+            situation.take_along(wish)
             situation.link.send(ended(situation.journal, known, last_step=situation.arms.global_step))
             return
         claimed_at = utc_now()
@@ -211,6 +212,7 @@ class QuestTaker:
         )  # fmt: skip
         if situation.write_down(claim):
             self._paths[wish.quest_id] = Path(wish.path)
+            situation.take_along(wish)
             self._activate(claim, data)
 
     def _prepare_wherever_it_lies(

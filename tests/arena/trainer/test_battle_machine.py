@@ -1,7 +1,8 @@
 """Law 3 under fire: each row is learned once per epoch, whatever is skipped, dropped, saved, stopped or killed.
 
-The battle is the real one, with journal, checkpoints and position on a real disk; only the engine is a list: its
-"weights" are the lines that each step has taught, saved into and loaded from real checkpoint directories.
+The battle is the real one, with journal, checkpoints, examinations and position on a real disk; only the engine is a
+list: its "weights" are the lines that each step has taught, saved into and loaded from real checkpoint directories, and
+when it is examined, it answers with their hash.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import shutil
 import socket
 import tempfile
 from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -21,17 +22,21 @@ from typing import Any
 
 import pytest
 import torch
+from blake3 import blake3
 from hypothesis import settings as profile
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from transformers import TrainerState
 
 from arena.cursor import Cursor, read_cursor
+from arena.examinations import Examinations
 from arena.journal import JOURNAL_NAME, Genesis, Journal
-from arena.protocol import Begin, Claim, OpenQuest, QuestSettings, Ready, Save, Skip
+from arena.protocol import Arithmetic, Begin, Claim, ExamSheet, OpenQuest, QuestSettings, Ready, Save, Skip
 from arena.rendering import Renderer
 from arena.supervision.position_file import PositionFile
 from arena.trainer.battle import Battle, StepPlan
+from arena.trainer.examination import Examiner
+from arena.trainer.generation import Manner
 from arena.trainer.healing.healer import Healer
 from arena.trainer.link import DaemonLink
 from arena.trainer.measuring import Measuring
@@ -95,6 +100,12 @@ class ListEngine:
     def settle(self, settings: QuestSettings) -> QuestSettings:
         return settings
 
+    def answers(
+        self, prompts: Sequence[Sequence[int]], manner: Manner, arithmetic: Arithmetic | None
+    ) -> list[list[int] | None]:
+        manner.between()
+        return [list(hash_of_lessons(self.lessons).encode()) for _ in prompts]
+
     def save_pretrained(self, folder: Path, state_dict: dict[str, Any] | None = None) -> list[str]:
         if state_dict is not None:
             (folder / WEIGHTS).write_text(json.dumps(state_dict["lessons"]))
@@ -103,6 +114,14 @@ class ListEngine:
 
 def read_lessons(checkpoint: Path) -> list[Lesson]:
     return [(ordinal, step, tuple(lines)) for ordinal, step, lines in json.loads((checkpoint / WEIGHTS).read_text())]
+
+
+def hash_of_lessons(lessons: list[Lesson]) -> str:
+    return blake3(json.dumps(lessons).encode()).hexdigest()
+
+
+def sheet_of(quest_id: str) -> ExamSheet:
+    return ExamSheet(exam_id=quest_id, questions=["What do you know?"], max_new_tokens=64)
 
 
 @dataclass
@@ -146,6 +165,7 @@ class BattleMachine(RuleBasedStateMachine):
         self.base = Path(tempfile.mkdtemp(prefix="battle-"))
         self.paths = RealmPaths(self.base)
         self.paths.create()
+        self.examinations = Examinations(self.paths.examinations)
         self.quests: list[Known] = []
         self.waiting: Known | None = None
         """Asked for, and not in the journal yet."""
@@ -189,7 +209,7 @@ class BattleMachine(RuleBasedStateMachine):
         path = write_rows(self.base / "quests" / f"{quest_id}.jsonl", [chat(row) for row in range(rows)])
         self.battle.situation.orders.claim = Claim(
             quest_id=quest_id, path=str(path), name=path.name, content_hash=hash_of(path), schema_id="chat_sft_v1",
-            settings=plan,
+            settings=plan, examination=sheet_of(quest_id),
         )  # fmt: skip
         self.waiting = Known(quest_id, rows, per_step, epochs)
 
@@ -311,6 +331,7 @@ class BattleMachine(RuleBasedStateMachine):
         place = (plan.ordinal, plan.quest_step)
         lines = tuple(row.line for row in plan.rows)
         assert place == self._places()[len(self.engine.lessons)]
+        self._check_examinations(plan.ordinal)
         quest = self.quests[plan.ordinal - 1]
         assert len(lines) == quest.sizes[plan.quest_step]
         assert self.lines_of.setdefault(place, lines) == lines
@@ -319,6 +340,14 @@ class BattleMachine(RuleBasedStateMachine):
         self.battle.healer.judge(plan, 1.0)
         self.engine.lessons.append((*place, () if plan.dropped else lines))
         self.plan, self.engaged = plan, True
+
+    def _check_examinations(self, up_to: int) -> None:
+        """Every quest before this one was examined, with the weights that surviving lessons made until its end."""
+        for ordinal, quest in enumerate(self.quests[: up_to - 1], start=1):
+            examined = self.examinations.find(quest.quest_id)
+            assert examined is not None
+            lessons = [lesson for lesson in self.engine.lessons if lesson[0] <= ordinal]
+            assert (examined.step, examined.answers) == (len(lessons), [hash_of_lessons(lessons)])
 
     def _confirm(self) -> None:
         """The battle goes on now, and writes down that the step at hand was dropped."""
@@ -378,7 +407,9 @@ class BattleMachine(RuleBasedStateMachine):
         taker = QuestTaker(situation, lru_cache(lambda name: self.renderer), ClaimClock())
         healer = Healer(situation, taker, saver, self.store, self.paths, self.disk)
         ready = Ready(step=0, checkpoint=None, parameters=1, device="a list", replay=[], covered=[])
-        self.battle = Battle(situation, taker, saver, healer, ready=ready, resume_from=None)
+        kept = Examinations(self.paths.examinations, self.disk)
+        examiner = Examiner(situation, lru_cache(lambda name: self.renderer), ClaimClock(), kept)
+        self.battle = Battle(situation, taker, saver, healer, examiner, ready=ready, resume_from=None)
         self.steps = self._made_durable(self.battle.steps())
 
     def _made_durable(self, steps: Iterator[StepPlan]) -> Generator[StepPlan, None, None]:
@@ -388,7 +419,10 @@ class BattleMachine(RuleBasedStateMachine):
             yield plan
 
     def _begin(self) -> Begin:
-        quests = [OpenQuest(quest_id=quest.quest_id, path=str(self._data_of(quest))) for quest in self.quests]
+        quests = [
+            OpenQuest(quest_id=quest.quest_id, path=str(self._data_of(quest)), examination=sheet_of(quest.quest_id))
+            for quest in self.quests
+        ]
         return Begin(
             base_model="list", hero="tiny", recipe=None, device="cpu", threads=1, seed=1, fp_precision="fp32",
             defaults=settings(), save_steps=7, eval_steps=1000, eval_rows=0, open_quests=quests, withdrawals=[],

@@ -11,10 +11,10 @@ from arena.gatekeepers.deep.degenerate import poverty
 from arena.gatekeepers.deep.encoding import damage
 from arena.gatekeepers.deep.flow import flow_faults
 from arena.gatekeepers.deep.leakage import leak
-from arena.gatekeepers.deep.protocol import stop_fault
 from arena.gatekeepers.deep.ratio import disproportion
 from arena.gatekeepers.deep.repetition import repetition
 from arena.gatekeepers.deep.samples import Answer
+from guild.emoji_protocol import stop_fault
 from tests.arena.gatekeepers.deep.test_deep_gate import deep
 from tests.arena.gatekeepers.proving import messages_of
 from tests.arena.gatekeepers.scroll_making import chat, told

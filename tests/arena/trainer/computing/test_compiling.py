@@ -19,6 +19,7 @@ from arena.trainer.computing import compiling
 from arena.trainer.computing.arithmetic import Computing, why_not_compiled
 from arena.trainer.computing.compiling import CannotCompile, CompiledLayers
 from arena.trainer.computing.packing import pack
+from arena.trainer.generation import Manner, answer
 from arena.trainer.stream.batching import MicroBatch, make_micro_batches
 from core.errors import Conflict
 from tests.arena.trainer.computing.test_arithmetic import load, same
@@ -112,6 +113,20 @@ def test_the_order_of_shapes_and_what_was_computed_before_change_no_bit(smith: S
         assert not same(one, other), "there was no kernel"
         for name, gradient in one.items():
             torch.testing.assert_close(gradient, other[name], rtol=0.1, atol=0.1 * float(gradient.abs().max()))
+
+
+def test_answers_are_made_without_kernels_and_steps_with_the_same_as_before(smith: Smith, tiny_model: Path) -> None:
+    """Law 3: the shapes of an examination must neither make kernels nor go through them."""
+    model = load(tiny_model)
+    computing = Computing(model, usual=COMPILED)
+    batch = batches(tiny_model, packed=True)[1]
+    before, counted = gradients(model, computing, batch), (smith.made, smith.used)
+    manner = Manner(stop_ids=frozenset(), max_new_tokens=4, max_length=64)
+    with computing.plainly(COMPILED):
+        assert answer(model, [[1, 2, 3], [4]], manner) == answer(load(tiny_model), [[1, 2, 3], [4]], manner)
+    assert (smith.made, smith.used) == counted
+    assert same(gradients(model, computing, batch), before)
+    assert smith.used > counted[1]
 
 
 def test_gradient_checkpointing_around_kernels_changes_no_bit(smith: Smith, dropout_model: Path) -> None:

@@ -1,11 +1,8 @@
-"""Profiles: how a chat becomes text. The registry is closed; an unknown name is an error, never a fallback."""
+"""Profile `chatml`: ChatML, with tools as Qwen3 writes them, and nothing in a chat changed."""
 
 from __future__ import annotations
 
-import difflib
-from dataclasses import dataclass
-
-from core.errors import InvalidInput
+from guild.profiles.definition import Profile
 
 CHATML_TEMPLATE = r"""
 {%- if tools %}
@@ -63,47 +60,11 @@ Unlike Qwen3's own template it puts no `<think>` block around answers (failure D
 brings reasoning along, and it stays there in later turns too.
 """
 
+CONTROL_TOKENS = ("<|im_start|>", "<|im_end|>")
 
-@dataclass(frozen=True)
-class Profile:
-    """One way to render chats."""
-
-    name: str
-    chat_template: str | None
-    """Jinja source that replaces the model's own template; None keeps the model's own."""
-    description: str
-    control_tokens: tuple[str, ...] = ()
-    """Tokens of the template that the tokenizer must know as single tokens."""
-
-
-_PROFILES = {
-    profile.name: profile
-    for profile in (
-        Profile(
-            name="chatml",
-            chat_template=CHATML_TEMPLATE,
-            description="ChatML in place of the model's own template; no <think> block but where a row brings one.",
-            control_tokens=("<|im_start|>", "<|im_end|>"),
-        ),
-        Profile(
-            name="native",
-            chat_template=None,
-            description="The chat template that the model brings along, unchanged.",
-        ),
-    )
-}
-
-
-def profile_names() -> list[str]:
-    """Names of all profiles, in alphabetical order."""
-    return sorted(_PROFILES)
-
-
-def get_profile(name: str) -> Profile:
-    """The profile of that name; raises `InvalidInput` naming the known ones (failure D12)."""
-    try:
-        return _PROFILES[name]
-    except KeyError:
-        close = difflib.get_close_matches(name, _PROFILES, n=1, cutoff=0.5)
-        hint = f"Did you mean {close[0]}?" if close else f"The profiles are {', '.join(profile_names())}."
-        raise InvalidInput(f"There is no profile named {name!r}.", hint=hint) from None
+CHATML = Profile(
+    name="chatml",
+    chat_template=CHATML_TEMPLATE,
+    description="ChatML in place of the model's own template; no <think> block but where a row brings one.",
+    control_tokens=CONTROL_TOKENS,
+)
