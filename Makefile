@@ -8,6 +8,8 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 RUNTIME := $(VENV)/.runtime-installed
 DEV := $(VENV)/.dev-installed
 PEERS := .venv-peers
+# The longest tests mostly wait for what they have killed, stopped or filled: half as many again as there are cores.
+WORKERS := $(shell expr $$(nproc) + $$(nproc) / 2)
 PEERS_READY := $(PEERS)/.installed
 
 .DEFAULT_GOAL := help
@@ -17,13 +19,13 @@ help: ## Show the targets.
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 # In a terminal the realm gets a process group of its own: Ctrl-C is for it alone, and make ends with its exit code 0.
-play: $(RUNTIME) ## Try the realm out in playground/ with sample quests; Ctrl-C saves and ends it.
+play: $(RUNTIME) ## Try the realm out in playground/, where it plays itself; Ctrl-C saves and ends it.
 	@if [ -t 0 ]; then bash -c 'set -m; $(BIN)/python realm.py play; exit $$?'; else $(BIN)/python realm.py play; fi
 
 # Tests of one file share realms, so a file stays with one worker. In the order of the folders the longest come first,
 # which keeps all cores busy to the end; xdist's own order would put files with a single long test last.
 test: $(DEV) chromium rsync ## Run all tests.
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --durations=15
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=15
 
 lint: $(DEV) ## Check style, types and the floors of the house.
 	$(BIN)/ruff check .
@@ -31,7 +33,7 @@ lint: $(DEV) ## Check style, types and the floors of the house.
 	$(BIN)/mypy
 	PYTHONPATH=. $(BIN)/lint-imports
 
-bench: $(DEV) $(PEERS_READY) ## Measure gates, intake, saving, and training beside TRL; takes about two hours.
+bench: $(DEV) $(PEERS_READY) ## Measure all of it, training beside TRL; takes some hours.
 	$(BIN)/python -m benchmarks.gate
 	$(BIN)/python -m benchmarks.skills
 	$(BIN)/python -m benchmarks.burst --files 10000
@@ -42,6 +44,7 @@ bench: $(DEV) $(PEERS_READY) ## Measure gates, intake, saving, and training besi
 	$(BIN)/python -m benchmarks.training
 	$(BIN)/python -m benchmarks.small_files
 	$(BIN)/python -m benchmarks.control_plane
+	$(BIN)/python -m benchmarks.curriculum
 	$(BIN)/python -m benchmarks.all_figures
 
 soak: $(DEV) ## Kill a realm 200 times at random while it learns 40 quests, and compare; watch what grows. Takes about 70 minutes.

@@ -182,12 +182,11 @@ def play(
     ctx: typer.Context,
     ports: Annotated[Ports, typer.Option(help="auto takes any free ports.")] = "auto",
 ) -> None:
-    """Try it out: a realm of its own in playground/ with sample quests for the seedling; Ctrl-C saves and ends it."""
-    from arena.furnishing import drop_samples, furnish
+    """Try it out: in playground/ the guild makes quests for the seedling by itself; Ctrl-C saves and ends it."""
+    from arena.furnishing import PLAYGROUND, furnish
 
     paths = RealmPaths(ctx.obj.paths.base / "playground")
-    furnish(paths, "seedling")
-    drop_samples(paths)
+    furnish(paths, "seedling", PLAYGROUND)
     _reign(paths, ports, quiet=False)
 
 
@@ -219,6 +218,7 @@ def _reign(paths: RealmPaths, ports: str | None, *, quiet: bool) -> None:
 def _add_rooms() -> None:
     from arena.verbs.adopt import adopt
     from arena.verbs.control import add_control_verbs
+    from arena.verbs.curriculum import curriculum_app
     from arena.verbs.discriminate import discriminate
     from arena.verbs.export import export
     from arena.verbs.hero import hero_app
@@ -263,6 +263,7 @@ def _add_rooms() -> None:
     # Inbox and quest board are the arena's, and the guild does not know the arena.
     skill.command("discriminate")(discriminate)
     app.add_typer(skill, name="skill")
+    app.add_typer(curriculum_app(), name="curriculum")
     app.add_typer(config_app(_check_all), name="config")
     for other_verb in (events, logs, join, install_service):
         app.command()(other_verb)

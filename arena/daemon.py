@@ -10,6 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, TypeGuard
 
+from arena.academy.school import School
 from arena.blockade import Blockade
 from arena.command.battle_control import BattleControl
 from arena.command.beginning import begin_of
@@ -30,6 +31,7 @@ from arena.protocol import (
     Claimed,
     DiskShort,
     Event,
+    Examined,
     Progress,
     QuestEnded,
     Ready,
@@ -140,13 +142,10 @@ class Daemon:
         )
         lineage = LineageCounts(paths.data_lineage)
         self._intake = self._make_intake(settings.inbox, lineage)
-        self._assay = Assay(
-            self.board, self._yardstick, tell=self._events.tell, blockade=Blockade(saga, "gate"),
-            on_news=lambda: self._claims.note_news(), cache=self._token_cache, count_verdicts=lineage.count,
-        )  # fmt: skip
-        self._housekeeper = Housekeeper(paths, self.board, saga, self.treasury)
+        self._assay = self._make_assay(lineage)
         self._starts_held = Blockade(saga, "trainer")
         self._recovered, self._recovering = False, asyncio.Lock()
+        self.school, self._housekeeper = self._make_school(), Housekeeper(paths, self.board, saga, self.treasury)
         self._claims = self._make_claims()
         self.crier = Crier(
             paths, report=self.report, board=self.board, ledger=ledger, saga=saga, control_files=self.control_files,
@@ -157,10 +156,24 @@ class Daemon:
             on_news=self._claims.note_news,
         )  # fmt: skip
 
+    def _make_assay(self, lineage: LineageCounts) -> Assay:
+        return Assay(
+            self.board, self._yardstick, tell=self._events.tell, blockade=Blockade(self._saga, "gate"),
+            on_news=lambda: self._claims.note_news(), cache=self._token_cache, sketches=self._sketches,
+            count_verdicts=lineage.count,
+        )  # fmt: skip
+
     def _make_claims(self) -> ClaimTable:
         return ClaimTable(
             hero=self.hero, settings=self._settings, board=self.board, saga=self._saga, events=self._events,
             supervisor=self._supervisor, wishes=self._wishes, bench=self._bench, assay=self._assay_in_force,
+            school=self.school,
+        )  # fmt: skip
+
+    def _make_school(self) -> School:
+        return School(
+            self.paths, board=self.board, scribe=self._scribe, saga=self._saga, settings=self._settings,
+            report=self.report, tell=self._events.tell, held=lambda: self._governor.reason,
         )  # fmt: skip
 
     def _make_supervisor(self, settings: Settings) -> TrainerSupervisor:
@@ -207,6 +220,7 @@ class Daemon:
         crew.start("control", functools.partial(every, self._control_seconds, self._control, within=HUNG_SECONDS))
         crew.start("assay", self._assay.run)
         crew.start("claims", self._claims.run)
+        crew.start("school", self.school.run)
         crew.start("status", self.crier.run)
         keep_house = functools.partial(every, HOUSEKEEPING_SECONDS, self._keep_house, within=HUNG_AT_WORK_SECONDS)
         crew.start("housekeeping", keep_house)
@@ -243,10 +257,14 @@ class Daemon:
         await self._recover_once()
         self.report.enter("starting", datetime.now(UTC), "starting the trainer")
         await self._claims.let_go()
+        await self.school.open()
         async with self._events.making_up:
             self._events.forget_trainer()
+            begin = functools.partial(
+                begin_of, examination=self.school.examination_after, curriculum=self.school.copy()
+            )
             return await asyncio.to_thread(
-                begin_of, self.paths, self._settings.current, self.hero, self._base_model, self.board,
+                begin, self.paths, self._settings.current, self.hero, self._base_model, self.board,
                 self._bench.withdrawals, self._wishes.pause_for_begin(), self._bench.ran_out,
             )  # fmt: skip
 
@@ -265,14 +283,19 @@ class Daemon:
             case Ready():
                 await self._starts_held.lift("The trainer can be started again")
                 self._bench.forget_withdrawals()
+                self.school.note_news()
                 await self._wishes.drop_stale_skip()
                 self._on_admitted()
             case Claimed():
                 self._claims.note_claimed(event.quest_id)
                 await self._wishes.send_bound_skip()
+                self.school.note_news()
             case QuestEnded() | Refused():
                 await self._wishes.on_quest_over(event.quest_id)
                 self._claims.note_news()
+                self.school.note_news()
+            case Examined():
+                self.school.note_news()
             case State():
                 self.crier.note_change()
                 self._claims.note_news()
@@ -361,6 +384,11 @@ class Daemon:
         megabytes = self._settings.current.budgets.token_cache_megabytes
         return {"folder": str(self.paths.tokens), "max_bytes": megabytes << 20} if megabytes else None
 
+    def _sketches(self) -> dict[str, Any] | None:
+        """Where the scribe keeps sketches of rows; None when none are kept."""
+        megabytes = self._settings.current.budgets.sketch_megabytes
+        return {"folder": str(self.paths.sketches), "max_bytes": megabytes << 20} if megabytes else None
+
     def _assay_in_force(self) -> Assay | None:
         """The gate that a quest must pass before training; None when it need not."""
         return None if self._settings.current.gates.level == "quick" else self._assay
@@ -406,6 +434,7 @@ class Daemon:
         await self._housekeeper.keep(self._settings.current.budgets, now=datetime.now(UTC))
         await self._events.make_up()
         self._claims.note_news()
+        self.school.note_news()
 
     # --- what the web asks ------------------------------------------------------------------------------------------
 

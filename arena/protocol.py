@@ -162,6 +162,8 @@ class Begin(Message, frozen=True):
     """What must stay free beside a checkpoint for it to be written."""
     token_cache_bytes: int = 0
     """Size of the cache of tokens at most; 0 for none."""
+    row_book_bytes: int = 0
+    """Size of the books of rows (`arena.rowbook`) at most; 0 for none."""
     stop_at_step: int | None = None
     """End as after `Stop` once this global step is made; None goes on for ever."""
     ran_out: RanOut | None = None

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from core.files import read_json
+from core.lineage import SIDECAR_SUFFIX as SIDECAR_SUFFIX
+from core.lineage import sidecar_path
 
-SIDECAR_SUFFIX = ".meta.json"
 QUEST_ID = re.compile(r"q_[0-9]{8}_[0-9]{6}_[0-9a-f]{8}")
 
 
@@ -27,7 +28,7 @@ def new_quest_id(now: datetime) -> str:
 
 
 def sidecar_of(data_file: Path) -> Path:
-    return data_file.with_name(data_file.name + SIDECAR_SUFFIX)
+    return sidecar_path(data_file)
 
 
 @dataclass(frozen=True)

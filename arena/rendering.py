@@ -35,7 +35,7 @@ from arena.language.tokenizer_files import (
 )
 from core.errors import InvalidInput
 from guild.profiles import Profile
-from guild.profiles.thoughts import REASONING_FIELDS
+from guild.profiles.thoughts import REASONING_FIELDS, end_of_thoughts
 
 Message = Mapping[str, Any]
 Tools = Sequence[Mapping[str, Any]]
@@ -333,7 +333,8 @@ def lost_thoughts(messages: Sequence[Message], text: str) -> list[int]:
     lost = []
     for index, message in enumerate(messages):
         if message.get("role") == "assistant":
-            thoughts = _THOUGHT.findall(message.get("content") or "")
+            content = message.get("content") or ""
+            thoughts = _THOUGHT.findall(content, 0, end_of_thoughts(content))
             thoughts += [message[field] for field in REASONING_FIELDS if message.get(field)]
             if any(thought.strip() not in text for thought in thoughts):
                 lost.append(index)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -93,9 +94,11 @@ def size_of(folder: Path) -> int:
     Left out are the reserve for a full disk, and the journal, which is never shortened, with its copies.
     """
     size = 0
-    for path in folder.rglob("*"):
-        with suppress(FileNotFoundError):
-            status = path.lstat()
-            if S_ISREG(status.st_mode) and path.name not in (HEADROOM, JOURNAL_NAME):
-                size += status.st_size
+    # Unlike `rglob`, this goes on where a folder that was listed is gone by the time that it is looked into.
+    for root, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):
+                status = os.lstat(os.path.join(root, name))
+                if S_ISREG(status.st_mode) and name not in (HEADROOM, JOURNAL_NAME):
+                    size += status.st_size
     return size

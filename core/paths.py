@@ -51,6 +51,16 @@ class RealmPaths:
         return self.queue / ".tokens"
 
     @property
+    def sketches(self) -> Path:
+        """What rows of all quests are like (`arena.gatekeepers.likeness`); may be deleted at any time."""
+        return self.queue / ".sketches"
+
+    @property
+    def row_books(self) -> Path:
+        """What each row of a quest was learned with (`arena.rowbook`): beside the lanes, as it goes with them."""
+        return self.queue / ".rows"
+
+    @property
     def control(self) -> Path:
         return self.base / "control"
 
@@ -85,6 +95,18 @@ class RealmPaths:
     @property
     def data_lineage(self) -> Path:
         return self.status / "data_lineage.json"
+
+    @property
+    def self_correction(self) -> Path:
+        return self.status / "self_correction.json"
+
+    @property
+    def curriculum_state(self) -> Path:
+        return self.status / "curriculum_state.json"
+
+    @property
+    def evaluation_ledger(self) -> Path:
+        return self.status / "evaluation_ledger.json"
 
     @property
     def places(self) -> Path:

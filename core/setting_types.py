@@ -53,6 +53,14 @@ def _listed(value: Any) -> Any:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
+def _weights(value: Any) -> Any:
+    """Of the environment: `bin:1, sy:0.5`."""
+    if not isinstance(value, str):
+        return value
+    pairs = [part.partition(":") for part in value.split(",") if part.strip()]
+    return {name.strip(): weight.strip() or 1.0 for name, _, weight in pairs}
+
+
 def _name(value: Any) -> Any:
     # A step in a YAML list is a number.
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
@@ -71,3 +79,9 @@ Names = Annotated[tuple[Annotated[str, BeforeValidator(_name)], ...], BeforeVali
 HostNames = Annotated[tuple[Annotated[str, AfterValidator(host_name)], ...], BeforeValidator(_listed)]
 """A list; from the environment, names with commas between."""
 Folders = Annotated[tuple[Annotated[str, AfterValidator(_folder)], ...], BeforeValidator(_listed)]
+Weights = Annotated[
+    dict[Annotated[str, Field(min_length=1, max_length=64)], Annotated[float, Field(gt=0, le=1000)]],
+    BeforeValidator(_weights),
+    Field(min_length=1, max_length=100),
+]
+"""Names with their weights; from the environment, `bin:1, sy:0.5`."""

@@ -21,6 +21,7 @@ from core.setting_types import (
     Port,
     Steps,
     TimeOfDay,
+    Weights,
     is_loopback,
 )
 
@@ -153,6 +154,86 @@ class HealingSettings(Section):
     goes back: the quest is withdrawn at once, and what it taught stays."""
 
 
+class AutoGenerateSettings(Section):
+    """Quests that the guild makes by itself, of the skills and levels of the curriculum. Read again at each of them."""
+
+    enabled: bool = False
+    """Whether quests are made while the board is low."""
+
+    count: Annotated[int, Field(ge=1, le=100_000)] = 2000
+    """Rows of one quest, rehearsal included."""
+
+    priority: Literal["high", "normal", "low"] = "low"
+    """Where they wait; behind whatever people drop, as long as it is `low`."""
+
+    threshold: Annotated[int, Field(ge=0, le=1_000_000)] = 1
+    """One is made only while at most so many quests wait on the board, whoever made them."""
+
+    min_queue_depth: Annotated[int, Field(ge=0, le=8)] = 2
+    """So many made quests may wait beside the one that is learned. Each is made from what was mastered so many quests
+    and one before it, so that a run repeats from its seed: 0 follows at once, and lets the trainer wait."""
+
+    cooldown_sec: Annotated[float, Field(ge=0, le=86_400)] = 0.0
+    """Seconds between two of them at least."""
+
+    host: str | None = None
+    """Taken from older settings and without effect: the file of a skill says where its problems come from."""
+
+    port: Port | None = None
+    """As with `host`."""
+
+
+class CurriculumSettings(Section):
+    """What is learned when, and what is kept alive."""
+
+    seed: Annotated[int, Field(ge=0, lt=1 << 32)] = 42
+    """Seed of all problems that are taught and asked; with it, and the model's own seed, a run repeats."""
+
+    skills: Weights = {"bin": 1.0}
+    """Skills that quests are made of, and how many of one for how many of another."""
+
+    target_accuracy: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Part of the answers that must be right to master a level; null takes what the skill's file says."""
+
+    min_evals_for_progression: Annotated[int, Field(ge=1, le=100)] = 3
+    """So many examinations at its level, the newest ones, must reach that together."""
+
+    rehearsal: Annotated[float, Field(ge=0, le=0.9)] = 0.25
+    """Part of a quest's rows that is of mastered levels; up to twice as much where re-examinations show forgetting."""
+
+
+class ExaminationSettings(Section):
+    """The hero answers problems that are never taught, after the last step of each quest that the guild made."""
+
+    where: Literal["trainer", "off"] = "trainer"
+    """Who asks: the trainer, with the model in its memory, or nobody; then no level is ever mastered."""
+
+    problems: Annotated[int, Field(ge=1, le=1000)] = 20
+    """Fresh problems of the level being learned."""
+
+    rehearsal_problems: Annotated[int, Field(ge=0, le=1000)] = 10
+    """Problems of one mastered level, each in its turn, to see what is forgotten; 0 looks at none."""
+
+    max_new_tokens: Annotated[int, Field(ge=1, le=32_768)] | None = None
+    """Tokens of one answer at most; null takes twice what the longest right answer could need."""
+
+
+class SelfCorrectionSettings(Section):
+    """Quests from examined mistakes: new problems of the kinds that were answered wrongly, never the examined ones."""
+
+    enabled: bool = False
+    """Whether examinations are looked through for mistakes. A run with it does not repeat from its seed."""
+
+    auto_queue: bool = True
+    """Whether the quest goes into the inbox; else the error patterns are told in `status/self_correction.json` only."""
+
+    max_examples: Annotated[int, Field(ge=1, le=5000)] = 200
+    """Rows of one such quest at most; three for each mistake, as far as that allows."""
+
+    generation_interval: Annotated[int, Field(ge=1, le=1000)] = 5
+    """So many examinations are looked through together."""
+
+
 class ServiceSettings(Section):
     host: Address = "127.0.0.1"
     """Address that the sites listen on. Any but a loopback one makes them want the token of `.realm.token`."""
@@ -212,6 +293,14 @@ class BudgetSettings(Section):
 
     token_cache_megabytes: Annotated[int, Field(ge=0, le=1_000_000)] = 1024
     """Size of `queue/.tokens/` in MB, where the tokens of quests are kept that may be needed again; 0 keeps none."""
+
+    sketch_megabytes: Annotated[int, Field(ge=0, le=100_000)] = 64
+    """Size of `queue/.sketches/` in MB: 72 bytes of each row of all quests, by which DEEP finds rows that were learned
+    before; the oldest go first, 0 keeps none."""
+
+    row_book_megabytes: Annotated[int, Field(ge=0, le=100_000)] = 256
+    """Size of `queue/.rows/` in MB: 16 bytes of each row of the quests that are still there, for `realm quest rows`;
+    the oldest go first, 0 keeps none."""
 
     quarantined_checkpoints: Annotated[int, Field(ge=0, le=1000)] = 3
     """Checkpoints that were set aside, kept for a look; torn ones go first, then those of the fewest steps."""
@@ -343,6 +432,10 @@ class Settings(Section):
     trainer: TrainerSettings = TrainerSettings()
     distributed: DistributedSettings = DistributedSettings()
     healing: HealingSettings = HealingSettings()
+    auto_generate: AutoGenerateSettings = AutoGenerateSettings()
+    curriculum: CurriculumSettings = CurriculumSettings()
+    examination: ExaminationSettings = ExaminationSettings()
+    self_correction: SelfCorrectionSettings = SelfCorrectionSettings()
     services: ServiceSettings = ServiceSettings()
     budgets: BudgetSettings = BudgetSettings()
     retention: RetentionSettings = RetentionSettings()

@@ -90,6 +90,8 @@ def _values_of(schema: dict[str, Any]) -> str:
         return ", ".join(f"`{value}`" for value in schema.get("enum", [schema.get("const")]))
     if schema.get("type") == "array":
         return f"list of {_values_of(schema['items'])}"
+    if schema.get("type") == "object":
+        return f"names, each with: {_values_of(schema['additionalProperties'])}"
     words = {"integer": "whole number", "number": "number", "string": "text", "null": "null", "boolean": "true, false"}
     bounds = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
     # Whole numbers to their last digit.

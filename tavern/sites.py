@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from arena.academy.routes import curriculum_routes, curriculum_wishes
 from arena.daemon import Daemon
 from arena.routes import training_routes
 from core.http.access import Access
@@ -44,10 +45,12 @@ def make_sites(
             *vault_routes(daemon.paths, keeper, daemon.ledger, settings.vault.roots),
             *treasury_routes(daemon.treasury),
             *training_routes(daemon.desk),
+            *curriculum_wishes(daemon.school),
         ],
         "watchtower": [
             *watchtower_routes(ScryingPool(daemon.paths), daemon.paths.data_lineage),
             *storage_routes(daemon.paths.storage_status),
+            *curriculum_routes(daemon.school),
         ],
     }
     ports = {"tavern": services.tavern, "vault": services.vault, "watchtower": services.watchtower}

@@ -95,6 +95,15 @@ class LineageSummary(Answer):
     overall_fail_rate: float
 
 
+class KnownGenerator(Answer):
+    """A generator that the realm knows, whether or not it has made a file."""
+
+    version: str
+    source: str
+    """`generated` here, a `skill API`, or `human`."""
+    description: str
+
+
 class Lineage(Answer):
     """Verdicts of the gates by generator and by validator, each as `id@version`."""
 
@@ -103,3 +112,5 @@ class Lineage(Answer):
     generators: dict[str, GeneratorCounts]
     validators: dict[str, ValidatorCounts]
     summary: LineageSummary
+    registry: dict[str, KnownGenerator]
+    """`core.lineage.GENERATOR_REGISTRY`, by generator id."""

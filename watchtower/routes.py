@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from core.http.endpoints import Endpoint
+from core.lineage import GENERATOR_REGISTRY
 from core.lineage_tracker import read_lineage_counts
 from watchtower.scrying_pool import ScryingPool
 
@@ -23,13 +24,13 @@ def watchtower_routes(pool: ScryingPool, data_lineage: Path) -> list[Endpoint]:
         return {**vision.to_json(), "disturbances": disturbances}
 
     async def show_lineage() -> dict[str, Any]:
-        return await asyncio.to_thread(read_lineage_counts, data_lineage)
+        return {**await asyncio.to_thread(read_lineage_counts, data_lineage), "registry": GENERATOR_REGISTRY}
 
     return [
         Endpoint("GET", "/api/vision", show_vision,
                  "The battle as the scrying pool shows it, with what people should look at.",
                  tag=TAG, answer="watchtower.answers:Vision"),
         Endpoint("GET", "/api/lineage", show_lineage,
-                 "How often the files of each generator pass each validator (`status/data_lineage.json`).",
+                 "How files of a generator pass each validator (`status/data_lineage.json`), and known generators.",
                  tag=TAG, answer="watchtower.answers:Lineage"),
     ]  # fmt: skip

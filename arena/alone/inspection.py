@@ -10,8 +10,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from arena.gatekeepers.deep.deep_warden import DeepWarden
 from arena.gatekeepers.deep.duplicates import Duplicates
 from arena.gatekeepers.findings import Findings
+from arena.gatekeepers.held_out import HeldOut
+from arena.gatekeepers.likeness.sketched_file import SketchedFile
 from arena.gatekeepers.measures.row_choice import RowChoice
 from arena.gatekeepers.measures.row_measure import measure
 from arena.gatekeepers.measures.token_warden import MOST_BYTES_PER_TOKEN, TokenWarden
@@ -60,19 +63,27 @@ def row_report(seen: SeenRow, renderer: Renderer, yardstick: Yardstick, *, with_
     }
 
 
-def statistics(path: Path, renderer: Renderer, yardstick: Yardstick, *, whole: bool) -> dict[str, Any]:
-    """What STANDARD counts and finds, over the first 1000 rows or the `whole` file; duplicates, and broken rows."""
+def statistics(
+    path: Path, renderer: Renderer, yardstick: Yardstick, *, whole: bool, sketches: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """What STANDARD and DEEP count and find, over the first 1000 rows or the `whole` file; duplicates, and broken rows.
+
+    `sketches` are those of `SketchedFile`, which rows are compared with.
+    """
     findings = Findings()
     warden = TokenWarden(renderer, yardstick, findings)
     size = path.stat().st_size
-    choice = RowChoice(_count_rows(path), size) if whole else RowChoice(STATISTICS_ROWS, 0)
-    with OpenScroll(path) as scroll, Duplicates() as duplicates:
-        counter = _Counter(duplicates)
+    rows = _count_rows(path) if whole else STATISTICS_ROWS
+    choice = RowChoice(rows, size if whole else 0)
+    held_out, sketched = HeldOut(yardstick.held_out, findings), SketchedFile(rows, sketches, yardstick.held_out)
+    with OpenScroll(path) as scroll, Duplicates() as duplicates, DeepWarden(yardstick.profile, findings) as deep:
+        counter = _Counter(duplicates, deep, held_out, sketched)
         for seen in islice(scroll.rows(), None if whole else STATISTICS_ROWS):
             row = counter.count(seen)
             if row is not None and choice.takes(counter.good - 1, row):
                 warden.take(row)
         about, counted = scroll.about(), counter.to_json()
+        content = deep.finish(sketched, held_out)
     for row in choice.longest():
         warden.take(row, drawn=False)
     is_part = not whole and counter.rows == STATISTICS_ROWS
@@ -82,6 +93,7 @@ def statistics(path: Path, renderer: Renderer, yardstick: Yardstick, *, whole: b
         **about,
         **counted,
         "tokens": {"looked_at": looked_at, **warden.census.to_json()} if warden.census.rows else None,
+        "content": content,
         "errors": [finding.to_json() for finding in findings.errors],
         "total_errors": findings.total_errors,
         "warnings": [finding.to_json() for finding in findings.warnings],
@@ -92,16 +104,23 @@ def statistics(path: Path, renderer: Renderer, yardstick: Yardstick, *, whole: b
 class _Counter:
     """Counts rows, broken ones, and those that say what an earlier one said."""
 
-    def __init__(self, duplicates: Duplicates) -> None:
+    def __init__(self, duplicates: Duplicates, deep: DeepWarden, held_out: HeldOut, sketched: SketchedFile) -> None:
         self.rows = self.good = 0
         self._duplicates = duplicates
+        self._deep = deep
+        self._held_out = held_out
+        self._sketched = sketched
 
     def count(self, seen: SeenRow) -> Row | None:
         self.rows += 1
         if seen.row is None:
             return None
         self.good += 1
-        self._duplicates.add(row_key(seen.row), seen.number, seen.line)
+        key = row_key(seen.row)
+        self._duplicates.add(key, seen.number, seen.line)
+        self._held_out.look(seen.row, key)
+        self._deep.take(seen.row, key)
+        self._sketched.take(seen.row)
         return seen.row
 
     def to_json(self) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from typing import Literal
 
 import msgspec
 
+from arena.academy.taking_back import take_back
 from arena.annals.ancestry import is_ancestor
 from arena.journal import JOURNAL_NAME, Genesis, History, Journal, Rewind, read_history
 from arena.lanes.undoing import LaneUndoing
@@ -96,7 +97,7 @@ def finish_turn(paths: RealmPaths, *, files: Files = DISK) -> str | None:
     if history.seq == turn.seq:
         _place_checkpoints(paths, turn, history, files)
         _reset_position(paths, turn)
-        _cut_series(paths, turn)
+        _cut_series(paths, turn, files)
         forget_status(paths)
     _move_quests(paths, turn, files)
     crash_point("turn.quests")
@@ -182,13 +183,14 @@ def _move_quests(paths: RealmPaths, turn: Turn, files: Files) -> None:
                 lanes.complete_again(fate.quest_id, rows_learned=fate.rows_learned, now=now)
 
 
-def _cut_series(paths: RealmPaths, turn: Turn) -> None:
-    """Charts and the battle log; a saga that cannot be written is no reason to stop half way."""
+def _cut_series(paths: RealmPaths, turn: Turn, files: Files) -> None:
+    """Charts, curriculum and the battle log; a saga that cannot be written is no reason to stop half way."""
     if not paths.saga_db.exists():
         return
     try:
         with open_saga(paths) as saga:
             saga.cut_back(turn.series_until)
+            take_back(paths, saga, turn.series_until, files)
             saga.append(turn.kind, turn.message, now=datetime.fromisoformat(turn.at))
     except RealmError as error:
         logger.warning("the saga does not tell of a turn: %s", error, extra={"event": "saga_failed"})

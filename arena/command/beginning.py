@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from arena.heroes import Hero, lora_of, quest_settings
 from arena.journal import JOURNAL_NAME, read_history
 from arena.lanes.reading import CLAIMED_LANES
-from arena.protocol import Begin, Claim, OpenQuest, RanOut, Withdrawal
+from arena.protocol import Begin, Claim, ExamSheet, OpenQuest, RanOut, Withdrawal
 from arena.quest_board import QuestBoard
-from arena.quests import NAMELESS, Quest
+from arena.quests import NAMELESS, Quest, QuestRecord
 from core.paths import RealmPaths
 from core.settings import Settings
 
@@ -23,14 +26,25 @@ def begin_of(
     withdrawals: list[Withdrawal],
     pause_reason: str | None,
     ran_out: RanOut | None = None,
+    *,
+    examination: Callable[[QuestRecord], ExamSheet | None] = lambda quest: None,
+    curriculum: dict[str, Any] | None = None,
 ) -> Begin:
-    """The first command to a new child. Raises `Conflict` for a damaged journal."""
+    """The first command to a new child; `examination` tells what is asked after a quest.
+
+    Raises `Conflict` for a damaged journal.
+    """
     claims = read_history(paths.current_model / JOURNAL_NAME).claims.values()
     waiting = board.reclaim(claim.quest_id for claim in claims)
     # In the order in which quests move on, so that one which moves meanwhile is seen once at least.
     begun = [*waiting, *(quest for lane in (*CLAIMED_LANES, *SEALED_LANES) for quest in board.quests(lane))]
     claimed = {
-        quest.quest_id: OpenQuest(quest_id=quest.quest_id, path=str(quest.path), sealed=quest.lane in SEALED_LANES)
+        quest.quest_id: OpenQuest(
+            quest_id=quest.quest_id,
+            path=str(quest.path),
+            sealed=quest.lane in SEALED_LANES,
+            examination=examination(quest.record),
+        )
         for quest in begun
     }
     return Begin(
@@ -45,6 +59,7 @@ def begin_of(
         save_steps=settings.save_steps,
         disk_reserve_bytes=settings.disk.reserve_megabytes << 20,
         token_cache_bytes=settings.budgets.token_cache_megabytes << 20,
+        row_book_bytes=settings.budgets.row_book_megabytes << 20,
         eval_steps=settings.eval_steps,
         eval_rows=settings.eval_rows,
         open_quests=list(claimed.values()),
@@ -57,10 +72,17 @@ def begin_of(
         gradient_checkpointing=settings.trainer.gradient_checkpointing,
         processes=settings.distributed.processes,
         lora=lora_of(hero, settings),
+        curriculum=curriculum,
     )
 
 
-def claim_of(hero: Hero, settings: Settings, quest: Quest) -> Claim:
+def claim_of(
+    hero: Hero,
+    settings: Settings,
+    quest: Quest,
+    examination: ExamSheet | None = None,
+    curriculum: dict[str, Any] | None = None,
+) -> Claim:
     """The command to learn `quest` with the settings of this moment; raises `InvalidInput` for a bad option."""
     return Claim(
         quest_id=quest.quest_id,
@@ -69,4 +91,6 @@ def claim_of(hero: Hero, settings: Settings, quest: Quest) -> Claim:
         content_hash=quest.record.content_hash,
         schema_id=quest.record.schema_id,
         settings=quest_settings(hero, settings, quest.record),
+        examination=examination,
+        curriculum=curriculum,
     )

@@ -15,6 +15,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from arena.academy.school import School
 from arena.blockade import Blockade
 from arena.command.beginning import claim_of
 from arena.command.live_settings import LiveSettings
@@ -68,6 +69,7 @@ class ClaimTable:
         wishes: WishKeeper,
         bench: StrikeBench,
         assay: Callable[[], Assay | None],
+        school: School,
     ) -> None:
         """`assay` gives the one that a quest must pass before training; None when it need not."""
         self._hero = hero
@@ -78,6 +80,7 @@ class ClaimTable:
         self._wishes = wishes
         self._bench = bench
         self._assay = assay
+        self._school = school
         self._held, self._moves_held = Blockade(saga, "claims"), Blockade(saga, "moves")
         self._news = asyncio.Event()
         self._deciding = asyncio.Lock()
@@ -236,7 +239,8 @@ class ClaimTable:
         if not self._may_tell(ended):
             return False  # it has died meanwhile, and the next one begins with what its journal holds
         try:
-            claim = claim_of(self._hero, self._settings.current, quest)
+            sheet, curriculum = self._school.examination_after(quest.record), self._school.copy()
+            claim = claim_of(self._hero, self._settings.current, quest, sheet, curriculum)
         except RealmError as error:
             now = datetime.now(UTC)
             await asyncio.to_thread(self._board.fail, quest.quest_id, outcome="refused", reason=str(error), now=now)

@@ -70,7 +70,10 @@ class Arrival:
             finished_at=None if accepted else now.isoformat(),
             lineage={
                 "validator_versions": verdict.get("validators", {}),
+                "validated_at": now.isoformat(),
                 "validation_passed": accepted,
+                "validation_errors": verdict.get("total_errors", 0),
+                "validation_warnings": verdict.get("total_warnings", 0),
                 **{key: verdict[key] for key in ("format", "recognised_by") if verdict.get(key)},
                 **({"container": container} if container else {}),
                 **({"ignored_options": ignored} if ignored else {}),

@@ -17,11 +17,14 @@ from arena.quests import NAMELESS, QuestRecord, dropped_options
 MERGED = ("errors", "warnings", "total_errors", "total_warnings")
 
 
-def check_file(path: Path, yardstick_for: Callable[[QuestRecord], Yardstick] | None) -> dict[str, Any]:
+def check_file(
+    path: Path, yardstick_for: Callable[[QuestRecord], Yardstick] | None, sketches: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """The verdict of `inspect_file`; where that lets the file in and there is a yardstick, with `prove_file`'s in it.
 
-    The options in the file's sidecar or header count as they do in the inbox. Raises `Unavailable` when there is no
-    room to unpack a packed file, and `InvalidInput` when the yardstick cannot be used.
+    The options in the file's sidecar or header count as they do in the inbox; `sketches` are those of `prove_file`.
+    Raises `Unavailable` when there is no room to unpack a packed file, and `InvalidInput` when the yardstick cannot be
+    used.
     """
     if yardstick_for is None:
         return inspect_file(str(path))
@@ -32,12 +35,14 @@ def check_file(path: Path, yardstick_for: Callable[[QuestRecord], Yardstick] | N
             return verdict
         options = dropped_options(lineage_dropped_with(path), verdict["header"])
         data = unpacked if verdict["container"] else path
-        return with_proof(verdict, data, yardstick_for(replace(NAMELESS, **options)))
+        return with_proof(verdict, data, yardstick_for(replace(NAMELESS, **options)), sketches)
 
 
-def with_proof(verdict: dict[str, Any], data: Path, yardstick: Yardstick) -> dict[str, Any]:
+def with_proof(
+    verdict: dict[str, Any], data: Path, yardstick: Yardstick, sketches: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """The verdict of `inspect_file` on an accepted file with that of `prove_file` in it; `data` are its JSON lines."""
-    proof = prove_file(str(data), verdict["schema_id"], verdict["rows"], asdict(yardstick))
+    proof = prove_file(str(data), verdict["schema_id"], verdict["rows"], asdict(yardstick), sketches=sketches)
     if "json_array" in ((verdict["container"] or {}).get("kind") or ""):
         # Unpacked, each item of a list is a line.
         for finding in (*proof["errors"], *proof["warnings"]):

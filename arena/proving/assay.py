@@ -77,13 +77,15 @@ class Assay:
         on_news: Callable[[], None],
         make_scribe: Callable[[], Scribe] = Scribe,
         cache: Callable[[], dict[str, Any] | None] = lambda: None,
+        sketches: Callable[[], dict[str, Any] | None] = lambda: None,
         count_verdicts: CountVerdicts = count_nothing,
         files: Files = DISK,
     ) -> None:
         """`yardstick_for` may raise `InvalidInput`: that rejects the quest. `on_news` says that claims may go on.
 
         `blockade` is up while nothing can be proven for no quest's fault. `cache` tells where the tokens of proven
-        quests are kept for the trainer (`arena.gatekeepers.measures.token_keeping.entry_for`).
+        quests are kept for the trainer (`arena.gatekeepers.measures.token_keeping.entry_for`), `sketches` where
+        those of rows lie (`Sample.sketches`).
         """
         self._board = board
         self._yardstick_for = yardstick_for
@@ -94,6 +96,7 @@ class Assay:
         self._count_verdicts = count_verdicts
         self._make_scribe = make_scribe
         self._cache = cache
+        self._sketches = sketches
         self._scribe, self._scribe_for_large = make_scribe(), make_scribe()
         self._large: asyncio.Task[None] | None = None
         """Proves a large quest, or makes the tokens of one that is proven."""
@@ -291,7 +294,7 @@ class Assay:
             if yardstick not in stamps:
                 stamps[yardstick] = yardstick.stamp()
             stamp = stamps[yardstick]
-            sample = Sample(quest, yardstick, stamp, file, self._cache())
+            sample = Sample(quest, yardstick, stamp, file, self._cache(), self._sketches())
             proof = proofs.get(quest.quest_id)
             if proof is not None and (proof.yardstick, proof.stamp) == (yardstick, stamp):
                 view.stale.discard(quest.quest_id)
@@ -305,7 +308,7 @@ class Assay:
     async def _prove(self, samples: Sequence[Sample], scribe: Scribe) -> None:
         timeout = JOB_SECONDS + sum(sample.size for sample in samples) / SLOWEST_BYTES_PER_SECOND
         try:
-            verdicts = await scribe.run(PROVE, {"quests": [sample.job() for sample in samples]}, timeout)
+            verdicts = await scribe.run(PROVE, {"quests": [sample.proof_job() for sample in samples]}, timeout)
         except (InvalidInput, Unavailable, ScribeBug) as error:
             if len(samples) > 1:
                 # Which of them is to blame shows when each is tried alone.

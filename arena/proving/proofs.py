@@ -34,18 +34,27 @@ class Sample:
     """Of the data file."""
     cache: dict[str, Any] | None = None
     """Where the tokens are to be kept: see `arena.gatekeepers.measures.token_keeping.entry_for`."""
+    sketches: dict[str, Any] | None = None
+    """Where sketches of rows lie, as `{folder, max_bytes}`; None keeps none."""
 
     @property
     def size(self) -> int:
         return self.file[1]
 
     def job(self) -> dict[str, Any]:
-        """The arguments of `arena.gatekeepers.measures.standard_gate.prove_file`."""
+        """The arguments of `arena.gatekeepers.measures.token_keeping.keep_tokens`."""
         record = self.quest.record
         return {
             "path": str(self.quest.path), "schema_id": record.schema_id, "rows": record.rows,
             "yardstick": asdict(self.yardstick), "content_hash": record.content_hash, "cache": self.cache,
         }  # fmt: skip
+
+    def proof_job(self) -> dict[str, Any]:
+        """The arguments of `arena.gatekeepers.measures.standard_gate.prove_file`."""
+        sketches = self.sketches
+        if sketches is not None:
+            sketches = {**sketches, "quest_id": self.quest.quest_id, "name": self.quest.name}
+        return {**self.job(), "sketches": sketches}
 
 
 @dataclass

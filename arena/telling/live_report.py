@@ -55,6 +55,8 @@ class LiveReport:
     loss: float | None = None
     learning_rate: float | None = None
     validation_loss: float | None = None
+    accuracy: float | None = None
+    """Right answers in the newest examination at the level being learned, 0 to 1."""
     parameters: int | None = None
     device: str | None = None
     checkpoint: str | None = None

@@ -66,7 +66,7 @@ def stored_part(saga: Saga, ledger: CheckpointLedger) -> dict[str, Any]:
 
 
 def _hero(report: LiveReport) -> dict[str, Any]:
-    """Stats of DESIGN section 6; accuracy is unknown until there are examinations."""
+    """Stats of DESIGN section 6; accuracy is unknown until there was an examination (failure E17)."""
     return {
         "id": report.hero,
         "name": report.hero_title,
@@ -74,7 +74,7 @@ def _hero(report: LiveReport) -> dict[str, Any]:
         "xp": report.step,
         "atk": _inverse(report.loss),
         "def": _inverse(report.validation_loss),
-        "acc": None,
+        "acc": report.accuracy,
         "gold": report.quests_completed * GOLD_PER_QUEST,
         "model": {"name": report.model_name, "parameters": report.parameters, "device": report.device},
     }

@@ -58,6 +58,9 @@ class Battle:
         situation.note(Phase.WAITING)
         situation.link.send(msgspec.structs.replace(self._ready, step=situation.arms.global_step))
         self._saver.begin()
+        situation.row_notes.begin(
+            situation.journal.history.genesis, situation.cursor.ordinal, situation.arms.global_step
+        )
         while self._boundary():
             quest = self._taker.active
             if quest is None:
@@ -146,6 +149,7 @@ class Battle:
             # Of the last step that taught: a replay does not compute the others (law 3).
             cursor.train_loss = loss
             cursor.rows_total += len(plan.rows)
+            situation.row_notes.note(quest.claim, quest.data, plan, situation.arms.global_step)
             self.healer.note_taught(plan, loss)
         cursor.learning_rate = plan.learning_rate
         if not situation.worth_saving:

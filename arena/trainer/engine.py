@@ -212,8 +212,8 @@ class BattleTrainer(Trainer):
             release_memory()
             if not self._battle.healer.halve(inputs, outcome.message):
                 return nothing
-        inputs.loss = outcome
-        return outcome
+        inputs.loss, inputs.row_losses = outcome[0], outcome[1:]
+        return inputs.loss
 
     def _compute_as(self, arithmetic: Arithmetic | None) -> None:
         if not self._computing.has_to_compile(arithmetic):
@@ -231,7 +231,7 @@ class BattleTrainer(Trainer):
         self._crew.begin(self.network, self.optimizer)
 
     def _gradients(self, plan: StepPlan) -> torch.Tensor:
-        """Forward and backward of the whole step, from its first micro-batch on."""
+        """Forward and backward of the whole step, from its first micro-batch on; returns as `add_gradients`."""
         shares = deal(plan.rows, shares_of(plan.settings))
 
         def compute(share: int) -> torch.Tensor:
@@ -264,9 +264,10 @@ class BattleTrainer(Trainer):
             raise RuntimeError("clipping without a step")
         weights = list(model.parameters())
         norm = get_total_norm([weight.grad for weight in weights if weight.grad is not None])
-        if plan.loss is not None:
-            # The one time in a step that the device is waited for: what follows needs both numbers here.
-            plan.loss, norm = torch.stack((plan.loss, norm)).cpu()
+        if plan.loss is not None and plan.row_losses is not None:
+            # The one time in a step that the device is waited for: what follows needs these numbers here.
+            told = torch.cat((plan.loss.reshape(1), norm.reshape(1), plan.row_losses)).cpu()
+            plan.loss, norm, plan.row_losses = told[0], told[1], told[2:]
         size = norm.item()
         self._battle.healer.judge(plan, size)
         self._crew.finish(plan, size)

@@ -3,6 +3,11 @@
 The weights of that moment come again in every replay, so an examination that a stop or a kill has cut off is taken by
 the next trainer, and says the same. The answers are durable before the daemon hears of them. Neither weights nor random
 state nor journal know of any of this (law 3).
+
+A trainer that dies while the model is asked may have died of it (memory, a fault in the model's code), and nobody can
+tell that from a kill by a person: each such death counts as one try. The second try asks one prompt at a time, whose
+answers may differ from those of a batch as far as the rounding of sums does; after two deaths the answers are unknown
+(E7), as training is worth more than one examination. A clean stop takes its try back.
 """
 
 from __future__ import annotations
@@ -10,15 +15,17 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
+from typing import TypeVar
 
 from arena.examinations import Examinations
 from arena.journal import ClaimEntry
 from arena.protocol import Examined, ExamSheet, Trouble
 from arena.rendering import Renderer
 from arena.supervision.position_file import Phase
-from arena.trainer.generation import Manner
+from arena.trainer.generation import MOST_ROWS, Manner
 from arena.trainer.logits_processors import build_logits_processors
 from arena.trainer.situation import LOOK_SECONDS, Situation
 from arena.trainer.stream.patient_reading import read_patiently
@@ -30,6 +37,10 @@ from guild.profiles import get_profile
 logger = logging.getLogger(__name__)
 
 Answers = list[str | None]
+T = TypeVar("T")
+
+MOST_TRIES = 2
+"""Deaths of trainers that one examination may cost."""
 
 
 class Examiner:
@@ -73,7 +84,7 @@ class Examiner:
         if kept is None:
             began = time.monotonic()
             try:
-                answers = self._ask(claim, sheet)
+                answers = self._ask_unless_fatal(claim, sheet)
             except _CutOff:
                 return False
             crash_point("exam.answered")
@@ -81,7 +92,7 @@ class Examiner:
                 exam_id=sheet.exam_id, quest_id=claim.quest_id, step=step, answers=answers,
                 seconds=time.monotonic() - began,
             )  # fmt: skip
-            if not self._keep(kept):
+            if self._write(partial(self._kept.keep, kept), sheet) is None:
                 return False
             crash_point("exam.kept")
         situation.link.send(kept)
@@ -100,17 +111,37 @@ class Examiner:
         at_end = self._weights_are_those_of_the_end(claim)
         return kept if not at_end or kept.step == self._situation.arms.global_step else None
 
-    def _ask(self, claim: ClaimEntry, sheet: ExamSheet) -> Answers:
+    def _ask_unless_fatal(self, claim: ClaimEntry, sheet: ExamSheet) -> Answers:
         unknown: Answers = [None] * len(sheet.questions)
         if not self._weights_are_those_of_the_end(claim):
             self._tell(f"{sheet.exam_id} was not taken when {claim.name} was over, and others were learned since")
             return unknown
+        number = self._write(partial(self._kept.begin_try, sheet.exam_id), sheet)
+        if not number:
+            raise _CutOff
+        if number > MOST_TRIES:
+            self._tell(f"{sheet.exam_id} is given up: the trainer has died in it {MOST_TRIES} times")
+            return unknown
         try:
-            answers = self._answers(claim, sheet)
+            answers = self._ask(claim, sheet, MOST_ROWS if number == 1 else 1)
+        except _CutOff:
+            self._take_back_try(sheet)
+            raise
+        self._take_back_try(sheet)
+        return answers
+
+    def _take_back_try(self, sheet: ExamSheet) -> None:
+        """The trainer has outlived it."""
+        with suppress(OSError):  # it costs a try at most
+            self._kept.take_back_try(sheet.exam_id)
+
+    def _ask(self, claim: ClaimEntry, sheet: ExamSheet, most_rows: int) -> Answers:
+        try:
+            answers = self._answers(claim, sheet, most_rows)
         except Exception as error:  # whatever the model's code raises, its answers are unknown and training goes on
             logger.exception("an examination failed", extra={"event": "examination_failed"})
             self._tell(f"{sheet.exam_id} could not be taken: {first_line(error)}")
-            return unknown
+            return [None] * len(sheet.questions)
         if None in answers:
             self._tell(f"Of the questions of {sheet.exam_id}, {answers.count(None)} could not be answered")
         return answers
@@ -119,19 +150,20 @@ class Examiner:
         steps_of, (here, quest_step) = self._situation.journal.history.steps_of, self._situation.here
         return not quest_step and not any(map(steps_of, range(claim.ordinal + 1, here)))
 
-    def _answers(self, claim: ClaimEntry, sheet: ExamSheet) -> Answers:
+    def _answers(self, claim: ClaimEntry, sheet: ExamSheet, most_rows: int) -> Answers:
         situation, settings = self._situation, claim.settings
         # A template may print the time: that at which its rows were taught.
         self._clock.now = datetime.fromisoformat(claim.at)
-        renderer = read_patiently(situation, partial(self._renderer_for, settings.profile), claim.quest_id)
+        # No quest is to blame for what this dies of, least of all the next one, where the position stands already.
+        load = partial(self._renderer_for, settings.profile)
+        renderer = read_patiently(situation, load, claim.quest_id, phase=Phase.WAITING)
         if renderer is None:
             raise _CutOff
-        situation.note(Phase.WAITING)
         profile = get_profile(settings.profile)
         prompts = [_prompt(renderer, question, settings.system_prompt) for question in sheet.questions]
         manner = Manner(
             stop_ids=renderer.stop_ids, max_new_tokens=sheet.max_new_tokens, max_length=settings.max_length,
-            processors=partial(build_logits_processors, profile, renderer), between=self._look_up,
+            processors=partial(build_logits_processors, profile, renderer), between=self._look_up, most_rows=most_rows,
         )  # fmt: skip
         written = situation.arms.answers(prompts, manner, settings.arithmetic)
         return [None if tokens is None else renderer.text_of(tokens) for tokens in written]
@@ -148,22 +180,21 @@ class Examiner:
             raise _CutOff
         situation.tell("evaluating")
 
-    def _keep(self, examined: Examined) -> bool:
-        """Write the answers down; a disk that refuses them is waited for, warm. False when a stop came first."""
+    def _write(self, write: Callable[[], T], sheet: ExamSheet) -> T | None:
+        """What `write` returns; a disk that refuses is waited for, warm. None when a stop came first."""
         situation, told = self._situation, False
         while True:
             try:
-                self._kept.keep(examined)
-                return True
+                return write()
             except OSError as error:
-                reason = f"the answers of {examined.exam_id} cannot be written: {error.strerror or error}"
+                reason = f"the answers of {sheet.exam_id} cannot be written: {error.strerror or error}"
             if not told:
                 situation.link.send(Trouble(what="examination_not_kept", message=f"Training waits: {reason}"))
                 told = True
             situation.tell("paused", reason=f"disk: {reason}")
             situation.orders.wait(LOOK_SECONDS)
             if situation.orders.stop_reason is not None:
-                return False
+                return None
 
     def _tell(self, message: str) -> None:
         """Unknown is not wrong (failure E7), and people should know of it."""

@@ -24,7 +24,7 @@ from arena.trainer.healing.out_of_memory import OutOfMemory, release_memory, unl
 logger = logging.getLogger(__name__)
 
 MOST_ROWS = 64
-"""Prompts that are answered together at most."""
+"""Prompts that are answered together at most, unless a `Manner` says less."""
 FILLING = 0
 """The token before shorter prompts: any will do, as nothing looks at it."""
 
@@ -48,6 +48,8 @@ class Manner:
     """Entered for each forward pass."""
     between: Callable[[], None] = lambda: None
     """Called before each forward pass; what it raises ends all answers."""
+    most_rows: int = MOST_ROWS
+    """Prompts that are answered together at most: one at a time needs the least memory."""
 
     def room(self, prompt: Sequence[int]) -> int:
         """New tokens that fit behind this prompt."""
@@ -78,7 +80,7 @@ def _answer_all(
     askable = (number for number, prompt in enumerate(prompts) if prompt and manner.room(prompt) > 0)
     # Prompts of about the same length together: there is less to fill up.
     waiting = sorted(askable, key=lambda number: len(prompts[number]))
-    rows = MOST_ROWS
+    rows = manner.most_rows
     while waiting:
         batch = waiting[:rows]
         outcome = unless_out_of_memory(partial(_decode, model, [prompts[number] for number in batch], manner))

@@ -15,6 +15,7 @@ from arena.supervision.position_file import Phase, PositionFile
 from arena.trainer.generation import Manner
 from arena.trainer.link import DaemonLink
 from arena.trainer.orders import Orders
+from arena.trainer.row_notes import RowNotes
 from arena.trainer.saving.snapshot import EngineState
 
 LOOK_SECONDS = 0.5
@@ -48,6 +49,7 @@ class Situation:
     begin: Begin
     orders: Orders
     cursor: Cursor
+    row_notes: RowNotes
     arms: Arms = field(init=False)
     quest_id: str | None = None
     """The quest whose rows are in memory."""

@@ -36,6 +36,7 @@ from arena.trainer.loading.resuming import Load, find_resume_point
 from arena.trainer.measuring import Measuring
 from arena.trainer.memory_watch import MemoryWatch
 from arena.trainer.orders import Orders
+from arena.trainer.row_notes import RowNotes
 from arena.trainer.saving.save_room import SaveRoom
 from arena.trainer.saving.saver import Saver
 from arena.trainer.saving.writing import CheckpointWriter
@@ -81,6 +82,7 @@ def summon(
     situation = Situation(
         link=link, journal=journal, position=position, begin=begin, cursor=cursor,
         orders=Orders(link, pause_reason=begin.pause_reason),
+        row_notes=RowNotes(paths.row_books, begin.row_book_bytes, files=files),
     )  # fmt: skip
     finish_going_back(situation, store, checkpoint)
     ready = _ready(begin, loaded, checkpoint, journal, cursor, covered, device)

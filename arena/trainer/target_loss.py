@@ -21,7 +21,8 @@ CHUNK_LOGITS = 1 << 25
 """Logits held at once at most (elements); 128 MiB in fp32."""
 
 SummedLoss = Callable[[MicroBatch], torch.Tensor]
-"""Sum of the cross-entropy over a micro-batch's targets, nats; a scalar with gradient."""
+"""Sum of the cross-entropy over a micro-batch's targets, nats; a scalar with gradient. That of each target, without
+gradient, is left in `MicroBatch.each`."""
 
 
 def summed_loss_of(model: PreTrainedModel, *, chunk_logits: int = CHUNK_LOGITS) -> SummedLoss:
@@ -72,19 +73,34 @@ def _target_only_loss(model: PreTrainedModel, head: nn.Module, batch: MicroBatch
     # Each position is picked at most once, so the backward scatter adds nothing twice: deterministic.
     wanted = hidden.flatten(0, 1).index_select(0, batch.predicting)
     if len(wanted) <= rows:
-        return _cross_entropy(head, wanted, batch.targets)
-    parts = [
-        checkpoint(_cross_entropy, head, part, targets, use_reentrant=False)
-        for part, targets in zip(torch.split(wanted, rows), torch.split(batch.targets, rows), strict=True)
-    ]
+        loss, each = _cross_entropy(head(wanted), batch.targets)
+        batch.each.append(each)
+        return loss
+    parts = []
+    for part, targets in zip(torch.split(wanted, rows), torch.split(batch.targets, rows), strict=True):
+        loss, each = checkpoint(_after_head, head, part, targets, use_reentrant=False)
+        batch.each.append(each)
+        parts.append(loss)
     return torch.stack(parts).sum()
 
 
-def _cross_entropy(head: nn.Module, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    return nn.functional.cross_entropy(head(hidden).float(), targets, reduction="sum")
+def _after_head(head: nn.Module, hidden: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    return _cross_entropy(head(hidden), targets)
+
+
+def _cross_entropy(logits: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The sum, and that of each target without gradient.
+
+    In the two steps of which torch makes it up, so that what is told of each target costs no second look at the logits.
+    """
+    likely = nn.functional.log_softmax(logits.float(), dim=-1)
+    each = nn.functional.nll_loss(likely.detach(), targets, reduction="none")
+    return nn.functional.nll_loss(likely, targets, reduction="sum"), each
 
 
 def _full_logits_loss(model: PreTrainedModel, batch: MicroBatch) -> torch.Tensor:
     logits = model(input_ids=batch.input_ids, use_cache=False, **batch.layout).logits
     wanted = logits.flatten(0, 1).index_select(0, batch.predicting)
-    return nn.functional.cross_entropy(wanted.float(), batch.targets, reduction="sum")
+    loss, each = _cross_entropy(wanted, batch.targets)
+    batch.each.append(each)
+    return loss

@@ -12,16 +12,19 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from arena.blockade import Blockade
+from arena.gatekeepers.likeness import SKETCH_SUFFIX
 from arena.lanes.retention import LaneBudget
 from arena.quest_board import QuestBoard
+from arena.rowbook.tidying import tidy_row_books
 from arena.tokens.token_cache import TokenCache
 from arena.upkeep.replay_needs import needed_for_replay
 from core.errors import RealmError
 from core.logs import turn_over
-from core.paths import RealmPaths
+from core.paths import LANES, RealmPaths
 from core.saga import News, Saga
 from core.settings import BudgetSettings
 from core.temporaries import drop_temporaries
+from core.trimming import trim_folder
 from vault.checkpoints import CheckpointStore
 from vault.treasury import Treasury
 
@@ -31,7 +34,7 @@ TOLD_AT_ONCE = 20
 """What one sweep noticed that gets an event each; of thousands of files moved by hand, the rest is counted."""
 
 PRUNE_EVERY = timedelta(minutes=30)
-"""Between two looks at what the vault holds (spec 1.19); checkpoints come by the hour."""
+"""Between two looks at what the vault holds (spec 1.19), and at the books of rows; checkpoints come by the hour."""
 
 
 class Housekeeper:
@@ -43,6 +46,7 @@ class Housekeeper:
         self._saga = saga
         self._treasury = treasury
         self._pruned_at: datetime | None = None
+        self._tidied_at: datetime | None = None
         self._troubles: dict[str, Blockade] = {}
 
     async def keep(self, budgets: BudgetSettings, *, now: datetime) -> None:
@@ -68,6 +72,10 @@ class Housekeeper:
             "Keeping the tokens within their limits": TokenCache(
                 self._paths.tokens, budgets.token_cache_megabytes << 20
             ).trim,
+            "Keeping sketches of rows within their limits": lambda: trim_folder(
+                self._paths.sketches, SKETCH_SUFFIX, budgets.sketch_megabytes << 20
+            ),
+            "Tidying up after the books of rows": lambda: self._tidy_row_books(budgets.row_book_megabytes << 20, now),
             "Deleting checkpoints set aside": lambda: self._forget_set_aside(budgets.quarantined_checkpoints, now),
             "Keeping the vault within its limits": lambda: self._prune(now),
             "Trimming events and charts": self._saga.trim,
@@ -79,7 +87,7 @@ class Housekeeper:
         """Where files are replaced as a whole; the lanes and the inbox are the sweep's."""
         paths = self._paths
         own = [paths.status, paths.control, paths.current_model, paths.configs, paths.queue, paths.tokens]
-        return [*own, paths.examinations]
+        return [*own, paths.examinations, paths.sketches, paths.row_books]
 
     def _turn_logs_over(self, max_bytes: int) -> None:
         stuck = None
@@ -105,11 +113,25 @@ class Housekeeper:
             self._saga.append("quarantine_forgotten", message, now=now, data={"folders": gone})
 
     def _prune(self, now: datetime) -> None:
-        # Either way: after a clock was set back, half an hour is not a year.
-        if self._pruned_at is not None and abs(now - self._pruned_at) < PRUNE_EVERY:
+        if _is_recent(self._pruned_at, now):
             return
         self._treasury.prune(now)
         self._pruned_at = now
+
+    def _tidy_row_books(self, max_bytes: int, now: datetime) -> None:
+        if _is_recent(self._tidied_at, now):
+            return
+        board = self._board
+        # Lane by lane in the order in which quests go through them: none is missed while it moves.
+        tidy_row_books(
+            self._paths.row_books, max_bytes, lambda: {each.quest_id for lane in LANES for each in board.quests(lane)}
+        )
+        self._tidied_at = now
+
+
+def _is_recent(done_at: datetime | None, now: datetime) -> bool:
+    # Either way: after a clock was set back, half an hour is not a year.
+    return done_at is not None and abs(now - done_at) < PRUNE_EVERY
 
 
 def sweep_lanes(board: QuestBoard, saga: Saga, *, now: datetime) -> None:

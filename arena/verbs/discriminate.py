@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from guild.dojo.problem import ProblemSource
 
 MOST_AT_ONCE = 1500
+MOST_ROWS_OF_A_FILE = 1_000_000_000
 RENEWED_WITHIN = 2 * 3600.0
 """Seconds after which what a run has counted is out of date: as often as the seed had it run."""
 LANES_COUNTED = ("high", "normal", "low", "processing", "awaiting_seal", "recently_completed")
@@ -54,7 +55,7 @@ def discriminate(
     paths: RealmPaths = ctx.obj.paths
     source = source_of(skill_id)
     trained = _training_level(paths, source.skill_id)
-    levels = levels_of(level, training_level=trained or 1, max_level=source.max_level)
+    levels = levels_of(level, training_level=min(max(trained or 1, 1), source.max_level), max_level=source.max_level)
     there = ratio_of(source.skill_id, _files_told(paths))
     now = datetime.now(UTC)
     due = there.rows_due(max_per_run) if ratio else count
@@ -110,7 +111,7 @@ def _files_told(paths: RealmPaths) -> Iterator[Told]:
         for sidecar in folder.glob("*.jsonl.meta.json"):
             lineage = read_json(sidecar)
             rows = lineage.get("example_count") if isinstance(lineage, dict) else None
-            if isinstance(rows, int):
+            if type(rows) is int and 0 <= rows <= MOST_ROWS_OF_A_FILE:  # whatever somebody wrote there by hand
                 yield Told(sidecar.name, lineage, rows)
     board = QuestBoard(paths)
     for lane in LANES_COUNTED:

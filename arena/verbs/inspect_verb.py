@@ -22,6 +22,7 @@ def inspect(
 ) -> None:
     """Show rows as the model sees them: exact text, what is learned, lengths, the cut; and statistics of the file."""
     from arena.alone.inspection import chosen_rows, row_report, statistics
+    from arena.gatekeepers.likeness.sketched_file import all_quests
     from arena.gatekeepers.measures.renderers import load_renderer
     from arena.gatekeepers.scrolls.open_scroll import OpenScroll
     from arena.proving.measuring import yardstick_here
@@ -41,5 +42,7 @@ def inspect(
         for seen in chosen_rows(scroll, row, rows):
             reports.append(row_report(seen, renderer, yardstick, with_ids=ids))
             display.row(reports[-1], is_list=scroll.is_list)
-    counted = None if row is not None else statistics(path, renderer, yardstick, whole=whole)
+    counted = None
+    if row is None:
+        counted = statistics(path, renderer, yardstick, whole=whole, sketches=all_quests(ctx.obj.paths))
     display.end(counted, reports)

@@ -1,4 +1,4 @@
-"""The CLI noun `quest`: add, list, show, retry, remove and move quests. `ctx.obj` is `core.cli.Choices`."""
+"""The CLI noun `quest`: add, list, show, retry, remove and move quests, show rows. `ctx.obj` is `core.cli.Choices`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from arena.verbs.quest_rows import rows as show_rows
 from core.cli import aligned
 
 COLUMNS = ("file", "lane", "rows", "size_mb", "added_at", "outcome", "strikes", "quest_id")
@@ -27,6 +28,7 @@ def quest_app() -> typer.Typer:
     app.command("retry")(retry)
     app.command("remove")(remove)
     app.command("move")(move)
+    app.command("rows")(show_rows)
     return app
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import typer
 from rich.text import Text
 
+from arena.gatekeepers.deep.deep_warden import describe_content
 from arena.gatekeepers.measures.token_census import describe_census
 from arena.gatekeepers.rejection import describe_findings
 from core.shell.console import VerbConsole
@@ -124,5 +125,6 @@ def _statistics(counted: dict[str, Any]) -> Iterator[str]:
         yield f"broken rows: {counted['broken_rows']}; `realm validate` names them"
     lines = ", ".join(map(str, counted["duplicate_lines"]))
     yield f"rows that repeat an earlier one: {counted['duplicates']}" + (f" (lines {lines})" if lines else "")
+    yield from describe_content(counted["content"])
     yield from describe_findings(counted["errors"], counted["total_errors"], "error: ")
     yield from describe_findings(counted["warnings"], counted["total_warnings"], "warning: ")

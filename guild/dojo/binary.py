@@ -113,9 +113,9 @@ def _drawn(rules: Level, count: int, rng: Random, *, held_out: bool) -> list[Pro
 def _next_drawn(rules: Level, rng: Random, given: set[bytes], *, held_out: bool) -> Problem:
     repeats, last = 0, None
     for _ in range(MOST_DRAWS):
-        operation, notation, form = _choice(rules, rng)
+        operation, notation, text = _choice(rules, rng)
         operands = operation.draw(rng, rules.bits)
-        prompt = _prompt(rules, operation, operands, notation, form)
+        prompt = _prompt(rules, operation, operands, notation, text)
         key = problem_key(SKILL_ID, prompt)
         if is_held_out(key) is not held_out:
             continue
@@ -132,19 +132,18 @@ def _next_drawn(rules: Level, rng: Random, given: set[bytes], *, held_out: bool)
     return _problem(rules, *last)
 
 
-def _choice(rules: Level, rng: Random) -> tuple[Operation, Notation, int]:
-    """Operation, notation and way of asking: half of the problems are of the newest operations."""
+def _choice(rules: Level, rng: Random) -> tuple[Operation, Notation, str]:
+    """Operation, notation and text: half of the problems are of the newest operations."""
     among = rules.newest if rng.getrandbits(1) else rules.operations
     operation = among[int(rng.random() * len(among))]
-    if rng.random() < rules.circled_share:
-        return operation, "circled", rng.getrandbits(1)
-    return operation, "plain", rng.getrandbits(2)
+    notation: Notation = "circled" if rng.random() < rules.circled_share else "plain"
+    texts = operation.texts[notation]
+    return operation, notation, texts[int(rng.random() * len(texts))]
 
 
-def _prompt(rules: Level, operation: Operation, operands: Operands, notation: Notation, form: int) -> str:
-    template = operation.plain[form] if notation == "plain" else operation.circled[form]
+def _prompt(rules: Level, operation: Operation, operands: Operands, notation: Notation, text: str) -> str:
     widths = operation.widths(rules.bits)
-    return template.format(*[written(*each, notation) for each in zip(operands, widths, strict=True)])
+    return text.format(*[written(*each, notation) for each in zip(operands, widths, strict=True)])
 
 
 def _problem(rules: Level, operation: Operation, operands: Operands, notation: Notation, prompt: str) -> Problem:
@@ -172,8 +171,8 @@ def _all_problems(rules: Level) -> Iterator[Problem]:
     for operation in rules.operations:
         ranges = [range(1 << width) for width in operation.widths(rules.bits)]
         for operands in product(*ranges):
-            for form in range(len(operation.plain)):
-                prompt = _prompt(rules, operation, operands, "plain", form)
+            for text in operation.texts["plain"]:
+                prompt = _prompt(rules, operation, operands, "plain", text)
                 yield _problem(rules, operation, operands, "plain", prompt)
 
 

@@ -6,9 +6,11 @@ import json
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from core.errors import InvalidInput, Unavailable, first_line
 from core.http.tokens import bearer, client_token
+from core.setting_types import is_loopback
 from guild.skills.types import Batch, Sample, SkillConfig
 
 if TYPE_CHECKING:
@@ -26,7 +28,9 @@ LISTS = ("samples", "puzzles", "problems")
 class SkillClient:
     """The API that a skill's file names; raises `Unavailable` when it does not answer as one should.
 
-    It is shown the token of this user, if there is one (`core.http.tokens`). `transport` replaces the network in tests.
+    It is shown `token`. Without one it is shown that of this user (`core.http.tokens`), but only on this machine and
+    where the host registry knows its address: files of skills are passed on, and the token opens the whole realm.
+    `transport` replaces the network in tests.
     """
 
     def __init__(
@@ -88,7 +92,7 @@ class SkillClient:
 
         method, _, path = route.partition(" ")
         url = f"{self.skill.api_url}{path}"
-        headers = bearer(self._token or client_token())
+        headers = bearer(self._token or (client_token() if self._is_ours() else None))
         limits = httpx.Limits(max_keepalive_connections=0)
         # A proxy named in the environment is not the way to a host of the home network.
         client = httpx.Client(timeout=self._timeout, transport=self._transport, limits=limits, trust_env=False)
@@ -103,6 +107,12 @@ class SkillClient:
                 f"{first_line(error) or type(error).__name__}.",
                 hint=self._remedy(),
             ) from error
+
+    def _is_ours(self) -> bool:
+        """Whether the API is on this machine, or a service of a host of the registry."""
+        from core.hosts import get_registry  # nobody who starts a realm waits for its models
+
+        return is_here(self.skill.api_url) or get_registry().is_known_url(self.skill.api_url)
 
     def _read(self, answer: httpx.Response) -> bytes:
         body = bytearray()
@@ -122,7 +132,8 @@ class SkillClient:
         if answer.status_code == HTTPStatus.UNAUTHORIZED:
             raise Unavailable(
                 f"The API of skill {self.skill.id} at {self.skill.api_url} wants a token.",
-                hint="Set REALM_TOKEN to it, or write it to ~/.config/realm/token.",
+                hint="Set REALM_TOKEN to it, or write it to ~/.config/realm/token; to another machine it goes only "
+                "where configs/hosts.yaml names that service.",
             )
         why = told.get("message") if isinstance(told, dict) else None
         raise self._strange(f"HTTP {answer.status_code}" + (f", {why}" if why else ""))
@@ -137,6 +148,14 @@ class SkillClient:
         if self.skill.api.start_command:
             return f"It is started by: {self.skill.api.start_command}"
         return f"Start it, or correct `api.url` in configs/skills/{self.skill.id}.yaml."
+
+
+def is_here(url: str) -> bool:
+    """Whether only this machine can be meant."""
+    try:
+        return is_loopback(urlsplit(url).hostname or "")
+    except ValueError:  # the name of another one
+        return False
 
 
 def sample_of(item: Any) -> Sample:

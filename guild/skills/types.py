@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
@@ -24,9 +24,17 @@ Threshold = Annotated[float, Field(gt=0, le=1)]
 
 def _http_address(url: str) -> str:
     parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if parts.scheme not in ("http", "https") or not parts.hostname or not _has_a_port(parts):
         raise ValueError("an address looks like http://localhost:8080")
     return url.rstrip("/")
+
+
+def _has_a_port(parts: SplitResult) -> bool:
+    """Whether its port, where it names one, can be one."""
+    try:
+        return parts.port != 0
+    except ValueError:
+        return False
 
 
 class SkillDisplay(Section):

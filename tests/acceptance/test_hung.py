@@ -63,7 +63,7 @@ def test_stopped_is_told_and_waited_out_and_hung_is_told_and_ended(found_realm: 
     assert died["message"].startswith("hung: no sign of life for ")
     assert " s in a step (after step " in died["message"]
     # Where it hangs, and the line of ours that led there.
-    assert re.search(r", at threading\.py:\d+ \(wait\) in \w+\.py:\d+ \(\w+\)$", died["message"])
+    assert re.search(r", at threading\.py:\d+ \(wait\) in \w+\.py:\d+ \([\w<>]+\)$", died["message"])
     realm.wait(lambda: realm.event_since_up("quest_strike"), "the strike")
     quest = realm.quest("long")
     assert quest is not None

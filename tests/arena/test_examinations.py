@@ -50,6 +50,73 @@ def test_a_damaged_file_holds_no_answers(tmp_path: Path, content: bytes) -> None
     assert (kept.find("bin-1"), kept.find("bin-2"), kept.all()) == (None, None, [])
 
 
+def test_a_damaged_file_is_set_aside_and_told_of_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The daemon looks every few seconds, for ever."""
+    kept = Examinations(tmp_path)
+    for content in ("{", "["):
+        (tmp_path / "bin-1.json").write_text(content)
+        assert (kept.all(), kept.find("bin-1"), kept.all()) == ([], None, [])
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == 2
+    assert told[0].startswith("bin-1.json holds no answers and is set aside as bin-1.json.damaged: ")
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("bin-1.json.damaged", "[")]
+    kept.keep(examined())
+    assert kept.all() == [examined()]
+
+
+class KeptMeanwhile(Files):
+    """The trainer writes the answers right before the daemon moves what it has read."""
+
+    def replace(self, source: Path, target: Path) -> None:
+        if target.name.endswith(".damaged"):
+            Examinations(source.parent).keep(examined())
+        super().replace(source, target)
+
+
+def test_answers_that_come_while_a_damaged_file_is_set_aside_stay(tmp_path: Path) -> None:
+    """E13: an examination was lost between two looks."""
+    (tmp_path / "bin-1.json").write_text("{")
+    Examinations(tmp_path, KeptMeanwhile()).all()
+    assert Examinations(tmp_path).all() == [examined()]
+
+
+def test_what_lies_in_the_place_of_the_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "examinations").write_text("notes")
+    kept = Examinations(tmp_path / "examinations")
+    assert (kept.all(), kept.find("bin-1")) == ([], None)
+    with pytest.raises(NotADirectoryError) as refused:
+        kept.keep(examined())
+    assert (
+        refused.value.strerror
+        == f"{tmp_path}/examinations must be a folder, and something else lies there: move that away"
+    )
+
+
+def test_tries_are_counted_until_answers_are_kept(tmp_path: Path) -> None:
+    folder = tmp_path / "examinations"
+    kept = Examinations(folder)
+    assert [kept.begin_try("bin-1"), Examinations(folder).begin_try("bin-1"), kept.begin_try("sy-2")] == [1, 2, 1]
+    kept.take_back_try("bin-1")
+    assert kept.begin_try("bin-1") == 2
+    assert (kept.all(), kept.find("bin-1")) == ([], None)
+    kept.keep(examined())
+    kept.take_back_try("sy-2")
+    assert [file.name for file in folder.iterdir()] == ["bin-1.json"]
+    (folder / "bin-1.tries").write_text("many")
+    assert kept.begin_try("bin-1") == 1
+    kept.forget("bin-1")
+    assert list(folder.iterdir()) == []
+
+
+def test_a_try_that_cannot_be_counted_is_not_begun(tmp_path: Path) -> None:
+    """Or the trainer dies of it uncounted."""
+    folder = tmp_path / "examinations"
+    Examinations(folder).begin_try("bin-1")
+    with pytest.raises(OSError, match="No space"):
+        Examinations(folder, NoDisk()).begin_try("bin-1")
+    assert Examinations(folder).begin_try("bin-1") == 2
+
+
 @pytest.mark.parametrize("exam_id", ["", "../HEAD", "a/b", ".hidden", "x" * 200])
 def test_an_id_never_leads_out_of_the_folder(tmp_path: Path, exam_id: str) -> None:
     with pytest.raises(ValueError, match="no id of an examination"):

@@ -29,6 +29,7 @@ from core.paths import CHECKOUT
 from core.records import events, metadata
 from core.saga import MIGRATIONS
 from docs import make_schemas
+from guild.records import metadata as guild_metadata
 from tests.vault.making import killed_at
 
 ROW = {"at": "2026-11-21T09:30:00+00:00", "kind": "test", "message": "hello", "data": None}
@@ -67,19 +68,20 @@ def open_and_close(path: Path) -> Path | None:
 
 def test_the_schema_made_by_migrations_equals_the_records(db: Database) -> None:
     with db.read() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        assert compare_metadata(MigrationContext.configure(connection), [metadata, guild_metadata]) == []
 
 
 def test_the_whole_ddl_equals_what_the_records_alone_make(db: Database) -> None:
     """`compare_metadata` does not see WITHOUT ROWID and AUTOINCREMENT."""
 
     def ddl(connection: sa.Connection) -> dict[str, str]:
-        query = sa.text("SELECT name, sql FROM sqlite_master WHERE type = 'table' AND name IN ('events', 'metrics')")
+        query = sa.text("SELECT name, sql FROM sqlite_master WHERE type = 'table' AND name != 'alembic_version'")
         return {row.name: "".join(row.sql.split()) for row in connection.execute(query)}
 
     plain = sa.create_engine("sqlite://")
     with plain.begin() as connection:
         metadata.create_all(connection)
+        guild_metadata.create_all(connection)
         by_records = ddl(connection)
     plain.dispose()
     with db.read() as connection:
@@ -156,15 +158,15 @@ def test_a_failing_migration_changes_nothing(path: Path, tmp_path: Path) -> None
     scripts = tmp_path / "migrations"
     (scripts / "versions").mkdir(parents=True)
     (scripts / "env.py").write_text((MIGRATIONS / "env.py").read_text())
-    first = MIGRATIONS / "versions" / "0001_events_and_metrics.py"
-    (scripts / "versions" / first.name).write_text(first.read_text())
-    (scripts / "versions" / "0002_breaks.py").write_text(
-        "import sqlalchemy as sa\nfrom alembic import op\nrevision, down_revision = '0002', '0001'\n"
+    for known in (MIGRATIONS / "versions").glob("0*.py"):
+        (scripts / "versions" / known.name).write_text(known.read_text())
+    (scripts / "versions" / "0003_breaks.py").write_text(
+        "import sqlalchemy as sa\nfrom alembic import op\nrevision, down_revision = '0003', '0002'\n"
         "def upgrade():\n    op.create_table('extra', sa.Column('id', sa.Integer))\n    op.execute('NOT SQL')\n"
     )
     with pytest.raises(Unavailable, match="syntax error"):
         Database(path, scripts)
-    assert stored_revision(path) == "0001"
+    assert stored_revision(path) == "0002"
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'extra'").fetchone() == (0,)
 

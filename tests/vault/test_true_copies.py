@@ -258,6 +258,13 @@ def test_an_odd_file_stops_no_scan(keeper: VaultKeeper, nas: Path) -> None:
     assert keeper.catalog.locate("data_good") is not None
 
 
+def test_a_scan_of_what_is_an_asset_itself_finds_it(keeper: VaultKeeper) -> None:
+    """Only what lay below the folder was asked for."""
+    (keeper.paths.models / os.fsdecode(b"caf\xe9")).mkdir()
+    assert keeper.scan(keeper.paths.models / "Qwen3-0.6B")[0] == ["model_qwen3_0.6b"]
+    assert keeper.scan(keeper.paths.models / os.fsdecode(b"caf\xe9"))[0] == []
+
+
 def test_what_vanishes_while_it_is_looked_at_is_not_found(tmp_path: Path) -> None:
     folder = tmp_path / "checkpoint-7-20261121-0900"
     folder.mkdir()

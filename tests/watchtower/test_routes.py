@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
+from core.lineage import GENERATOR_REGISTRY
 from core.lineage_tracker import LineageTracker
 from core.paths import RealmPaths
 from core.status_files import write_status
@@ -47,3 +48,4 @@ async def test_the_counts_of_the_gates_are_served(tmp_path: Path) -> None:
         told = (await visitor.get("/api/lineage")).body
         assert told["generators"]["mine@1"]["failed"] == 1
         assert told["generators"]["mine@1"]["top_errors"] == [{"message": "no user turn", "files": 1}]
+        assert told["registry"]["discrimination"]["version"] == GENERATOR_REGISTRY["discrimination"]["version"]

@@ -119,10 +119,12 @@ class Catalog:
         return str(rows[0][0]) if rows else None
 
     def ids_below(self, folder: Path) -> dict[str, str]:
-        """What lies in the base directory below a folder of it: by its path, the id of each."""
-        below = self._stored(LOCAL, f"{folder}/") if str(folder) != self._base else ""
+        """What lies in the base directory below a folder of it, and the folder itself: by its path, the id of each."""
+        below = _text(self._stored(LOCAL, f"{folder}/")) if str(folder) != self._base else ""
         with self.db.read() as connection:
-            return {self._read(LOCAL, path): asset_id for path, asset_id in records.ids_below(connection, LOCAL, below)}
+            found = {self._read(LOCAL, path): id_ for path, id_ in records.ids_below(connection, LOCAL, below)}
+        own = self.id_at(LOCAL, str(folder))
+        return found if own is None else {**found, str(folder): own}
 
     def newest_checkpoint(self) -> str | None:
         """The id of the checkpoint with the greatest step, wherever it lies."""

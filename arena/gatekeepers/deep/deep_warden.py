@@ -1,4 +1,4 @@
-"""Gate 2 at level DEEP: looks at what rows say, the first ones for their content and all for duplicates (spec 1.2).
+"""Gate 2 at level DEEP: what rows say, the first ones by their content and all by what was said before (spec 1.2).
 
 It advises and never refuses: a fault of its own ends the advice, not the quest.
 """
@@ -17,17 +17,20 @@ from arena.gatekeepers.deep.encoding import Encoding
 from arena.gatekeepers.deep.flow import ConversationFlow
 from arena.gatekeepers.deep.json_answers import JsonAnswers
 from arena.gatekeepers.deep.leakage import Leakage
+from arena.gatekeepers.deep.near_duplicates import tell_near_duplicates
 from arena.gatekeepers.deep.protocol import EmojiProtocol
 from arena.gatekeepers.deep.ratio import Ratio
 from arena.gatekeepers.deep.remarks import Remarks
 from arena.gatekeepers.deep.repetition import Repetition
 from arena.gatekeepers.deep.samples import Sample, sample_of
 from arena.gatekeepers.findings import Findings
+from arena.gatekeepers.held_out import HeldOut
+from arena.gatekeepers.likeness.sketched_file import SketchedFile
 from arena.gatekeepers.row_identity import row_size
 from arena.gatekeepers.row_reader import Row
 
 VALIDATOR_NAME = "content_validator"
-VALIDATOR_VERSION = "1.0.0"
+VALIDATOR_VERSION = "1.1.0"
 
 SAMPLE_ROWS = 100
 """Rows from the start whose content is looked at (the spec's `sample_size`)."""
@@ -87,8 +90,11 @@ class DeepWarden:
                 for check in self._checks:
                     check.look(sample)
 
-    def finish(self) -> dict[str, Any] | None:
-        """The statistics, under the spec's keys and `sample_size`; None when they could not be made."""
+    def finish(self, sketched: SketchedFile | None = None, held_out: HeldOut | None = None) -> dict[str, Any] | None:
+        """The statistics, under the spec's keys and `sample_size`; None when they could not be made.
+
+        What the rows are like is told with `sketched`, what of them is held out with `held_out`: else None.
+        """
         if self._failed:
             return None
         stats: dict[str, Any] = {"sample_size": self._sampled}
@@ -96,6 +102,9 @@ class DeepWarden:
             stats |= self._count_duplicates()
             for check in self._checks:
                 stats |= check.finish()
+            stats["overlap_stats"] = held_out.stats() if held_out is not None else None
+            near = tell_near_duplicates(sketched.compared(), self._findings) if sketched is not None else None
+            stats["near_duplicate_stats"] = near
         return None if self._failed else stats
 
     def _count_duplicates(self) -> dict[str, int]:
@@ -122,6 +131,14 @@ def describe_deep(stats: Mapping[str, Any] | None) -> list[str]:
     """The statistics in lines for people; none without statistics."""
     if stats is None:
         return []
+    repeats = f"rows that repeat an earlier one: {stats['duplicates']}; different rows: {stats['unique_examples']}"
+    return [repeats, *describe_content(stats)]
+
+
+def describe_content(stats: Mapping[str, Any] | None) -> list[str]:
+    """The same, but for rows that stand in the file twice."""
+    if stats is None:
+        return []
     protocol = stats["protocol_stats"]
     counted = {
         "leaked answers": stats["leakage_found"],
@@ -137,10 +154,21 @@ def describe_deep(stats: Mapping[str, Any] | None) -> list[str]:
     modes = f"{protocol['emoji_mode_valid']} in emoji mode, {protocol['direct_mode_valid']} direct"
     in_emoji = protocol["emoji_mode_valid"] + protocol["malformed"]
     return [
-        f"rows that repeat an earlier one: {stats['duplicates']}; different rows: {stats['unique_examples']}",
+        *_describe_overlaps(stats),
         f"content of the first {stats['sample_size']} rows: {content}",
         *([f"answers: {modes}"] if in_emoji else []),
     ]
+
+
+def _describe_overlaps(stats: Mapping[str, Any]) -> Iterator[str]:
+    if (held_out := stats["overlap_stats"]) is not None:
+        rows, problems = held_out["validation_rows"], held_out["held_out_problems"]
+        yield f"rows that are held out: {rows} of data/validation, {problems} problems of a skill"
+    if (near := stats["near_duplicate_stats"]) is not None:
+        yield (
+            f"rows that nearly are those of earlier quests: {near['like_earlier_quests']}, of data/validation: "
+            f"{near['like_held_out_rows']} ({near['checked']} rows compared with {near['files_compared']} files)"
+        )
 
 
 def _faults(counts: Mapping[str, int]) -> int:

@@ -7,7 +7,7 @@ are looked at, never by the file.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ from typing import Any
 from arena.gatekeepers.deep import deep_warden
 from arena.gatekeepers.deep.deep_warden import DeepWarden
 from arena.gatekeepers.findings import Findings
-from arena.gatekeepers.held_out import held_out_keys
+from arena.gatekeepers.held_out import HeldOut
+from arena.gatekeepers.likeness.sketched_file import SketchedFile
 from arena.gatekeepers.measures import token_warden
 from arena.gatekeepers.measures.renderers import load_renderer
 from arena.gatekeepers.measures.row_choice import RowChoice
@@ -57,12 +58,15 @@ def prove_file(
     yardstick: dict[str, Any],
     content_hash: str = "",
     cache: dict[str, Any] | None = None,
+    sketches: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Measure a quest file of `rows` rows with a `Yardstick`, given as a dict. Never raises for what is in the file.
 
     Where every row of an accepted quest is looked at, the tokens are left for the trainer in `cache` (see `entry_for`),
-    if its content is still that of `content_hash`. Raises `InvalidInput` when tokenizer or profile of the yardstick
-    cannot be used, and `Unavailable` when the disk does not let the file be read: no quest is to blame for that.
+    if its content is still that of `content_hash`. `sketches` says where those of all quests lie, which DEEP compares
+    the rows with, and where those of an accepted quest are left (see `SketchedFile`). Raises `InvalidInput` when
+    tokenizer or profile of the yardstick cannot be used, and `Unavailable` when the disk does not let the file be read:
+    no quest is to blame for that.
     The verdict has the keys `accepted`, `rows`, `schema_id`, `errors`, `warnings`, their totals and `validators` as in
     `arena.gatekeepers.gate.inspect_file`, and `tokens` (`TokenCensus.to_json` with `looked_at` in words; None when no
     row could be looked at), `content` (the statistics of `DeepWarden`; None without DEEP) and `tokenizer` (the
@@ -80,7 +84,9 @@ def prove_file(
         told = {"event": "tokens_not_stored"}
         logger.warning("no tokens are kept of %s: %s", path, error, exc_info=True, extra=told)
     try:
-        tokens, content = _measure(Path(path), schema_id, rows, measure, loaded.renderer, findings, entry, content_hash)
+        tokens, content = _measure(
+            Path(path), schema_id, rows, measure, loaded.renderer, findings, entry, content_hash, sketches
+        )
     except (OSError, RealmError) as error:
         if isinstance(error, OSError) and error.errno in DISK_TROUBLE:
             raise Unavailable(f"{path} cannot be read: {error.strerror}.") from error
@@ -113,6 +119,7 @@ def _measure(
     findings: Findings,
     entry: CacheEntry | None,
     content_hash: str,
+    sketches: dict[str, Any] | None,
 ) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
     """The statistics `tokens` and `content` of the verdict."""
     tokens: dict[str, Any] | None = None
@@ -122,15 +129,18 @@ def _measure(
         keeper = stack.enter_context(TokenKeeper(entry if choice.every else None, source, measure))
         warden = TokenWarden(renderer, measure, findings, keeper.take)
         deep = stack.enter_context(DeepWarden(measure.profile, findings)) if measure.deep else None
-        held_out = held_out_keys(measure.held_out)
-        found = _look_through(rows_in(source, schema_id, path), choice, warden, deep, held_out, findings)
+        held_out = HeldOut(measure.held_out, findings)
+        sketched = SketchedFile(rows, sketches, measure.held_out) if measure.deep or sketches is not None else None
+        found = _look_through(rows_in(source, schema_id, path), choice, warden, deep, held_out, sketched)
         if found != rows or not source.is_unchanged():
             findings.error(None, None, f"the file changed after it was checked: {found} rows were found of {rows}")
         if warden.census.rows:
             tokens = {"looked_at": choice.describe(found), **warden.census.to_json()}
-        content = deep.finish() if deep is not None else None
+        content = deep.finish(sketched, held_out) if deep is not None else None
         if tokens is not None and not findings.total_errors:
             keeper.keep(content_hash)
+            if sketched is not None:
+                sketched.keep()
     return tokens, content
 
 
@@ -139,19 +149,18 @@ def _look_through(
     choice: RowChoice,
     warden: TokenWarden,
     deep: DeepWarden | None,
-    held_out: Mapping[bytes, str],
-    findings: Findings,
+    held_out: HeldOut,
+    sketched: SketchedFile | None,
 ) -> int:
     """One pass over all rows; returns how many there are."""
     found = 0
     for row in rows:
-        if held_out or deep is not None:
-            key = row_key(row)
-            if (file := held_out.get(key)) is not None:
-                message = f"this row is held out in data/validation/{file}, and what is learned cannot be measured with"
-                findings.error(row.line, None, message)
-            if deep is not None:
-                deep.take(row, key)
+        key = row_key(row) if held_out.wants_keys or deep is not None else None
+        held_out.look(row, key)
+        if deep is not None and key is not None:
+            deep.take(row, key)
+        if sketched is not None:
+            sketched.take(row)
         if choice.takes(found, row):
             warden.take(row)
         found += 1

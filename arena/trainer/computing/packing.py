@@ -97,4 +97,6 @@ def pack(rows: Sequence[TokenRow], device: torch.device) -> PackedBatch:
         positions=on_device(positions[None]),
         row_ends=on_device(ends.astype(np.int32)),
         longest=int(lengths.max()),
+        lines=tuple(row.line for row in rows),
+        counts=tuple(map(len, targets)),
     )

@@ -196,6 +196,7 @@ class Saver:
             covers_too=tuple(covers_too),
             curriculum=situation.curriculum,
         )
+        situation.row_notes.flush()
         state = situation.arms.snapshot(in_place=wish.at_once)
         self._writer.begin(state, facts)
         # Without memory for a copy, training must not touch the state before it is written.

@@ -23,7 +23,7 @@ class Crew(Protocol):
         """Weights and moments are loaded; no step is made yet."""
 
     def add_up(self, plan: StepPlan, weights: Sequence[torch.Tensor], shares: int, compute: Compute) -> torch.Tensor:
-        """The gradients of all shares of a step end in `.grad`; returns its loss."""
+        """The gradients of all shares of a step end in `.grad`; returns the numbers of `compute`, added up."""
 
     def finish(self, plan: StepPlan, norm: float) -> None:
         """It is decided whether the gradients teach; they are not clipped yet, and `norm` is theirs."""
@@ -55,7 +55,7 @@ class Leader:
 
     def add_up(self, plan: StepPlan, weights: Sequence[torch.Tensor], shares: int, compute: Compute) -> torch.Tensor:
         with self._company.together(Gradients.of(plan)):
-            return add_up_together(weights, shares, compute, self._company)
+            return add_up_together(weights, shares, compute, self._company, numbers=1 + len(plan.rows))
 
     def finish(self, plan: StepPlan, norm: float) -> None:
         settings = plan.settings

@@ -17,14 +17,15 @@ from arena.trainer.scaling.company import Company, OutOfStep
 from core.errors import first_line
 
 Compute = Callable[[int], torch.Tensor]
-"""Adds the gradients of one share to `.grad`; returns its part of the loss, a scalar."""
+"""Adds the gradients of one share to `.grad`; returns what is added up beside them: its part of the loss, and further
+numbers, as many of every share."""
 
 BUCKET_ELEMENTS = 1 << 24
 """Of gradients that are sent together, at most if no weight is larger: 64 MiB in fp32."""
 
 
 def add_up_alone(weights: Sequence[torch.Tensor], shares: int, compute: Compute) -> torch.Tensor:
-    """All shares in this process: their sum ends in `.grad`. Returns the loss."""
+    """All shares in this process: their sum ends in `.grad`. Returns the numbers of all shares, added up."""
     loss = compute(0)
     for share in range(1, shares):
         sums = [weight.grad for weight in weights]
@@ -37,14 +38,18 @@ def add_up_alone(weights: Sequence[torch.Tensor], shares: int, compute: Compute)
     return loss
 
 
-def add_up_together(weights: Sequence[torch.Tensor], shares: int, compute: Compute, company: Company) -> torch.Tensor:
+def add_up_together(
+    weights: Sequence[torch.Tensor], shares: int, compute: Compute, company: Company, *, numbers: int
+) -> torch.Tensor:
     """The same with all processes at once, each of which computes some shares and ends with the sum of all.
+
+    `numbers` is how many `compute` returns.
 
     Raises `MemoryError` on all of them, without gradients, where one has run out of memory for its share. Where it is
     the exchange itself that finds none, the others wait for this process in vain: `OutOfStep`, and all must end.
     """
     try:
-        outcome = _add_up_together(weights, shares, compute, company)
+        outcome = _add_up_together(weights, shares, compute, company, numbers)
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
@@ -55,9 +60,9 @@ def add_up_together(weights: Sequence[torch.Tensor], shares: int, compute: Compu
 
 
 def _add_up_together(
-    weights: Sequence[torch.Tensor], shares: int, compute: Compute, company: Company
+    weights: Sequence[torch.Tensor], shares: int, compute: Compute, company: Company, numbers: int
 ) -> torch.Tensor | OutOfMemory:
-    buckets = list(_buckets(weights, company))
+    buckets = list(_buckets(weights, company, numbers))
     used: set[int] = set()
     for first in range(0, shares, company.size):
         takers = min(company.size, shares - first)
@@ -77,31 +82,32 @@ def _add_up_together(
                 bucket.finish(used)
         if not is_last:
             _clear(weights)
-    return buckets[-1].loss
+    return buckets[-1].told
 
 
 class _Bucket:
     """Some weights whose gradients travel together; this process adds up a slice of them."""
 
-    def __init__(self, weights: Sequence[torch.Tensor], company: Company) -> None:
+    def __init__(self, weights: Sequence[torch.Tensor], company: Company, numbers: int) -> None:
         self._weights = weights
         self._company = company
         self._sizes = [weight.numel() for weight in weights]
-        # One more, for the loss.
-        self._slice = -(-(sum(self._sizes) + 1) // company.size)
+        self._numbers = numbers
+        """Behind the gradients: the loss, and what is told beside it."""
+        self._slice = -(-(sum(self._sizes) + numbers) // company.size)
         self._like = weights[0]
         self._sum: torch.Tensor | None = None
-        self.loss = torch.zeros((), device=self._like.device)
+        self.told = torch.zeros(numbers, device=self._like.device)
 
-    def add(self, takers: int, loss: torch.Tensor | None) -> None:
-        """One round: the processes up to `takers` have gradients, and the loss that they belong to."""
+    def add(self, takers: int, told: torch.Tensor | None) -> None:
+        """One round: the processes up to `takers` have gradients, and the numbers that they belong to."""
         size = self._company.size
-        sent = self._like.new_empty(0) if loss is None else self._flat(loss)
+        sent = self._like.new_empty(0) if told is None else self._flat(told)
         received = self._like.new_empty(takers * self._slice)
         self._company.exchange(
             received, sent,
             [self._slice if rank < takers else 0 for rank in range(size)],
-            [0 if loss is None else self._slice] * size,
+            [0 if told is None else self._slice] * size,
         )  # fmt: skip
         parts = iter(torch.split(received, self._slice))
         total = next(parts).clone() if self._sum is None else self._sum
@@ -115,15 +121,16 @@ class _Bucket:
             raise RuntimeError("a step without shares")
         whole = self._like.new_empty(self._slice * self._company.size)
         self._company.gather(whole, self._sum)
-        pieces = torch.split(whole[: sum(self._sizes) + 1], [*self._sizes, 1])
+        pieces = torch.split(whole[: sum(self._sizes) + self._numbers], [*self._sizes, self._numbers])
         for weight, piece in zip(self._weights, pieces, strict=False):
             if id(weight) in used:
                 weight.grad = piece.view_as(weight)
-        self.loss = pieces[-1].reshape(()).clone()
+        self.told = pieces[-1].clone()
 
-    def _flat(self, loss: torch.Tensor) -> torch.Tensor:
+    def _flat(self, told: torch.Tensor) -> torch.Tensor:
         flat = self._like.new_zeros(self._slice * self._company.size)
-        torch.cat([_gradient(weight) for weight in self._weights] + [loss.reshape(1)], out=flat[: sum(self._sizes) + 1])
+        parts = [*(_gradient(weight) for weight in self._weights), told]
+        torch.cat(parts, out=flat[: sum(self._sizes) + self._numbers])
         return flat
 
 
@@ -131,16 +138,16 @@ def _gradient(weight: torch.Tensor) -> torch.Tensor:
     return weight.grad.reshape(-1) if weight.grad is not None else torch.zeros_like(weight).reshape(-1)
 
 
-def _buckets(weights: Sequence[torch.Tensor], company: Company) -> Iterator[_Bucket]:
+def _buckets(weights: Sequence[torch.Tensor], company: Company, numbers: int) -> Iterator[_Bucket]:
     together: list[torch.Tensor] = []
     elements = 0
     for weight in weights:
         if together and elements + weight.numel() > BUCKET_ELEMENTS:
-            yield _Bucket(together, company)
+            yield _Bucket(together, company, numbers)
             together, elements = [], 0
         together.append(weight)
         elements += weight.numel()
-    yield _Bucket(together, company)
+    yield _Bucket(together, company, numbers)
 
 
 def _clear(weights: Sequence[torch.Tensor]) -> None:

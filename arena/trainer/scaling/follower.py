@@ -121,7 +121,7 @@ class Replica:
 
         weights = [weight for weight in self._network.parameters() if weight.requires_grad]
         try:
-            add_up_together(weights, len(shares), compute, self._company)
+            add_up_together(weights, len(shares), compute, self._company, numbers=1 + len(plan.rows))
         except MemoryError:
             # The first process makes the step again, with smaller micro-batches.
             release_memory()

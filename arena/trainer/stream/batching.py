@@ -8,7 +8,8 @@ the rows and the budget.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,7 @@ class TokenRow:
     trained: np.ndarray
     """bool[length]; position 0 never counts, since nothing predicts it."""
 
-    @property
+    @cached_property
     def targets(self) -> int:
         return int(self.trained[1:].sum())
 
@@ -46,6 +47,12 @@ class MicroBatch:
     """int64[targets]: flat positions (row × width + column) whose hidden state predicts a target."""
     targets: torch.Tensor
     """int64[targets]: the token ids to be predicted there."""
+    lines: tuple[int, ...] = field(default=(), kw_only=True)
+    """`TokenRow.line` of its rows, in the order of their targets."""
+    counts: tuple[int, ...] = field(default=(), kw_only=True)
+    """How many targets each of them has."""
+    each: list[torch.Tensor] = field(init=False, default_factory=list)
+    """Of a forward pass: the cross-entropy of each target, nats, float32 without gradient; in parts, in order."""
 
     @property
     def layout(self) -> dict[str, Any]:
@@ -123,4 +130,6 @@ def _micro_batch(rows: Sequence[TokenRow], pad_id: int, device: torch.device) ->
         input_ids=torch.from_numpy(input_ids).to(device, non_blocking=True),
         predicting=torch.from_numpy(np.concatenate(predicting).astype(np.int64)).to(device, non_blocking=True),
         targets=torch.from_numpy(np.concatenate(targets).astype(np.int64)).to(device, non_blocking=True),
+        lines=tuple(row.line for row in rows),
+        counts=tuple(map(len, targets)),
     )

@@ -16,14 +16,22 @@ LONGEST_PAUSE_SECONDS = 10.0
 T = TypeVar("T")
 
 
-def read_patiently(situation: Situation, read: Callable[[], T], quest_id: str, file: Path | None = None) -> T | None:
+def read_patiently(
+    situation: Situation,
+    read: Callable[[], T],
+    quest_id: str,
+    file: Path | None = None,
+    *,
+    phase: Phase = Phase.PREPARING,
+) -> T | None:
     """What `read` returns, once the disk lets it; None when a stop comes first.
 
+    `phase` is noted meanwhile: by it, a death is charged to the quest that the position names, or to none.
     Raises `FileNotFoundError` when `file` alone is gone. Where its lane is gone too, so is the disk, and it is waited.
     """
     pause, told = LOOK_SECONDS, False
     while True:
-        situation.note(Phase.PREPARING)
+        situation.note(phase)
         situation.tell("preparing", quest_id)
         try:
             return read()

@@ -43,6 +43,10 @@ class QuestData:
     def __len__(self) -> int:
         return len(self._lines)
 
+    def numbers_of(self, lines: list[int]) -> np.ndarray:
+        """The numbers, from 0, of the rows that stand in these lines of the file."""
+        return np.searchsorted(self._lines, np.array(lines, dtype=np.uint64))
+
     def row(self, number: int) -> TokenRow:
         codes = self._codes[self._offsets[number] : self._offsets[number + 1]]
         trained = codes < 0

@@ -25,6 +25,8 @@ class StepPlan:
     """Padded tokens of a micro-batch at most; 0 stands for that of the settings."""
     loss: torch.Tensor | None = None
     """Mean cross-entropy per target token, nats; filled in by the engine."""
+    row_losses: torch.Tensor | None = None
+    """float32[rows]: the same of each row; filled in with it."""
     grad_norm: float | None = None
     """Global gradient norm before clipping."""
     dropped: bool = False

@@ -33,9 +33,6 @@ _NEW: dict[int, tuple[Operation, ...]] = {
 }
 """The operations that come with a level. Four levels of addition alone: each is new to a hero who has never counted."""
 
-_ONLY_AT: dict[int, tuple[Operation, ...]] = {1: (op.SUM,)}
-"""Two numbers of two bits can be added in 16 ways, which are learned by heart; sums of three are 64 more."""
-
 
 @dataclass(frozen=True)
 class Level:
@@ -54,18 +51,17 @@ class Level:
         return sum(operation.variety(self.bits) * self._ways(operation) for operation in self.operations)
 
     def _ways(self, operation: Operation) -> int:
-        return len(operation.plain) + (len(operation.circled) if self.circled_share else 0)
+        return len(operation.texts["plain"]) + (len(operation.texts["circled"]) if self.circled_share else 0)
 
 
 @cache
 def level_of(number: int) -> Level:
     """The level of that number, 1 to `MAX_LEVEL`."""
     arrived = [operations for first, operations in _NEW.items() if first <= number]
-    extra = _ONLY_AT.get(number, ())
     return Level(
         number=number,
         bits=32 if number == MAX_LEVEL else number + 1,
-        operations=tuple(operation for group in arrived for operation in group) + extra,
-        newest=arrived[-1] + extra,
+        operations=tuple(operation for group in arrived for operation in group),
+        newest=arrived[-1],
         circled_share=CIRCLED_SHARE if number >= FIRST_CIRCLED else 0.0,
     )

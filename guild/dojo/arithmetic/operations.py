@@ -7,12 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from random import Random
+
+from guild.dojo.arithmetic.notation import Notation
 
 Operands = tuple[int, ...]
 
 SHIFT_DIGITS = 3
 """Width of the number of places by which something is moved: 1 to 7, and less than there are bits."""
+
+ENDINGS: dict[Notation, tuple[str, ...]] = {"plain": ("", "=", " =", " = ?"), "circled": ("", " =")}
+"""What may stand behind a question."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +27,7 @@ class Operation:
 
     name: str
     plain: tuple[str, str, str, str]
-    """The ways to ask for it, all equally frequent; `{0}` is the first operand."""
+    """The ways to ask for it; `{0}` is the first operand. Each has every one of `ENDINGS`, all equally frequent."""
     circled: tuple[str, str]
     """The same in the symbol language, which is read from left to right."""
     compute: Callable[[int, Operands], int]
@@ -33,6 +39,15 @@ class Operation:
     """Digits of the result; 0 for a comparison."""
     variety: Callable[[int], int]
     """How many different operands there are, from bits."""
+
+    @cached_property
+    def texts(self) -> dict[Notation, tuple[str, ...]]:
+        """All texts in which it can be asked for, by notation."""
+        bodies: dict[Notation, tuple[str, ...]] = {"plain": self.plain, "circled": self.circled}
+        return {
+            notation: tuple(body + ending for body in bodies[notation] for ending in endings)
+            for notation, endings in ENDINGS.items()
+        }
 
 
 def _any(count: int) -> Callable[[Random, int], Operands]:
@@ -84,11 +99,11 @@ def _rotated_left(number: int, places: int, bits: int) -> int:
 
 
 def _forms(sign: str, word: str, verb: str) -> tuple[str, str, str, str]:
-    return (f"{{0}}{sign}{{1}}=", f"{{0}} {sign} {{1}} = ?", f"{{0}} {word} {{1}}", f"{verb} {{0}}, {{1}}")
+    return (f"{{0}}{sign}{{1}}", f"{{0}} {sign} {{1}}", f"{{0}} {word} {{1}}", f"{verb} {{0}}, {{1}}")
 
 
 def _circled(sign: str) -> tuple[str, str]:
-    return f"{{0}}{sign}{{1}}", f"{{0}} {sign} {{1}} ="
+    return f"{{0}}{sign}{{1}}", f"{{0}} {sign} {{1}}"
 
 
 def _of_two(
@@ -145,7 +160,7 @@ def _of_one(
     return Operation(
         name=name,
         plain=plain,
-        circled=(f"{sign}{{0}}", f"{sign} {{0}} ="),
+        circled=(f"{sign}{{0}}", f"{sign} {{0}}"),
         compute=lambda bits, operands: compute(operands[0], bits),
         draw=_any(1),
         widths=_equal_widths(1),
@@ -177,8 +192,8 @@ def _of_three(
 ADD = _of_two("add", ("+", "plus", "add"), "⊕", lambda a, b: a + b, answer=1)
 SUM = _of_three(
     "sum",
-    ("{0}+{1}+{2}=", "{0} + {1} + {2} = ?", "{0} plus {1} plus {2}", "add {0}, {1}, {2}"),
-    ("{0}⊕{1}⊕{2}", "{0} ⊕ {1} ⊕ {2} ="),
+    ("{0}+{1}+{2}", "{0} + {1} + {2}", "{0} plus {1} plus {2}", "add {0}, {1}, {2}"),
+    ("{0}⊕{1}⊕{2}", "{0} ⊕ {1} ⊕ {2}"),
     lambda a, b, c: a + b + c,
     answer=2,
 )
@@ -197,7 +212,7 @@ OR = _of_two("or", ("|", "or", "or"), "Ⓞ", lambda a, b: a | b)
 XOR = _of_two("xor", ("^", "xor", "xor"), "Ⓧ", lambda a, b: a ^ b)
 NOT = _of_one(
     "not",
-    ("~{0}=", "~ {0} = ?", "not {0}", "invert {0}"),
+    ("~{0}", "~ {0}", "not {0}", "invert {0}"),
     "Ⓝ",
     lambda number, bits: number ^ (1 << bits) - 1,
     lambda bits: bits,
@@ -208,7 +223,7 @@ SHIFT_LEFT = _of_places(
 SHIFT_RIGHT = _of_places("shift_right", (">>", "right by", "shift right"), "Ⓡ", lambda a, places, bits: a >> places)
 COMPARE = Operation(
     name="compare",
-    plain=("{0}?{1}", "{0} ? {1} =", "{0} against {1}", "compare {0}, {1}"),
+    plain=("{0}?{1}", "{0} ? {1}", "{0} against {1}", "compare {0}, {1}"),
     circled=_circled("⊙"),
     compute=lambda bits, operands: 1 + (operands[0] > operands[1]) - (operands[0] < operands[1]),
     draw=_alike,
@@ -218,7 +233,7 @@ COMPARE = Operation(
 )
 ONES = _of_one(
     "ones",
-    ("#{0}=", "# {0} = ?", "ones in {0}", "count ones, {0}"),
+    ("#{0}", "# {0}", "ones in {0}", "count ones, {0}"),
     "Ⓒ",
     lambda number, bits: number.bit_count(),
     int.bit_length,
@@ -244,15 +259,15 @@ ROTATE_RIGHT = _of_places(
 )
 AND_OR = _of_three(
     "and_or",
-    ("({0}&{1})|{2}=", "({0} & {1}) | {2} = ?", "{0} and {1}, then or {2}", "and {0}, {1}, then or {2}"),
-    ("{0}Ⓐ{1}Ⓞ{2}", "{0} Ⓐ {1} Ⓞ {2} ="),
+    ("({0}&{1})|{2}", "({0} & {1}) | {2}", "{0} and {1}, then or {2}", "and {0}, {1}, then or {2}"),
+    ("{0}Ⓐ{1}Ⓞ{2}", "{0} Ⓐ {1} Ⓞ {2}"),
     lambda a, b, c: a & b | c,
     answer=0,
 )
 ADD_XOR = _of_three(
     "add_xor",
-    ("({0}+{1})^{2}=", "({0} + {1}) ^ {2} = ?", "{0} plus {1}, then xor {2}", "add {0}, {1}, then xor {2}"),
-    ("{0}⊕{1}Ⓧ{2}", "{0} ⊕ {1} Ⓧ {2} ="),
+    ("({0}+{1})^{2}", "({0} + {1}) ^ {2}", "{0} plus {1}, then xor {2}", "add {0}, {1}, then xor {2}"),
+    ("{0}⊕{1}Ⓧ{2}", "{0} ⊕ {1} Ⓧ {2}"),
     lambda a, b, c: (a + b) ^ c,
     answer=1,
 )

@@ -26,12 +26,12 @@ def yardstick(**changes: Any) -> dict[str, Any]:
     return asdict(Yardstick(**{**values, **changes}))
 
 
-def prove(path: Path, data: bytes, **changes: Any) -> dict[str, Any]:
+def prove(path: Path, data: bytes, *, sketches: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
     """Let QUICK in what it lets in, and measure it."""
     path.write_bytes(data)
     quick = inspect_file(str(path))
     assert quick["accepted"], quick["errors"]
-    return prove_file(str(path), quick["schema_id"], quick["rows"], yardstick(**changes))
+    return prove_file(str(path), quick["schema_id"], quick["rows"], yardstick(**changes), sketches=sketches)
 
 
 def messages_of(verdict: dict[str, Any], kind: str = "errors") -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from arena.protocol import Begin, Command, Event, decode_event, encode
@@ -32,7 +33,8 @@ def fight(
     events: list[Event] = []
 
     def listen() -> None:
-        with theirs, theirs.makefile("rb") as told:
+        # Whoever has made its last step is gone by the time that it is answered.
+        with suppress(BrokenPipeError, ConnectionResetError), theirs, theirs.makefile("rb") as told:
             for line in told:
                 events.append(decode_event(line))
                 if (command := answer(events[-1])) is not None:

@@ -41,6 +41,7 @@ from arena.trainer.healing.healer import Healer
 from arena.trainer.link import DaemonLink
 from arena.trainer.measuring import Measuring
 from arena.trainer.orders import Orders
+from arena.trainer.row_notes import RowNotes
 from arena.trainer.saving.save_room import SaveRoom
 from arena.trainer.saving.saver import Saver
 from arena.trainer.saving.snapshot import EngineState
@@ -392,6 +393,7 @@ class BattleMachine(RuleBasedStateMachine):
         situation = Situation(
             link=self.link, journal=journal, position=position, begin=begin,
             cursor=read_cursor(head.path) if head else Cursor(), orders=Orders(self.link, pause_reason=None),
+            row_notes=RowNotes(self.paths.row_books, 0),
         )  # fmt: skip
         self._equip(situation, begin)
 

@@ -33,14 +33,15 @@ from arena.protocol import (
     Trouble,
 )
 from arena.rendering import Renderer
+from arena.supervision.position_file import Phase, read_position
 from arena.trainer.engine import BattleTrainer
-from arena.trainer.generation import Manner, answer
+from arena.trainer.generation import MOST_ROWS, Manner, answer
 from arena.trainer.loading.model_loading import read_model
 from guild.profiles import get_profile
 from tests.arena.trainer.driving import Field, Foe, assert_equal_weights
 from tests.arena.trainer.examined import QUESTIONS, Recorder, live, sheet, two_quests
 from tests.arena.trainer.fighting_here import fight
-from tests.arena.trainer.in_process import DiskInHand, LiveBattle, living
+from tests.arena.trainer.in_process import DiskInHand, LiveBattle, Slain, living
 from tests.arena.trainer.scaling.together import fight_together
 from vault.manifest import check_manifest, listed_files
 
@@ -174,12 +175,82 @@ def test_a_stop_cuts_an_examination_off_and_the_next_trainer_takes_it(
     cut = Recorder(two_quests(tmp_path / "cut", dropout_model), BOTH)
     events = live(cut, interrupting(lambda trainer: trainer._battle.situation.orders.stop("a test")))
     assert said(events, Examined) == cut.kept.all() == []
+    assert list(cut.place.paths.examinations.iterdir()) == [], "nobody has died of it"
     assert cut.place.head.name.startswith("checkpoint-5-")
     kinds = [type(event).__name__ for event in live(cut)]
     assert kinds.index("Examined") < kinds.index("Progress")
     told, wanted = ({name: one.answers for name, one in each.recorded.items()} for each in (cut, calm[0]))
     assert told == wanted
     assert_same_files(cut.place.head, calm[0].place.head)
+
+
+def slay(trainer: BattleTrainer) -> None:
+    raise Slain
+
+
+def test_an_examination_that_kills_each_trainer_is_given_up_and_training_goes_on(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    """E7: what nobody could answer was wrong. Taken again by each next trainer, it held all training up for ever."""
+    recorder = Recorder(two_quests(tmp_path / "field", tiny_model), BOTH)
+    together: list[int] = []
+
+    def slay_and_note(trainer: BattleTrainer, begin: Begin) -> None:
+        interrupting(slay)(trainer, begin)
+        answers = trainer.answers
+
+        def noted(prompts: Sequence[Sequence[int]], manner: Manner, arithmetic: Arithmetic | None) -> Any:
+            together.append(manner.most_rows)
+            return answers(prompts, manner, arithmetic)
+
+        vars(trainer)["answers"] = noted
+
+    for _ in range(2):
+        with pytest.raises(Slain):
+            live(recorder, slay_and_note)
+    assert together == [MOST_ROWS, 1], "the second try needs the least memory"
+    events = live(recorder)
+    assert recorder.recorded["bin-1"].answers == [None] * len(QUESTIONS)
+    assert recorder.recorded["sy-2"].answers == answers_of(recorder.place.head, QUESTIONS, 20)
+    (trouble,) = said(events, Trouble)
+    assert trouble.what == "examination_incomplete"
+    assert trouble.message == "bin-1 is given up: the trainer has died in it 2 times."
+    assert list(recorder.place.paths.examinations.iterdir()) == []
+
+
+def test_an_examination_that_one_trainer_died_in_is_taken_by_the_next(
+    calm: tuple[Recorder, list[Event]], tmp_path: Path, dropout_model: Path
+) -> None:
+    """One by one, which in fp32 are the same answers; a stop meanwhile leaves what is counted as it is."""
+    recorder = Recorder(two_quests(tmp_path / "field", dropout_model), BOTH)
+    with pytest.raises(Slain):
+        live(recorder, interrupting(slay))
+    marker = recorder.place.paths.examinations / "bin-1.tries"
+    live(recorder, interrupting(lambda trainer: trainer._battle.situation.orders.stop("a test")))
+    assert marker.read_text() == "1\n"
+    live(recorder)
+    told, wanted = ({name: one.answers for name, one in each.recorded.items()} for each in (recorder, calm[0]))
+    assert told == wanted
+    assert not marker.exists()
+
+
+def test_no_quest_is_charged_with_a_death_while_an_examination_is_prepared(tiny_model: Path, tmp_path: Path) -> None:
+    """The position stands at the next quest then, which has done nothing."""
+    place, phases = two_quests(tmp_path / "field", tiny_model), []
+
+    def listen(trainer: BattleTrainer, begin: Begin) -> None:
+        examiner = trainer._battle._examiner
+        renderer_for = examiner._renderer_for
+
+        def overheard(profile: str) -> Renderer:
+            position = read_position(place.paths.current_model / ".position")
+            phases.append(position and position.phase)
+            return renderer_for(profile)
+
+        vars(examiner)["_renderer_for"] = overheard
+
+    live(Recorder(place, {"first": sheet("bin-1")}), listen)
+    assert phases == [Phase.WAITING]
 
 
 def test_a_pause_holds_an_examination_until_it_is_resumed(tiny_model: Path, tmp_path: Path) -> None:

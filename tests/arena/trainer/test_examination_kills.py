@@ -17,7 +17,7 @@ from tests.arena.trainer.driving import PATIENCE, assert_equal_weights
 from tests.arena.trainer.examined import Recorder, live, sheet, two_quests
 from tests.arena.trainer.healing.lives import KILLED
 
-KILLED_AT = ("exam.answered", "write.bin-1.json", "exam.kept")
+KILLED_AT = ("write.bin-1.tries", "exam.answered", "write.bin-1.json", "exam.kept")
 
 
 @pytest.fixture

@@ -103,7 +103,7 @@ def test_level_deep_warns_of_what_rows_say_and_refuses_nothing(tmp_path: Path) -
     verdict = answer["files"][0]
     assert (answer["level"], verdict["content"]["duplicates"], verdict["content"]["leakage_found"]) == ("deep", 1, 1)
     assert [finding["item"] for finding in verdict["warnings"]] == [1, 2, 3, 3]
-    assert verdict["validators"]["content_validator"] == "1.0.0"
+    assert verdict["validators"]["content_validator"] == "1.1.0"
     assert run_json(tmp_path, str(file))["files"][0]["warnings"] == []
 
 

@@ -29,7 +29,7 @@ levels = st.sampled_from(LEVELS)
 seeds = st.integers(0, 2**63)
 
 
-def some(level: int, count: int = 200, *, seed: int = 1, held_out: bool = False) -> list[Problem]:
+def some(level: int, count: int = 100, *, seed: int = 1, held_out: bool = False) -> list[Problem]:
     return BIN.problems(level, count, seed=seed, held_out=held_out)
 
 
@@ -82,7 +82,7 @@ def _same_number(problem: Problem, answer: str) -> bool:
     return bool(text) and set(text) <= set(digits) and meaning(text) == meaning(problem.answer)
 
 
-@given(level=levels, seed=seeds, count=st.integers(0, 300))
+@given(level=levels, seed=seeds, count=st.integers(0, 100))
 def test_what_is_taught_is_never_held_out_and_the_other_way_round(level: int, seed: int, count: int) -> None:
     """C14: what is measured was never learned."""
     taught, kept = some(level, count, seed=seed), some(level, count // 10, seed=seed, held_out=True)
@@ -113,12 +113,12 @@ def test_a_level_has_its_own_bits_operations_and_notation(level: int) -> None:
 @pytest.mark.parametrize("level", LEVELS)
 def test_problems_are_distinct_as_far_as_the_space_allows(level: int) -> None:
     space = BIN.space(level)
-    most = round(space * (1 - HELD_OUT_SHARE) * 0.8) if space else 2000
-    problems = some(level, min(most, 2000))
+    most = round(space * (1 - HELD_OUT_SHARE) * 0.8) if space else 1000
+    problems = some(level, min(most, 1000))
     assert len({problem.prompt for problem in problems}) == len(problems)
 
 
-@pytest.mark.parametrize("level", [1, 2, 3, 4])
+@pytest.mark.parametrize("level", [1, 2, 3])
 def test_a_small_level_is_gone_through_as_a_whole_and_then_again(level: int) -> None:
     info, space = BIN.level_info(level), BIN.space(level)
     assert space is not None
@@ -169,7 +169,7 @@ def test_the_version_stands_for_what_is_generated() -> None:
     for level in LEVELS:
         for problem in some(level, 40, seed=7) + some(level, 10, seed=7, held_out=True):
             found.update(f"{problem.prompt}\t{problem.answer}\n".encode())
-    assert (BIN.version, found.hexdigest(8)) == ("1.0.0", "")
+    assert (BIN.version, found.hexdigest(8)) == ("1.0.0", "f9957bc80ac55d8d")
 
 
 def test_the_inbox_takes_what_is_generated(tmp_path: Path) -> None:

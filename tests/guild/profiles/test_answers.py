@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guild.profiles import plain_answer
+from guild.profiles.thoughts import told_apart
 
 
 @pytest.mark.parametrize(
@@ -36,3 +37,17 @@ def test_markers_of_every_profile_are_no_part_of_the_answer(text: str, answer: s
 def test_an_answer_has_nothing_left_to_be_taken_off(text: str) -> None:
     assert "<think>" not in plain_answer(text)
     assert plain_answer(text) == plain_answer(text).strip()
+
+
+@pytest.mark.parametrize("text", ["<think>" * 40_000, "<think>a</think>" + "<think>" * 40_000, "<th" * 40_000])
+def test_thousands_of_openings_take_no_time(text: str) -> None:
+    """Each of them was followed to the end of the text: a row of them held up the gates for a minute."""
+    assert "</think>" not in plain_answer(text)
+    told_apart({"content": text})
+
+
+def test_tags_within_tags_leave_none() -> None:
+    nested = "<think>"
+    for _ in range(100):
+        nested = f"<th{nested}ink>"
+    assert "<think>" not in told_apart({"content": f"a{nested}b"})[1]

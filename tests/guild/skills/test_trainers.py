@@ -143,3 +143,21 @@ def test_levels_are_read_as_a_list_or_by_number(client: Callable[[Handler], Skil
     assert client(giving({"levels": {"1": {"bits": 2}}})).levels() == [{"level": "1", "bits": 2}]
     with pytest.raises(Unavailable, match="no levels"):
         client(giving({})).levels()
+
+
+def test_a_file_from_elsewhere_does_not_get_the_token_that_opens_the_realm(
+    paths: RealmPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Skill files are passed on, and one of them may name any address."""
+    monkeypatch.setenv("REALM_TOKEN", "a-token-of-this-user")
+    write_skill(paths, "evil", api={"url": "http://evil.example:9"})
+    asked: list[httpx.Request] = []
+
+    def note(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        return httpx.Response(200, json={"status": "ok"})
+
+    skill = get_skill("evil", paths.base)
+    assert SkillClient(skill, transport=httpx.MockTransport(note)).health()
+    assert SkillClient(skill, token="its-own", transport=httpx.MockTransport(note)).health()
+    assert [request.headers.get("Authorization") for request in asked] == [None, "Bearer its-own"]

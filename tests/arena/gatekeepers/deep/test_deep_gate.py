@@ -21,7 +21,8 @@ from tests.arena.gatekeepers.scroll_making import chat, lines, told
 
 SPEC_KEYS = {
     "unique_examples", "duplicates", "leakage_samples_checked", "leakage_found", "protocol_stats", "repetition_stats",
-    "degenerate_stats", "json_stats", "encoding_stats", "flow_stats", "ratio_stats",
+    "degenerate_stats", "json_stats", "encoding_stats", "flow_stats", "ratio_stats", "overlap_stats",
+    "near_duplicate_stats",
 }  # fmt: skip
 GOOD = [chat(f"It is {number + 1}.", f"What follows {number}?") for number in range(300)]
 

@@ -22,6 +22,8 @@ from tests.waiting import wait_until
 
 SHORT = 5.0
 """Seconds that one process waits for another, in place of half an hour."""
+BOOKS = 1 << 20
+"""Bytes for what rows were learned with."""
 TOLERANCE = 1e-5
 """Of a loss, relative: two shares are added up in another order than one whole step."""
 
@@ -39,7 +41,7 @@ def replayed(fought: Field, base: Path) -> Field:
     """What one process alone, undisturbed, makes of the journal."""
     field = Field(base, fought.model, dict(fought.foes))
     shutil.copyfile(fought.journal, field.journal)
-    fight(field, answer=until_learned)
+    fight(field, answer=until_learned, row_book_bytes=BOOKS)
     return field
 
 
@@ -57,16 +59,19 @@ def test_a_resume_by_more_or_fewer_processes_changes_no_bit(dropout_model: Path,
     """Saved by two, gone on with by one, ended by three; the same as one process straight through, dropout included."""
     field = Field(tmp_path / "fought", dropout_model)
     quest = field.foe("quest", 50)
-    told = fight_together(field, quest.claim(), processes=2, stop_at_step=4)
+    told = fight_together(field, quest.claim(), processes=2, stop_at_step=4, row_book_bytes=BOOKS)
     first = field.head
-    fight(field, stop_at_step=8)
+    fight(field, stop_at_step=8, row_book_bytes=BOOKS)
     second = field.head
-    told += fight_together(field, processes=3, answer=until_learned)
+    told += fight_together(field, processes=3, answer=until_learned, row_book_bytes=BOOKS)
     assert [int(head.name.split("-")[1]) for head in (first, second, field.head)] == [4, 8, 13]
     assert [ready.device for ready in told if isinstance(ready, Ready)] == [
         "cpu, 1 threads in each of 2 processes", "cpu, 1 threads in each of 3 processes"
     ]  # fmt: skip
-    assert_equal_weights(field.head, replayed(field, tmp_path / "replayed").head)
+    alone = replayed(field, tmp_path / "replayed")
+    assert_equal_weights(field.head, alone.head)
+    book, other = (each.paths.row_books / "quest.rows" for each in (field, alone))
+    assert book.read_bytes() == other.read_bytes(), "what each row was learned with"
 
 
 def test_a_quest_that_one_process_has_begun_is_ended_alike_by_two(dropout_model: Path, tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ SIZES = [(3, 5), (7,), (2, 2), (1,), (4,)]
 UNUSED = 4
 """The weight that no share has a gradient for; the one before has one in odd shares only."""
 MOST_SHARES = 5
+NUMBERS = 4
+"""What each share tells: its part of the loss, and of three rows."""
 
 
 def weights() -> list[torch.Tensor]:
@@ -34,7 +36,7 @@ def computing(into: list[torch.Tensor], fails: int | None = None) -> Compute:
             gradient = torch.randn(weight.shape, generator=dice) * 10 ** (3 * (share % 3))
             if number != UNUSED and (number != UNUSED - 1 or share % 2):
                 weight.grad = gradient if weight.grad is None else weight.grad + gradient
-        return torch.randn((), generator=dice)
+        return torch.randn(NUMBERS, generator=dice)
 
     return compute
 
@@ -44,7 +46,7 @@ def sums_of(company: Company) -> list[tuple[torch.Tensor, list[torch.Tensor | No
     found = []
     for shares in range(1, MOST_SHARES + 1):
         own = weights()
-        loss = add_up_together(own, shares, computing(own), company)
+        loss = add_up_together(own, shares, computing(own), company, numbers=NUMBERS)
         found.append((loss, [weight.grad for weight in own]))
     return found
 
@@ -81,9 +83,9 @@ def test_one_without_memory_is_known_to_all_and_the_next_try_counts(tmp_path: Pa
     def tries(company: Company) -> list[object]:
         own = weights()
         with pytest.raises(MemoryError) as raised:
-            add_up_together(own, 4, computing(own, fails=3), company)
+            add_up_together(own, 4, computing(own, fails=3), company, numbers=NUMBERS)
         left = [weight.grad for weight in own]
-        return [str(raised.value), left, add_up_together(own, 4, computing(own), company)]
+        return [str(raised.value), left, add_up_together(own, 4, computing(own), company, numbers=NUMBERS)]
 
     answers = in_company(tmp_path / "meeting", 2, tries)
     alone = weights()
@@ -105,7 +107,7 @@ def test_without_memory_for_the_exchange_itself_none_goes_on_alone(
             monkeypatch.setattr(exchange._Bucket, "_flat", out_of_memory)
         own = weights()
         with pytest.raises((OutOfStep, PartnerLost)) as raised:
-            add_up_together(own, 2, computing(own), company)
+            add_up_together(own, 2, computing(own), company, numbers=NUMBERS)
         return [type(raised.value), died_of_memory(raised.value)]
 
     answers = in_company(tmp_path / "meeting", 2, tries, timeout_seconds=1.0)

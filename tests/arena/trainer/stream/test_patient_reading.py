@@ -20,6 +20,7 @@ from arena.rendering import Renderer
 from arena.supervision.position_file import Phase, PositionFile, read_position
 from arena.trainer.link import DaemonLink
 from arena.trainer.orders import Orders
+from arena.trainer.row_notes import RowNotes
 from arena.trainer.situation import Situation, utc_now
 from arena.trainer.stream.quest_taking import ClaimClock, QuestTaker
 from core.errors import Conflict
@@ -78,7 +79,7 @@ def desk(tmp_path: Path, tiny_model: Path) -> Iterator[Desk]:
     position = PositionFile(realm.paths.current_model / ".position")
     situation = Situation(
         link=link, journal=journal, position=position, begin=realm.begin(), cursor=Cursor(),
-        orders=Orders(link, pause_reason=None),
+        orders=Orders(link, pause_reason=None), row_notes=RowNotes(realm.paths.row_books, 0),
     )  # fmt: skip
     situation.arms = StandingStill()  # type: ignore[assignment]
     clock = ClaimClock()

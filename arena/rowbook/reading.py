@@ -1,0 +1,122 @@
+"""What is on record of the rows of a quest, for people: which were learned worst, and which checkpoints hold them."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from arena.gatekeepers.row_reader import Row, read_rows
+from arena.quests import Quest
+from arena.rowbook import SUFFIX
+from arena.rowbook.row_book import RowBook, read_book
+from core.checkpoint_ledger import CheckpointLedger
+from core.errors import NotFound
+from core.paths import RealmPaths
+
+PREVIEW = 100
+"""Characters of a row that are shown."""
+
+
+def rows_told(paths: RealmPaths, quest: Quest, worst: int) -> dict[str, Any]:
+    """What is on record of a quest's rows, with the `worst` rows of the highest last loss, the worst first.
+
+    Losses are means over the tokens to be learned, in nats, and null where nobody knows; steps are global ones. Of each
+    lesson, the first that is kept of the checkpoints that hold it is told, null where there is none. Raises `NotFound`
+    when nothing is on record, and `OSError` when the quest's file or the book cannot be read.
+    """
+    record = quest.record
+    book = read_book(paths.row_books / f"{quest.quest_id}{SUFFIX}")
+    if book is None or book.claimed.content_hash != record.content_hash:
+        raise NotFound(
+            f"Nothing is on record of the rows of {quest.name}.",
+            hint="It is written with the first checkpoint after they were learned, while budgets.row_book_megabytes "
+            "allows it.",
+        )
+    checkpoints = _Checkpoints((each.step, each.canonical_name) for each in CheckpointLedger.of(paths).list_all())
+    chosen = _worst(book, worst)
+    texts = _texts(read_rows(quest.path, record.schema_id), set(chosen))
+    learned = book.last_step > 0
+    return {
+        "quest": quest.name,
+        "quest_id": quest.quest_id,
+        "lane": quest.lane,
+        "rows": book.claimed.rows,
+        "rows_learned": int(learned.sum()),
+        "mean_first_loss": _mean(book.first_loss[learned]),
+        "mean_last_loss": _mean(book.last_loss[learned]),
+        "first_step": int(book.first_step[book.first_step > 0].min(initial=2**32 - 1)) if learned.any() else None,
+        "last_step": book.newest_step or None,
+        "worst": [_row_told(book, number, texts.get(number), checkpoints) for number in chosen],
+    }
+
+
+class _Checkpoints:
+    """Those that are kept, by step."""
+
+    def __init__(self, found: Iterable[tuple[int, str]]) -> None:
+        self._found = sorted(found)
+
+    def first_with(self, step: int) -> str | None:
+        """The name of the first that holds this step."""
+        at = bisect_left(self._found, (step, ""))
+        return self._found[at][1] if step and at < len(self._found) else None
+
+
+def _worst(book: RowBook, count: int) -> list[int]:
+    """Numbers of rows, from 0."""
+    known = np.flatnonzero(np.isfinite(book.last_loss))
+    order = np.argsort(-book.last_loss[known], kind="stable")
+    numbers: list[int] = known[order[:count]].tolist()
+    return numbers
+
+
+def _texts(rows: Iterable[Row], wanted: set[int]) -> dict[int, tuple[int, str]]:
+    """Line and preview of the wanted rows."""
+    found: dict[int, tuple[int, str]] = {}
+    for number, row in enumerate(rows):
+        if number in wanted:
+            found[number] = row.line, _preview(row)
+        if len(found) == len(wanted):
+            break
+    return found
+
+
+def _preview(row: Row) -> str:
+    """What the row asks and answers, on one line."""
+    if row.messages is None:
+        return _short(row.text or "", PREVIEW)
+    said = {message["role"]: message["content"] for message in row.messages}
+    return f"{_short(said.get('user', ''), PREVIEW // 2)} → {_short(said.get('assistant', ''), PREVIEW // 2)}"
+
+
+def _short(text: str, most: int) -> str:
+    line = " ".join(text[: 8 * most].split())
+    return line if len(line) <= most else f"{line[: most - 1]}…"
+
+
+def _row_told(book: RowBook, number: int, text: tuple[int, str] | None, checkpoints: _Checkpoints) -> dict[str, Any]:
+    first, last = int(book.first_step[number]), int(book.last_step[number])
+    line, preview = text if text is not None else (None, None)
+    return {
+        "row": number + 1,
+        "line": line,
+        "preview": preview,
+        "first_loss": _finite(book.first_loss[number]),
+        "last_loss": _finite(book.last_loss[number]),
+        "first_step": first or None,
+        "last_step": last or None,
+        "first_checkpoint": checkpoints.first_with(first),
+        "last_checkpoint": checkpoints.first_with(last),
+    }
+
+
+def _mean(losses: np.ndarray) -> float | None:
+    known = losses[np.isfinite(losses)]
+    return round(float(known.mean(dtype=np.float64)), 4) if len(known) else None
+
+
+def _finite(loss: np.float32) -> float | None:
+    return round(float(loss), 4) if np.isfinite(loss) else None
