@@ -35,7 +35,6 @@ lint: $(DEV) ## Check style, types and the floors of the house.
 
 bench: $(DEV) $(PEERS_READY) ## Measure all of it, training beside TRL; takes some hours.
 	$(BIN)/python -m benchmarks.gate
-	$(BIN)/python -m benchmarks.skills
 	$(BIN)/python -m benchmarks.burst --files 10000
 	$(BIN)/python -m benchmarks.big_file --gigabytes 3
 	$(BIN)/python -m benchmarks.save
@@ -44,6 +43,7 @@ bench: $(DEV) $(PEERS_READY) ## Measure all of it, training beside TRL; takes so
 	$(BIN)/python -m benchmarks.training
 	$(BIN)/python -m benchmarks.small_files
 	$(BIN)/python -m benchmarks.control_plane
+	$(BIN)/python -m benchmarks.skills
 	$(BIN)/python -m benchmarks.curriculum
 	$(BIN)/python -m benchmarks.all_figures
 
