@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing, suppress
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from core.files import DISK, Files
 
@@ -65,7 +66,8 @@ def keep_aside(path: Path, now: datetime, *, files: Files = DISK) -> Path:
 def salvage(damaged: Path, sound: Path) -> dict[str, int]:
     """Copy the rows that can still be read from one database to another of the same tables; rows copied by table.
 
-    Each table is read from both its ends up to the damage.
+    Each table is read from both its ends up to the damage. Where the damaged one is of an older version, columns that
+    it has not got stay at their defaults.
     """
     copied: dict[str, int] = {}
     if not damaged.exists():
@@ -74,21 +76,34 @@ def salvage(damaged: Path, sound: Path) -> dict[str, int]:
         tables = target.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
         names = [name for (name,) in tables if not name.startswith("sqlite_") and name != "alembic_version"]
         for name in names:
-            columns = target.execute(f'PRAGMA table_info("{name}")').fetchall()
-            listed = ", ".join(f'"{column[1]}"' for column in columns)
-            keys = [f'"{column[1]}"' for column in sorted(columns, key=lambda column: column[5]) if column[5]]
-            values = ", ".join("?" * len(columns))
-            for order in ("ASC", "DESC"):
-                by = ", ".join(f"{key} {order}" for key in keys or ["rowid"])
+            there = list(_readable(source, f'PRAGMA table_info("{name}")'))
+            known = {column[1] for column in target.execute(f'PRAGMA table_info("{name}")')}
+            # Asked for a column that is not there, SQLite takes its quoted name for a text.
+            columns = [f'"{column[1]}"' for column in there if column[1] in known]
+            listed, values = ", ".join(columns), ", ".join("?" * len(columns))
+            # By the tree that has the rows: on the way through an index, damage to that would end it too.
+            keys = [f'"{column[1]}"' for column in sorted(there, key=lambda column: column[5]) if column[5]]
+            keys = ["rowid"] if _has_rowids(source, name) else keys
+            for order in ("ASC", "DESC") if columns else ():
+                by = ", ".join(f"{key} {order}" for key in keys)
                 query = f'SELECT {listed} FROM "{name}" ORDER BY {by}'
                 # A row that is there already was read from the other end.
-                target.executemany(f'INSERT OR IGNORE INTO "{name}" VALUES ({values})', _readable(source, query))
+                insert = f'INSERT OR IGNORE INTO "{name}" ({listed}) VALUES ({values})'
+                target.executemany(insert, _readable(source, query))
             copied[name] = target.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0]
         target.commit()
     return copied
 
 
-def _readable(source: sqlite3.Connection, query: str) -> Iterator[tuple[object, ...]]:
+def _has_rowids(source: sqlite3.Connection, name: str) -> bool:
+    try:
+        source.execute(f'SELECT rowid FROM "{name}" LIMIT 0')
+    except sqlite3.DatabaseError:
+        return False
+    return True
+
+
+def _readable(source: sqlite3.Connection, query: str) -> Iterator[tuple[Any, ...]]:
     """Rows up to the first that cannot be read."""
     with suppress(sqlite3.DatabaseError):
         yield from source.execute(query)

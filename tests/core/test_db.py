@@ -98,11 +98,11 @@ def test_what_new_databases_are_made_from_is_what_the_migrations_make(scripts: P
 def test_a_schema_that_is_behind_the_migrations_is_not_used(path: Path, tmp_path: Path) -> None:
     scripts = tmp_path / "scripts"
     shutil.copytree(MIGRATIONS, scripts)
-    later = "import sqlalchemy as sa\nfrom alembic import op\nrevision, down_revision = '0002', '0001'\n"
+    later = "import sqlalchemy as sa\nfrom alembic import op\nrevision, down_revision = '9998', '0003'\n"
     later += "def upgrade():\n    op.create_table('extra', sa.Column('id', sa.Integer))\n"
-    (scripts / "versions" / "0002_later.py").write_text(later)
+    (scripts / "versions" / "9998_later.py").write_text(later)
     Database(path, scripts).close()
-    assert stored_revision(path) == "0002"
+    assert stored_revision(path) == "9998"
 
 
 def test_the_newest_file_name_is_the_head_of_the_scripts(path: Path) -> None:
@@ -160,13 +160,13 @@ def test_a_failing_migration_changes_nothing(path: Path, tmp_path: Path) -> None
     (scripts / "env.py").write_text((MIGRATIONS / "env.py").read_text())
     for known in (MIGRATIONS / "versions").glob("0*.py"):
         (scripts / "versions" / known.name).write_text(known.read_text())
-    (scripts / "versions" / "0003_breaks.py").write_text(
-        "import sqlalchemy as sa\nfrom alembic import op\nrevision, down_revision = '0003', '0002'\n"
+    (scripts / "versions" / "9998_breaks.py").write_text(
+        "import sqlalchemy as sa\nfrom alembic import op\nrevision, down_revision = '9998', '0003'\n"
         "def upgrade():\n    op.create_table('extra', sa.Column('id', sa.Integer))\n    op.execute('NOT SQL')\n"
     )
     with pytest.raises(Unavailable, match="syntax error"):
         Database(path, scripts)
-    assert stored_revision(path) == "0002"
+    assert stored_revision(path) == newest_revision(MIGRATIONS)
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'extra'").fetchone() == (0,)
 

@@ -48,7 +48,16 @@ def store(paths: RealmPaths) -> CheckpointStore:
 
 
 async def test_an_empty_ledger_answers_with_an_empty_list(api: Caller) -> None:
-    assert await api.get("/api/ledger") == (200, {"checkpoints": [], "count": 0, "total": 0, "offset": 0})
+    nothing = {
+        "checkpoints": [],
+        "count": 0,
+        "total": 0,
+        "offset": 0,
+        "head": None,
+        "metric": "train_loss",
+        "best": None,
+    }
+    assert await api.get("/api/ledger") == (200, nothing)
     status, body = await api.get("/api/ledger/summary")
     assert (status, body["count"], body["latest_step"]) == (200, 0, None)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from itertools import groupby, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -105,8 +105,10 @@ class Catalog:
 
     def locate(self, asset_id: str) -> Asset | None:
         """The asset of exactly this id, with all its locations."""
-        rows = self.db.peek(records.LOCATE, (_text(asset_id),))
-        return self._asset(rows) if rows else None
+        asset_id = _text(asset_id)
+        rows = self.db.peek(records.LOCATE, (records.number_of(asset_id), asset_id))
+        rows = rows or self.db.peek(records.LOCATE_ELSEWHERE, (asset_id,))
+        return self._asset(rows[0]) if rows else None
 
     def id_of_name(self, name: str) -> str | None:
         """The id of the asset whose directory or file has this name; of several, the first by id."""
@@ -294,7 +296,7 @@ class Catalog:
             records.note_transfer(connection, asdict(transfer), TRANSFERS_KEPT)
 
     def recount(self) -> None:
-        """Make the counters anew."""
+        """Make anew what triggers keep: the counters, and the locations beside each asset."""
         with self.db.write() as connection:
             records.recount(connection)
 
@@ -384,16 +386,16 @@ class Catalog:
         rows = self.db.peek(records.COUNTERS)
         return {name: (entries, size) for of_kind, name, entries, size in rows if of_kind == kind}
 
-    def _assets(self, rows: Sequence[Row]) -> list[Asset]:
-        return [self._asset(list(group)) for _, group in groupby(rows, key=lambda row: row[0])]
+    def _assets(self, rows: Iterable[Row]) -> list[Asset]:
+        return [self._asset(row) for row in rows]
 
-    def _asset(self, rows: Sequence[Row]) -> Asset:
-        """Of the rows of one asset; see `records.LOCATE`."""
-        asset_id, kind, name, description, size, created, modified, _, told, step = rows[0][:10]
+    def _asset(self, row: Row) -> Asset:
+        """See `records.LOCATE`."""
+        asset_id, kind, name, description, size, created, modified, _, told, step, places = row
         return Asset(
             asset_id, AssetType(kind), name, description, size, created, modified,
             json.loads(told) if isinstance(told, str) else told,
-            tuple(self._location(row[10:]) for row in rows if row[10] is not None), step,
+            tuple([self._location(each) for each in json.loads(places)]), step,
         )  # fmt: skip
 
     def _location(self, row: Row) -> Location:
@@ -408,7 +410,7 @@ class Catalog:
 
     def _location_row(self, asset_id: str, location: Location) -> dict[str, Any]:
         place = self._stored(location.stronghold, location.path)
-        return {**location.to_json(), "asset_id": asset_id, "path": place}
+        return {**vars(location), "asset_id": asset_id, "path": place}
 
     def _read(self, stronghold: str, place: str) -> str:
         return place if stronghold != LOCAL or place.startswith("/") else f"{self._base}/{place}"
@@ -419,8 +421,9 @@ class Catalog:
 
 
 def _asset_row(asset: Asset) -> dict[str, Any]:
-    told = {**asset.to_json(), "metadata": dict(asset.metadata)}
-    return {name: told[name] for name in records.ASSET_COLUMNS}
+    # Not by way of `to_json`, which makes all the locations too: most of entering a large zone is done here.
+    row = {name: getattr(asset, name) for name in records.ASSET_COLUMNS}
+    return {**row, "metadata": dict(asset.metadata), "number": records.number_of(asset.asset_id)}
 
 
 def _agree(asset: Asset, known: Asset, stronghold: str) -> bool:

@@ -7,7 +7,9 @@ status of assets are kept by triggers, in the transaction of whatever changes th
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from hashlib import blake2b
 from typing import Any
+from zlib import crc32
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
@@ -20,7 +22,9 @@ metadata = sa.MetaData()
 assets = sa.Table(
     "assets",
     metadata,
-    sa.Column("asset_id", sa.String(300), primary_key=True),
+    # `number_of` its id, where that was free: by a number a row is found in a flat tree, most of which stays in memory.
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("asset_id", sa.String(300), nullable=False, unique=True),
     sa.Column("asset_type", sa.String(32), nullable=False),
     sa.Column("name", sa.String(255), nullable=False),
     sa.Column("description", sa.Text, nullable=False),
@@ -30,13 +34,13 @@ assets = sa.Table(
     sa.Column("status", sa.String(16), nullable=False),
     sa.Column("metadata", sa.JSON, nullable=False),
     sa.Column("step", sa.BigInteger),
+    # All its locations, kept by triggers: of a large catalog, a look-up reads one page that is not in memory.
+    sa.Column("places", sa.Text, nullable=False, server_default="[]"),
     sa.Index("assets_by_type", "asset_type", "asset_id"),
-    sa.Index("assets_by_step", "asset_type", "step"),
-    sa.Index("assets_by_name", "name"),
+    sa.Index("assets_by_step", "asset_type", "step", "asset_id"),
+    sa.Index("assets_by_name", "name", "asset_id"),
     # Nearly all are active: only the others are looked for.
     sa.Index("assets_by_rare_status", "status", "asset_id", sqlite_where=sa.text("status != 'active'")),
-    # Found by its id, a row is there: a look-up in a large catalog reads half as many pages.
-    sqlite_with_rowid=False,
 )
 
 locations = sa.Table(
@@ -110,18 +114,24 @@ stagings = sa.Table(
 
 RARE_STATUS = assets.c.status != sa.literal_column("'active'")
 """As the index has it: a parameter would not tell SQLite that it may use it."""
-ASSET_COLUMNS = [column.name for column in assets.columns]
+ASSET_COLUMNS = [column.name for column in assets.columns if column.name not in ("number", "places")]
 LOCATION_COLUMNS = [column.name for column in locations.columns]
-_WHOLE = sa.select(*assets.columns, *(locations.c[name].label(f"location_{name}") for name in LOCATION_COLUMNS[1:]))
-_JOINED = assets.outerjoin(locations, locations.c.asset_id == assets.c.asset_id)
+_TOLD: sa.ColumnElement[str] = sa.func.json_group_array(
+    sa.func.json_array(*(locations.c[name] for name in LOCATION_COLUMNS[1:]))
+)
+"""The locations of an asset, as `assets.places` has them: a list of lists, as JSON."""
 
 
 def _as_text(statement: sa.Select[Any]) -> str:
     return str(statement.compile(dialect=sqlite.dialect(paramstyle="qmark")))
 
 
-LOCATE = _as_text(_WHOLE.select_from(_JOINED).where(assets.c.asset_id == sa.bindparam("asset_id")))
-"""One row for each location of the asset, one with nulls where it has none; for `Database.peek`."""
+_WHOLE = [column for column in assets.columns if column.name != "number"]
+_BY_ID = assets.c.asset_id == sa.bindparam("asset_id")
+LOCATE = _as_text(sa.select(*_WHOLE).where(assets.c.number == sa.bindparam("number"), _BY_ID))
+"""The asset of this number and id, its locations in the last column; for `Database.peek`."""
+LOCATE_ELSEWHERE = _as_text(sa.select(*_WHOLE).where(_BY_ID))
+"""The same for one whose number was taken by another."""
 ID_BY_NAME = _as_text(sa.select(assets.c.asset_id).where(assets.c.name == sa.bindparam("name")).order_by("asset_id"))
 ID_AT = _as_text(
     sa.select(locations.c.asset_id).where(
@@ -138,6 +148,16 @@ NEWEST_CHECKPOINT = (
     + " LIMIT 1"
 )
 COUNTERS = _as_text(sa.select(counters).where(counters.c.entries > sa.literal_column("0")))
+
+
+def number_of(asset_id: str) -> int:
+    """Where the row of an asset is looked for first. Ids that end in numbers lie side by side: to enter what was listed
+    in order fills one page after the other. Of two with the same number, the second is found by its id."""
+    stem = asset_id.rstrip("0123456789")
+    digits = asset_id[len(stem) :]
+    if not 0 < len(digits) < 10:
+        return int.from_bytes(blake2b(asset_id.encode(), digest_size=8).digest()) >> 1
+    return (crc32(stem.encode(), len(digits)) & 0x7FFFFFFF) << 32 | int(digits)
 
 
 # --- reading ----------------------------------------------------------------------------------------------------
@@ -222,10 +242,9 @@ def page(
         .subquery("chosen")
     )
     chosen = sa.alias(assets, "asset")
-    columns = [*chosen.columns, *(locations.c[name].label(f"location_{name}") for name in LOCATION_COLUMNS[1:])]
     joined = ids.join(chosen, chosen.c.asset_id == ids.c.asset_id)
-    joined = joined.outerjoin(locations, locations.c.asset_id == chosen.c.asset_id)
     outer = [chosen.c.asset_id] if not newest_first else [chosen.c.step.desc(), chosen.c.asset_id]
+    columns = [chosen.c[column.name] for column in _WHOLE]
     return list(connection.execute(sa.select(*columns).select_from(joined).order_by(*outer)).all())
 
 
@@ -240,16 +259,20 @@ def held_in(
     steps: Collection[int] | None = None,
     between: tuple[str, str | None] | None = None,
 ) -> Iterator[sa.Row[Any]]:
-    """Rows as `LOCATE` has them of one stronghold, by id; with `steps`, of checkpoints of these steps; with `between`,
-    of ids behind the first up to the second, or to the end."""
-    statement = _WHOLE.select_from(_JOINED).where(locations.c.stronghold == stronghold).order_by(assets.c.asset_id)
+    """Rows as `LOCATE` has them, with the locations in one stronghold only, by id; with `steps`, of checkpoints of
+    these steps; with `between`, of ids behind the first up to the second, or to the end."""
+    joined = assets.join(locations, locations.c.asset_id == assets.c.asset_id)
+    columns = [assets.c[name] for name in ASSET_COLUMNS]
+    statement = sa.select(*columns, _TOLD).select_from(joined).where(locations.c.stronghold == stronghold)
+    statement = statement.group_by(assets.c.asset_id).order_by(assets.c.asset_id)
     if steps is not None:
         statement = statement.where(assets.c.asset_type == AssetType.CHECKPOINT, assets.c.step.in_(steps))
     if between is not None:
         after, upto = between
         statement = statement.where(assets.c.asset_id > after)
         statement = statement if upto is None else statement.where(assets.c.asset_id <= upto)
-    yield from connection.execute(statement)
+    rows: sa.CursorResult[Any] = connection.execute(statement)
+    yield from rows
 
 
 def paths_in(connection: sa.Connection, stronghold: str) -> list[str]:
@@ -299,10 +322,15 @@ def checksum_of_others(connection: sa.Connection, asset_id: str, stronghold: str
 
 
 def put_assets(connection: sa.Connection, rows: Sequence[Mapping[str, Any]], *, over_local: bool) -> None:
-    """Insert or update; without `over_local` what this realm itself says of an asset stays."""
+    """Insert or update rows of `ASSET_COLUMNS`, with the number of each; without `over_local` what this realm itself
+    says of an asset stays."""
     if not rows:
         return
-    statement = insert(assets)
+    number = sa.bindparam("number", type_=sa.BigInteger)
+    other = sa.alias(assets, "other")
+    # Nothing for one that is taken: then SQLite finds a free one.
+    free = sa.case((sa.exists().where(other.c.number == number), sa.null()), else_=number)
+    statement = insert(assets).values(number=free, **{name: sa.bindparam(name) for name in ASSET_COLUMNS})
     # As text: SQLAlchemy would not relate the inner SELECT to the row that is there.
     own = "SELECT 1 FROM locations WHERE locations.asset_id = assets.asset_id AND locations.stronghold"
     statement = statement.on_conflict_do_update(
@@ -311,7 +339,7 @@ def put_assets(connection: sa.Connection, rows: Sequence[Mapping[str, Any]], *, 
         set_={name: statement.excluded[name] for name in ASSET_COLUMNS[1:] if name != "status"},
         where=None if over_local else sa.text(f"NOT EXISTS ({own} = '{LOCAL}')"),
     )
-    connection.execute(statement, [dict(row) for row in rows])
+    connection.execute(statement, rows)
 
 
 def put_locations(connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -321,7 +349,7 @@ def put_locations(connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) 
     key = ("asset_id", "stronghold", "path")
     changed = {name: statement.excluded[name] for name in LOCATION_COLUMNS if name not in key}
     statement = statement.on_conflict_do_update(index_elements=key, set_=changed)
-    connection.execute(statement, [dict(row) for row in rows])
+    connection.execute(statement, rows)
 
 
 def delete_locations(connection: sa.Connection, asset_id: str, stronghold: str, path: str | None = None) -> int:
@@ -436,7 +464,10 @@ def stagings_begun(connection: sa.Connection) -> dict[str, str]:
 
 
 def recount(connection: sa.Connection) -> None:
-    """Make the counters anew: after damage, rows may have been lost without being counted."""
+    """Make anew what triggers keep: after damage, rows may have been lost without being told."""
+    connection.execute(sa.delete(locations).where(locations.c.asset_id.not_in(sa.select(assets.c.asset_id))))
+    told = sa.select(_TOLD).where(locations.c.asset_id == assets.c.asset_id).scalar_subquery()
+    connection.execute(sa.update(assets).where(assets.c.places != told).values(places=told))
     connection.execute(sa.delete(counters))
     size: sa.ColumnElement[int] = sa.func.coalesce(sa.func.sum(sa.func.coalesce(sa.literal_column("size_bytes"), 0)), 0)
     for kind, table, name in (("type", assets, "asset_type"), ("stronghold", locations, "stronghold")):

@@ -125,10 +125,7 @@ def _reading(keeper: VaultKeeper, benches: Benches) -> list[Endpoint]:
         return await look(_page, keeper, query, "assets", asset_type=query.type, stronghold=query.stronghold)
 
     async def search(query: SearchAsked) -> dict[str, Any]:
-        return await look(
-            _page, keeper, query, "assets", asset_type=query.type, name=query.name, stronghold=query.stronghold,
-            status=query.status,
-        )  # fmt: skip
+        return await look(asset_page, keeper, query)
 
     async def strongholds() -> dict[str, Any]:
         told = await look(keeper.strongholds)
@@ -200,6 +197,14 @@ def _page(keeper: VaultKeeper, query: PageAsked, what: str, **wanted: Any) -> di
     found = keeper.search(**wanted, limit=min(query.limit, MAX_LIMIT), offset=query.offset)
     assets = [asset.to_json() for asset in found.assets]
     return {"count": len(assets), "total": found.total, "offset": query.offset, what: assets}
+
+
+def asset_page(keeper: VaultKeeper, query: SearchAsked) -> dict[str, Any]:
+    """The assets that fit all that is asked; see `vault.catalog.answers.AssetPage`."""
+    return _page(
+        keeper, query, "assets", asset_type=query.type, name=query.name, stronghold=query.stronghold,
+        status=query.status,
+    )  # fmt: skip
 
 
 def _fetch(keeper: VaultKeeper, roots: Roots, body: FetchAsked) -> dict[str, Any]:

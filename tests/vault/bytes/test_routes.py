@@ -29,6 +29,7 @@ CONTENT = os.urandom(1024) * 2500  # two and a half chunks
 @pytest.fixture
 async def api(paths: RealmPaths) -> AsyncIterator[Visitor]:
     store = furnish(paths)
+    paths.config_file.write_text("notifications: {targets: ['discord://id/token']}\n")
     head = store.head() or ""
     staging = store.stage()
     (staging / "model.safetensors").write_bytes(CONTENT)
@@ -128,6 +129,15 @@ async def test_only_what_the_manifest_names_can_be_had(api: Visitor, paths: Real
     status, content, _ = await raw(api, f"{FILES}/{name}")
     assert status == 404, content
     assert b"root:" not in content
+
+
+async def test_settings_are_not_handed_out(api: Visitor) -> None:
+    """Law 8: addresses of notifications are passwords; `/config` hides them."""
+    for path in ("files/realm.yaml", "manifest"):
+        refused = await api.get(f"/api/assets/config_realm/{path}")
+        assert (refused.status, refused.body["error"]) == (404, "not_found")
+        assert refused.body["message"].startswith("Settings are not handed out: they may hold secrets.")
+    assert (await api.get("/api/assets/config_config/files/config.yaml")).status == 200
 
 
 async def test_what_is_torn_is_told_as_torn(api: Visitor, paths: RealmPaths) -> None:

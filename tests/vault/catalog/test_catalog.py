@@ -255,6 +255,54 @@ def test_counters_are_true_whatever_was_done(catalog: Catalog) -> None:
     holds()
 
 
+def test_what_an_asset_is_told_with_is_what_the_table_of_locations_has(catalog: Catalog) -> None:
+    """Triggers keep a copy of the locations in the row of their asset; one that is not equal is a lie."""
+
+    @given(moves=MOVES)
+    def holds(moves: list[tuple[str, int, str, int | None]]) -> None:
+        for stronghold in (LOCAL, "nas", "3090"):
+            catalog.replace_stronghold(stronghold, [])
+        for what, number, stronghold, size in moves:
+            place = Location(stronghold, f'/x/\u202e"{number}\n{size}', size_bytes=size, is_primary=bool(number % 2))
+            one = replace(asset(f"checkpoint_{number}"), locations=(place,))
+            if what == "put":
+                catalog.put(one)
+            elif what == "drop":
+                catalog.drop_location(one.asset_id, stronghold, place.path)
+            else:
+                catalog.replace_stronghold(stronghold, [one])
+        columns = ", ".join(records.LOCATION_COLUMNS[1:])
+        for each in catalog.export():
+            held = catalog.db.peek(f"SELECT {columns} FROM locations WHERE asset_id = ?", (each.asset_id,))
+            assert set(each.locations) == {Location(*row) for row in held}
+            assert catalog.locate(each.asset_id) == each
+
+    holds()
+
+
+def test_a_look_up_reads_the_row_of_the_asset_and_nothing_else(catalog: Catalog) -> None:
+    """Of a million assets, each further page is one that is in no memory."""
+    (step,) = catalog.db.peek(f"EXPLAIN QUERY PLAN {records.LOCATE}", (1, "checkpoint_7"))
+    assert step[-1] == "SEARCH assets USING INTEGER PRIMARY KEY (rowid=?)"
+    catalog.put(asset("checkpoint_7"))
+    assert catalog.db.peek("SELECT number FROM assets") == [(records.number_of("checkpoint_7"),)]
+
+
+def test_assets_whose_numbers_are_the_same_are_all_found(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The number of an id says where to look first; a million of them may have two alike."""
+    names = ["checkpoint_7", "checkpoint_07", "checkpoint_1234567890", "data_x", "data_" + "9" * 200, "7", "", "é7"]
+    assert len({records.number_of(name) for name in names}) == len(names)
+    assert all(0 <= records.number_of(name) < 1 << 63 for name in names)
+    monkeypatch.setattr(records, "number_of", lambda asset_id: 7)
+    all_of_them = [asset(f"checkpoint_{step}", path=f"/x/{step}") for step in range(4)]
+    catalog.replace_stronghold(LOCAL, all_of_them)
+    for one in (*all_of_them, replace(all_of_them[2], description="again")):
+        catalog.put(one)
+        assert catalog.locate(one.asset_id) == one
+    assert catalog.locate("checkpoint_9") is None
+    assert catalog.stats()["total_assets"] == len(list(catalog.export())) == 4
+
+
 def test_a_rare_status_is_found_by_its_index(catalog: Catalog) -> None:
     """Of a million assets nearly all are active."""
     wanted = records.matching(asset_type="checkpoint", name=None, stronghold=None, status="corrupted")
@@ -335,10 +383,14 @@ def test_a_damaged_catalog_is_set_aside_and_what_can_be_read_is_kept(tmp_path: P
     file.write_bytes(content)
     with Catalog.opened(file, tmp_path) as catalog:
         assert catalog.db.was_corrupt is not None
+        assert catalog.stats()["total_assets"] == len(list(catalog.export()))
         catalog.recount()
         left = list(catalog.export())
         assert 0 < len(left) <= 300
         assert catalog.stats()["total_assets"] == len(left)
+        with catalog.db.read() as connection:
+            there = connection.execute(sa.select(sa.func.count()).select_from(records.locations)).scalar_one()
+        assert sum(len(each.locations) for each in left) == there
 
 
 def test_a_second_process_reads_what_the_first_has_just_written(tmp_path: Path) -> None:
