@@ -9,7 +9,7 @@ import json
 import logging
 import math
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -24,6 +24,17 @@ from core.errors import InvalidInput, RealmError
 from core.finite import finite
 from core.paths import RealmPaths
 from core.records import events, metrics
+from core.saga_series import (
+    Curve,
+    SeriesEnds,
+    cut_back,
+    ends_of_all,
+    read_curve,
+    rebuild_rollups,
+    roll_up,
+    series_names,
+    trim_rollups,
+)
 from core.settings import BudgetSettings
 
 logger = logging.getLogger(__name__)
@@ -33,12 +44,21 @@ MIGRATIONS = Path(__file__).resolve().parent / "migrations"
 
 EVENTS_BETWEEN_TRIMS = 1_000
 POINTS_BETWEEN_TRIMS = 10_000
+FEW_KINDS = 8
+"""Of so many kinds the newest events are found one kind after the other."""
 
 # CROSS JOIN holds SQLite to this order; the other way round it goes through the marks for every point.
 _AT_MARKS = sa.text(
     "SELECT DISTINCT step, metrics.value FROM json_each(:marks) AS mark CROSS JOIN metrics "
     "ON series = :series AND step = (SELECT min(step) FROM metrics WHERE series = :series AND step >= mark.value) "
     "ORDER BY step"
+)
+
+# A look-up for each kind: DISTINCT goes through every event.
+_KINDS = sa.text(
+    "WITH RECURSIVE kinds (kind) AS (SELECT min(kind) FROM events UNION ALL "
+    "SELECT (SELECT min(events.kind) FROM events WHERE events.kind > kinds.kind) FROM kinds WHERE kind IS NOT NULL) "
+    "SELECT kind FROM kinds WHERE kind IS NOT NULL"
 )
 
 
@@ -114,6 +134,11 @@ class Saga:
 
     def tell_of_damage(self) -> None:
         """The database was found corrupt and replaced: the first event in the new one."""
+        try:
+            with self.db.write() as connection:
+                rebuild_rollups(connection)
+        except RealmError as error:
+            logger.warning("the rollups are not made anew: %s", error, extra={"event": "saga_failed"})
         aside, kept = self.db.was_corrupt, self.db.salvaged
         message = (
             f"{self.db.path.name} was damaged and is set aside as {aside.name if aside else None}; of what it held, "
@@ -137,6 +162,69 @@ class Saga:
         with self.db.read() as connection:
             query = sa.select(events).order_by(events.c.id.desc()).limit(limit)
             return [_event(row) for row in connection.execute(query)][::-1]
+
+    def find_events(
+        self, *, limit: int, before: int | None = None, kinds: Collection[str] | None = None, text: str = ""
+    ) -> list[Event]:
+        """The newest `limit` events, newest first: with an id below `before`, of these kinds, holding every word of
+        `text` in kind or message (ASCII letters in either case).
+
+        Few kinds are found by their index. All else is looked for in one event after the other, the newest first:
+        `budgets.events` bounds how many there are, and a hundred thousand take 12 ms, found or not. A full-text index
+        would be as large as the events themselves, and finds only beginnings of words.
+        """
+        if kinds is not None and not kinds:
+            return []
+        wanted = [events.c.id < before] if before is not None else []
+        wanted += [self._holds(word) for word in text.split()]
+        newest = events.c.id.desc()
+        if kinds is not None and len(kinds) <= FEW_KINDS and not text:
+            of_kind = [sa.select(events).where(events.c.kind == kind, *wanted) for kind in sorted(kinds)]
+            each = [sa.select(query.order_by(newest).limit(limit).subquery()) for query in of_kind]
+            found = sa.union_all(*each).subquery()
+            query = sa.select(found).order_by(found.c.id.desc()).limit(limit)
+        else:
+            if kinds is not None:
+                # With the sign in front SQLite does not take its index, which would have all of them sorted first.
+                wanted.append(sa.literal_column("+kind").in_(sorted(kinds)))
+            query = sa.select(events).where(*wanted).order_by(newest).limit(limit)
+        with self.db.read() as connection:
+            return [_event(row) for row in connection.execute(query)]
+
+    def _holds(self, word: str) -> sa.ColumnElement[bool]:
+        pattern = "".join(f"/{sign}" if sign in "/%_" else sign for sign in word)
+        said = events.c.message.like(f"%{pattern}%", escape="/")
+        meant = [kind for kind in self.event_kinds() if word.lower() in kind]
+        return said | events.c.kind.in_(meant) if meant else said
+
+    def newest_of(self, kind: str) -> Event | None:
+        """The newest event of this kind."""
+        return next(iter(self.find_events(limit=1, kinds=[kind])), None)
+
+    def event_kinds(self) -> list[str]:
+        """Every kind that there is an event of."""
+        with self.db.read() as connection:
+            return list(connection.execute(_KINDS).scalars())
+
+    def count_by_kind(self) -> dict[str, int]:
+        """How many events of each kind are kept."""
+        query = sa.select(events.c.kind, sa.func.count()).group_by(events.c.kind).order_by(events.c.kind)
+        with self.db.read() as connection:
+            return {row[0]: row[1] for row in connection.execute(query)}
+
+    def events_about(self, quest_id: str, limit: int) -> list[Event]:
+        """The newest `limit` events whose data name this quest, oldest of them first."""
+        said = sa.func.instr(sa.cast(events.c.data, sa.Text), f'"{quest_id}"') > 0
+        with self.db.read() as connection:
+            query = sa.select(events).where(said).order_by(events.c.id.desc()).limit(limit)
+            return [_event(row) for row in connection.execute(query)][::-1]
+
+    def events_of(self, kinds: Sequence[str], after: int, limit: int) -> list[Event]:
+        """Events of these kinds with an id above `after`, oldest first."""
+        wanted = events.c.kind.in_(kinds) & (events.c.id > after)
+        with self.db.read() as connection:
+            query = sa.select(events).where(wanted).order_by(events.c.id).limit(limit)
+            return [_event(row) for row in connection.execute(query)]
 
     def subscribe(self, callback: Callable[[Event], None]) -> Callable[[], None]:
         """Call `callback` for each event, in the appending thread, after commit. Returns the way out."""
@@ -168,7 +256,7 @@ class Saga:
 
         Non-finite values are left out.
         """
-        rows = [
+        rows: list[dict[str, Any]] = [
             {"series": name, "step": step, "value": value, "at": _iso(now)}
             for name, points in series.items()
             for step, value in points
@@ -183,6 +271,11 @@ class Saga:
         )
         with self.db.write() as connection:
             connection.execute(statement, rows)
+            steps: dict[str, set[int]] = {}
+            for row in rows:
+                steps.setdefault(row["series"], set()).add(row["step"])
+            for name, written in steps.items():
+                roll_up(connection, name, written)
             self._points_since_trim += len(rows)
             if self._points_since_trim >= POINTS_BETWEEN_TRIMS:
                 self._points_since_trim = 0
@@ -190,11 +283,9 @@ class Saga:
 
     def cut_back(self, step: int, series: Sequence[str] | None = None) -> None:
         """Delete points after `step` (of all series, or those named): that part of the history is replayed."""
-        statement = sa.delete(metrics).where(metrics.c.step > step)
-        if series is not None:
-            statement = statement.where(metrics.c.series.in_(series))
         with self.db.write() as connection:
-            connection.execute(statement)
+            for name in series_names(connection) if series is None else series:
+                cut_back(connection, name, step)
 
     def points(self, series: str, *, since: int = 0, limit: int = 2000) -> list[tuple[int, float]]:
         """Points with step >= `since`, in order; more than `limit` are thinned to `limit` at most.
@@ -215,9 +306,25 @@ class Saga:
                 rows = connection.execute(_AT_MARKS, {"series": series, "marks": json.dumps(marks)}).all()
             return [(row.step, row.value) for row in rows]
 
+    def curve(self, series: str, *, since: int | None = None, until: int | None = None, most: int = 2000) -> Curve:
+        """The series from step `since` to step `until` as a chart draws it, in `most` entries at most.
+
+        Each tells mean, least and greatest of the points that it stands for; read in milliseconds however many those
+        are.
+        """
+        if most < 2:
+            raise InvalidInput(f"A curve needs 2 points or more, not {most}.")
+        with self.db.read() as connection:
+            return read_curve(connection, series, since, until, most)
+
     def series_names(self) -> list[str]:
         with self.db.read() as connection:
-            return list(connection.execute(sa.select(metrics.c.series).distinct().order_by(metrics.c.series)).scalars())
+            return series_names(connection)
+
+    def series_ends(self) -> list[SeriesEnds]:
+        """Name, first and last step of every series."""
+        with self.db.read() as connection:
+            return ends_of_all(connection)
 
     # --- budgets ----------------------------------------------------------------------------------------------
 
@@ -242,6 +349,7 @@ class Saga:
                 thinned = _thin_older_half(connection, series, count)
                 count -= thinned
                 deleted += thinned
+            deleted += trim_rollups(connection, series, self.budgets.metric_points)
         return deleted
 
 

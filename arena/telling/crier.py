@@ -17,6 +17,8 @@ from arena.blockade import Blockade
 from arena.command.battle_control import BattleControl
 from arena.quest_board import QuestBoard
 from arena.telling.live_report import LiveReport
+from arena.telling.machine_watch import MachineWatch
+from arena.telling.outlook import Outlook
 from arena.telling.snapshot import lanes_part, live_part, stored_part
 from core.checkpoint_ledger import CheckpointLedger
 from core.paths import RealmPaths
@@ -46,6 +48,9 @@ class Crier:
         saga: Saga,
         control_files: BattleControl,
         inbox_report: Callable[[], dict[str, Any]],
+        outlook: Outlook,
+        machine: MachineWatch,
+        curriculum: Callable[[], dict[str, Any] | None],
         on_progress: Callable[[Callable[[], dict[str, Any]]], None],
         version: str,
     ) -> None:
@@ -56,6 +61,9 @@ class Crier:
         self._saga = saga
         self._control_files = control_files
         self._inbox_report = inbox_report
+        self._outlook = outlook
+        self._machine = machine
+        self._curriculum = curriculum
         self._on_progress = on_progress
         self._version = version
         self._held = Blockade(saga, "status")
@@ -64,6 +72,11 @@ class Crier:
         self._last_told_at = float("-inf")
         self.counts: dict[str, Any] = {}
         """Of the quest board, when it was last looked at; empty before the first look."""
+
+    @property
+    def blockades(self) -> list[Blockade]:
+        """What may hold the status files up."""
+        return [self._held]
 
     @property
     def waiting(self) -> int:
@@ -77,6 +90,7 @@ class Crier:
     def count_quests(self) -> None:
         """Look at the quest board."""
         self.counts = self._board.counts()
+        self._outlook.look()
 
     async def run(self) -> None:
         """Never returns. A change of state is on disk at once, numbers of a running quest within a second."""
@@ -107,10 +121,10 @@ class Crier:
     async def snapshot(self) -> dict[str, Any]:
         """See `tavern/answers.py` for its shape."""
         # Kept: a frame that follows must not tell of an older board than this does.
-        counts = self.counts = await asyncio.to_thread(self._board.counts)
+        await asyncio.to_thread(self.count_quests)
         stored = await asyncio.to_thread(stored_part, self._saga, self._ledger)
-        live = live_part(self._report, waiting=counts["total_queued"], version=self._version, now=datetime.now(UTC))
-        return {**live, **stored, **lanes_part(counts, self._inbox_report())}
+        machine = await self._machine.fresh()
+        return {**self._frame(), **stored, **machine, "curriculum": self._curriculum()}
 
     async def _refresh(self) -> None:
         """Write what has changed, and in quiet times only as often as the heartbeat needs."""
@@ -127,7 +141,8 @@ class Crier:
 
     def _frame(self) -> dict[str, Any]:
         live = live_part(self._report, waiting=self.waiting, version=self._version, now=datetime.now(UTC))
-        return live | (lanes_part(self.counts, self._inbox_report()) if self.counts else {})
+        lanes = lanes_part(self.counts, self._inbox_report()) if self.counts else {}
+        return {**live, **lanes, **self._machine.view(), "momentum": self._outlook.view()}
 
     def _write_files(self, now: datetime) -> None:
         report, waiting = self._report, self.waiting

@@ -89,7 +89,7 @@ class LiveReport:
         self.quest = QuestInBattle(
             quest_id=claimed.quest_id, file=file, rows=claimed.rows, steps=claimed.steps,
             epochs=claimed.epochs, first_step=claimed.first_step, rows_total=claimed.rows * claimed.epochs,
-            started_at=now,
+            quest_step=claimed.quest_step, rows_learned=claimed.rows_learned, started_at=now,
         )  # fmt: skip
 
     def note_progress(self, progress: Progress) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from arena.telling.live_report import LiveReport
-from core.checkpoint_ledger import CheckpointLedger
+from core.checkpoint_ledger import CheckpointLedger, CheckpointRecord
 from core.paths import PRIORITIES
 from core.saga import Saga
 
@@ -15,6 +15,11 @@ LOSS_POINTS = 500
 EVENTS = 30
 STEPS_PER_LEVEL = 1000
 GOLD_PER_QUEST = 100
+CHECKPOINTS = 10
+"""The newest, that are told one by one."""
+WOUNDS = ("spike", "not_finite")
+"""Kinds of events that tell of a step from which nothing could be learned (`arena.journal`)."""
+RISES = ("hero_level_up", "level_mastered")
 
 
 def live_part(report: LiveReport, *, waiting: int, version: str, now: datetime) -> dict[str, Any]:
@@ -45,24 +50,43 @@ def stored_part(saga: Saga, ledger: CheckpointLedger) -> dict[str, Any]:
     events = saga.latest_events(EVENTS)
     records = ledger.list_all()
     latest = records[0] if records else None
+    sizes = [record.size_gb for record in records if record.size_gb is not None]
     return {
+        "mood": _mood(saga),
+        "vault": {
+            "checkpoint_count": len(records),
+            "total_size_gb": round(sum(sizes), 3) if len(sizes) == len(records) else None,
+            "checkpoints": [_checkpoint(record) for record in records[:CHECKPOINTS]],
+        },
         "loss": saga.points("train_loss", limit=LOSS_POINTS),
         "validation": saga.points("val_loss", limit=LOSS_POINTS),
         "checkpoint": {
-            "latest": {
-                "name": latest.canonical_name,
-                "step": latest.step,
-                "train_loss": latest.train_loss,
-                "saved_at": latest.timestamp,
-                "size_gb": latest.size_gb,
-            }
-            if latest
-            else None,
+            "latest": _checkpoint(latest) if latest else None,
             "count": len(records),
         },
         "events": [event.to_json() for event in events],
         "last_event_id": events[-1].id if events else 0,
     }
+
+
+def _checkpoint(record: CheckpointRecord) -> dict[str, Any]:
+    return {
+        "name": record.canonical_name,
+        "step": record.step,
+        "train_loss": record.train_loss,
+        "saved_at": record.timestamp,
+        "size_gb": record.size_gb,
+    }
+
+
+def _mood(saga: Saga) -> dict[str, Any]:
+    """What the hero has just lived through: the last blow, and the last rise."""
+    return {name: _newest(saga, kinds) for name, kinds in (("wound", WOUNDS), ("rise", RISES))}
+
+
+def _newest(saga: Saga, kinds: Sequence[str]) -> dict[str, Any] | None:
+    found = saga.find_events(limit=1, kinds=kinds)
+    return found[0].to_json() if found else None
 
 
 def _hero(report: LiveReport) -> dict[str, Any]:

@@ -92,4 +92,20 @@ CREATE TABLE guild_achievements (
  WITHOUT ROWID
 
 ;
-INSERT INTO alembic_version (version_num) VALUES ('0002');
+CREATE INDEX ix_events_kind ON events (kind);
+CREATE TABLE metric_rollups (
+	series VARCHAR(128) NOT NULL, 
+	size INTEGER NOT NULL, 
+	bucket INTEGER NOT NULL, 
+	points INTEGER NOT NULL, 
+	first INTEGER NOT NULL, 
+	last INTEGER NOT NULL, 
+	low FLOAT NOT NULL, 
+	high FLOAT NOT NULL, 
+	total FLOAT NOT NULL, 
+	PRIMARY KEY (series, size, bucket)
+)
+ WITHOUT ROWID
+
+;
+INSERT INTO alembic_version (version_num) VALUES ('0003');

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec import structs
 
 from arena.protocol import Claimed, Progress, Ready, StepPoint
 from arena.telling.live_report import LiveReport
@@ -55,6 +56,16 @@ def test_progress_is_told_in_percent_of_rows(report: LiveReport) -> None:
     assert percents == [5.0, 25.0, 100.0]
     status = report.training_status(waiting=0, now=NOW)
     assert (status["total_steps"], status["batch_step"], status["batch_total_steps"]) == (60, 20, 20)
+
+
+def test_a_quest_that_is_taken_up_again_is_never_shown_at_zero(report: LiveReport) -> None:
+    """F4, F5: a frame between its claim and its first step told of 0 rows."""
+    report.note_ready(ready(45))
+    report.note_claimed(structs.replace(claimed(), quest_step=5, rows_learned=20), "q.jsonl", NOW)
+    status = report.training_status(waiting=0, now=NOW)
+    assert (status["batch_step"], status["rows_learned"], status["progress_percent"]) == (5, 20, 25.0)
+    report.note_progress(progress(6))
+    assert report.rows_made == 4, "only what this session has learned"
 
 
 def test_the_end_of_a_quest_and_of_the_child_zeroes_nothing(report: LiveReport) -> None:
