@@ -106,6 +106,8 @@ KEPT_NUMBERS = 10_000
 """Generated quests whose examinations are remembered; the standing is that of all of them."""
 KEPT_HISTORIES = 20
 """Models whose curricula are remembered, the newest ones; each checkpoint has a copy of its own."""
+NO_QUEST = 0
+"""The `number` of achievements that no quest of the guild's was for."""
 KEPT_ANSWERS = 300
 """Examinations whose answers can be read."""
 TRIM_EVERY = 50
@@ -330,6 +332,11 @@ class GuildRecords:
                 connection.execute(sa.insert(guild_levels), self._rise(number, rise, now))
             return [each for each in achievements if self._achieve(connection, number, each, now)]
 
+    def achieve(self, deeds: Sequence[tuple[Achievement, datetime]]) -> list[Achievement]:
+        """Write down what was earned outside of examinations, with the time it was; returns what is new."""
+        with self.db.write() as connection:
+            return [each for each, at in deeds if self._achieve(connection, NO_QUEST, each, at)]
+
     def set_level(
         self, skill: str, level: int, max_level: int, *, cause: Literal["set", "reset"], now: datetime
     ) -> Rise:
@@ -350,7 +357,8 @@ class GuildRecords:
     def take_back(self, step: int) -> int:
         """The model went back to this step: what was examined later did not happen; returns how many were taken back.
 
-        Their quests are open again, and so is each one after the first of them: see `arena.academy.register`.
+        Their quests are open again, and so is each one after the first of them: see `arena.academy.register`. What was
+        achieved was achieved: it is neither taken away nor earned a second time.
         """
         later = guild_examinations.c.step > step
         with self.db.write() as connection:
@@ -359,7 +367,7 @@ class GuildRecords:
             first, count = connection.execute(numbers).one()
             if first is None:
                 return 0
-            for table in (guild_examinations, guild_answers, guild_levels, guild_achievements):
+            for table in (guild_examinations, guild_answers, guild_levels):
                 gone = (table.c.history == self.history) & (table.c.number >= first)
                 connection.execute(sa.delete(table).where(gone))
             reopened = sa.update(guild_quests)
@@ -370,18 +378,19 @@ class GuildRecords:
 
     # --- reading ----------------------------------------------------------------------------------------------
 
-    def examinations(
-        self, *, limit: int, skill: str | None = None, exam_id: str | None = None, purpose: str | None = None
-    ) -> list[dict[str, Any]]:
-        """Parts of examinations, the newest quest first; of one skill, examination or purpose where that is given."""
-        query = self._examinations()
-        for name, wanted in (("skill", skill), ("exam_id", exam_id), ("purpose", purpose)):
-            if wanted is not None:
-                query = query.where(guild_examinations.c[name] == wanted)
+    def examinations(self, *, limit: int, offset: int = 0, **wanted: str | int | None) -> list[dict[str, Any]]:
+        """Parts of examinations, the newest quest first; `skill`, `exam_id`, `purpose` or `level` may be given."""
+        query = self._examinations(**wanted)
         order = (guild_examinations.c.number.desc(), guild_examinations.c.place)
         with self.db.read() as connection:
-            rows = connection.execute(query.order_by(*order).limit(limit)).mappings()
+            rows = connection.execute(query.order_by(*order).limit(limit).offset(offset)).mappings()
             return [{key: value for key, value in row.items() if key not in ("history", "place")} for row in rows]
+
+    def count_examinations(self, **wanted: str | int | None) -> int:
+        """How many parts `examinations` could list."""
+        query = self._examinations(**wanted).with_only_columns(sa.func.count())
+        with self.db.read() as connection:
+            return int(connection.execute(query).scalar() or 0)
 
     def answers(self, number: int) -> list[dict[str, Any]]:
         """Question by question; `[]` where they are not kept any more."""
@@ -403,7 +412,7 @@ class GuildRecords:
         """All that were earned, oldest first."""
         query = sa.select(guild_achievements).where(guild_achievements.c.history == self.history)
         with self.db.read() as connection:
-            rows = connection.execute(query.order_by(guild_achievements.c.number, guild_achievements.c.name)).mappings()
+            rows = connection.execute(query.order_by(guild_achievements.c.at, guild_achievements.c.name)).mappings()
             return [{key: value for key, value in row.items() if key != "history"} for row in rows]
 
     # --- inside -----------------------------------------------------------------------------------------------
@@ -411,8 +420,10 @@ class GuildRecords:
     def _quests(self) -> sa.Select[Any]:
         return sa.select(guild_quests).where(guild_quests.c.history == self.history)
 
-    def _examinations(self) -> sa.Select[Any]:
-        return sa.select(guild_examinations).where(guild_examinations.c.history == self.history)
+    def _examinations(self, **wanted: str | int | None) -> sa.Select[Any]:
+        query = sa.select(guild_examinations).where(guild_examinations.c.history == self.history)
+        given = {name: value for name, value in wanted.items() if value is not None}
+        return query.where(*(guild_examinations.c[name] == value for name, value in given.items()))
 
     def _is(self, number: int) -> sa.ColumnElement[bool]:
         return (guild_quests.c.history == self.history) & (guild_quests.c.number == number)

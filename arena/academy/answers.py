@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from core.http.answer_models import Answer
 
@@ -133,6 +133,8 @@ class Examinations(Answer):
     """The newest first."""
 
     examinations: list[ExaminationPart]
+    total: int
+    """Parts that are on record in all."""
 
 
 class GradedAnswer(Answer):
@@ -165,3 +167,160 @@ class LevelSet(Answer):
     training_level: int
     was_mastered: int
     message: str
+
+
+class SkillCard(Answer):
+    """A skill, and where the hero stands in it; unknown is null."""
+
+    id: str
+    name: str
+    rpg_name: str
+    rpg_description: str
+    icon: str
+    color: str
+    short_name: str
+    max_level: int
+    mastered_level: int
+    """0 for none."""
+    training_level: int
+    accuracy: float | None
+    """Mean of the last three examinations at the level being learned."""
+    eval_count: int
+    """Examinations at it so far."""
+    category: str
+    description: str
+    zone: Literal["recovery", "productive", "stretch", "overload"] | None
+    threshold: float | None
+    evals_needed: int
+    xp: int
+    weight: float | None
+    """How often it is learned beside others; null for a skill that `curriculum.skills` does not name."""
+
+
+class BrokenSkill(Answer):
+    """A skill file that cannot be used."""
+
+    file: str
+    problem: str
+
+
+class SkillCards(Answer):
+    """All skills (spec 1.17)."""
+
+    skills: list[SkillCard]
+    active_skill: str
+    """That of the next quest of the guild."""
+    total_mastered: int
+    """Mastered levels of all skills together."""
+    broken: list[BrokenSkill]
+
+
+class Rung(Answer):
+    """One level of a skill."""
+
+    level: int
+    state: Literal["mastered", "training", "locked"]
+    threshold: float
+    """Part of right answers that the level asks for."""
+    accuracy: float | None
+    """Of a mastered level, when it was examined last; of the one being learned, the mean of the last three."""
+    forgotten: bool
+    """Whether a mastered level was below its threshold when it was examined last."""
+    mastered_at: str | None
+    cause: Literal["examined", "set", "reset"] | None
+    """How it came to be mastered."""
+    about: dict[str, Any] | None
+    """What is new at this level, as the skill's file says it."""
+
+
+class Evaluation(Answer):
+    """One level in one examination (spec 1.17)."""
+
+    key: str
+    checkpoint_step: int
+    skill: str
+    level: int
+    accuracy: float | None
+    correct: int
+    answered: int
+    total: int
+    timestamp: str
+    validation_type: Literal["level", "again", "static"]
+    exam_id: str
+
+
+class Evaluations(Answer):
+    """The newest first."""
+
+    skill: str
+    level: int | None
+    """null for all levels."""
+    total: int
+    """Parts of examinations that are on record in all."""
+    evaluations: list[Evaluation]
+
+
+class SkillData(Answer):
+    """One skill: its file, where the hero stands, and every level."""
+
+    id: str
+    config: dict[str, Any]
+    """The skill's file."""
+    state: SkillState
+    levels: list[Rung]
+    again: list[Evaluation]
+    """Re-examinations of mastered levels, oldest first: what they show is what was kept, or forgotten."""
+    is_active: bool
+    """Whether the next quest of the guild is of this skill."""
+
+
+class StaticProblem(Answer):
+    """A problem that is never taught, with its right answer."""
+
+    prompt: str
+    answer: str
+    metadata: dict[str, Any]
+
+
+class StaticProblems(Answer):
+    """The problems that every examination of a level asks, always the same."""
+
+    skill: str
+    level: int
+    version: str
+    held_out: Literal[True]
+    """None of them is ever taught."""
+    problems: list[StaticProblem]
+    """Empty for a level that is too small to hold anything out."""
+
+
+class ComingQuest(Answer):
+    """A quest of the guild that is not over."""
+
+    number: int
+    name: str
+    skill: str
+    training_level: int
+    rows: int
+    examination: int
+    """Questions that follow it."""
+    where: Literal["planned", "inbox", "waiting", "learning", "examining", "settling"]
+    at: str
+
+
+class NextQuest(Answer):
+    """The quest after all that are planned, from the curriculum as it stands."""
+
+    number: int
+    skill: str
+    training_level: int
+
+
+class Outlook(Answer):
+    """What comes next in the school."""
+
+    state: Literal["not_begun", "off", "halted", "making", "resting", "examining", "enough"]
+    """What it waits for: `examining`, for the answers after a quest; `enough`, for the board to run low."""
+    reason: str
+    on_their_way: list[ComingQuest]
+    next: NextQuest | None

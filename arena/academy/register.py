@@ -28,7 +28,7 @@ from guild.curriculum.achievements import earned
 from guild.curriculum.standing import LevelResult, Rules, Standing, examined
 from guild.dojo.sources import canonical_skill_id
 from guild.records import CLOSED, Examination, GeneratedQuest, GuildRecords, Rise
-from guild.skills.registry import SkillRegistry
+from guild.skills.shelf import SkillShelf
 from guild.skills.types import SkillConfig
 from vault.checkpoints import CheckpointStore
 
@@ -48,9 +48,7 @@ class Register:
     def __init__(self, paths: RealmPaths, saga: Saga, board: QuestBoard, records: GuildRecords, files: Files) -> None:
         self.paths = paths
         self.records = records
-        self._skills = SkillRegistry(paths)
-        self._read: dict[str, tuple[int, SkillConfig]] = {}
-        """Skills by id, with the time that their files were of when they were read."""
+        self._skills = SkillShelf(paths)
         self._saga = saga
         self._board = board
         self._files = files
@@ -61,13 +59,8 @@ class Register:
         return self.records.history
 
     def skill(self, name: str) -> SkillConfig:
-        """A skill, read again when its file has changed; raises as `SkillRegistry.get` does."""
-        file = self._skills.files().get(name)
-        stamp = file.stat().st_mtime_ns if file is not None else 0
-        known = self._read.get(name)
-        if known is None or known[0] != stamp:
-            known = self._read[name] = (stamp, self._skills.get(name))
-        return known[1]
+        """A skill; raises as `SkillShelf.get` does."""
+        return self._skills.get(name)
 
     # --- examinations ---------------------------------------------------------------------------------------
 

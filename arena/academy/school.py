@@ -13,13 +13,13 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from arena.academy.correcting import correct_when_due, told_of
 from arena.academy.making import MAKE_ROWS, drop_made, name_of, part_of, place_of
 from arena.academy.register import Register, open_register, threshold_of
-from arena.academy.telling import accuracy_now, curriculum_view, hero_stats, write_views
+from arena.academy.telling import accuracy_now, curriculum_brief, curriculum_view, hero_stats, write_views
 from arena.academy.whereabouts import find
 from arena.blockade import Blockade
 from arena.command.live_settings import LiveSettings
@@ -46,6 +46,8 @@ HUNG_SECONDS = 900.0
 """A job of the scribe may take 600 s."""
 LOOK_SECONDS = 5.0
 """Without any news it is looked at where the quests are, while some are on their way."""
+SETTINGS_SECONDS = 15.0
+"""While the guild makes nothing, it is looked so often whether it is to: a look at one file."""
 RETRY_SECONDS = 10.0
 LONGEST_RETRY_SECONDS = 600.0
 """The pause after a failure doubles up to that."""
@@ -102,6 +104,8 @@ class School:
         self._on_their_way = False
         """Whether quests are made and not over; else nobody asks the disk about them."""
         self._copy: dict[str, Any] | None = None
+        self.brief: dict[str, Any] | None = None
+        """The curriculum in short, for the page; None before it was looked at."""
         self._made_at = float("-inf")
         self._probed: tuple[Settings | None, int] = (None, 0)
         """After refusals: the settings with which one more quest is tried, and the last number before it."""
@@ -135,17 +139,57 @@ class School:
         """The curriculum for the next checkpoints."""
         return self._copy
 
+    @property
+    def blockades(self) -> list[Blockade]:
+        """What may hold the school up."""
+        return [self._blockade]
+
+    @property
+    def next_quest_at(self) -> datetime | None:
+        """When the pause after the last quest that was made is over; None where it is."""
+        left = self._made_at + self._settings.current.auto_generate.cooldown_sec - time.monotonic()
+        # To the second: told again and again, it should be the same each time.
+        return (datetime.now(UTC) + timedelta(seconds=left)).replace(microsecond=0) if left > 0 else None
+
+    @property
+    def makes_quests(self) -> bool:
+        """Whether quests are made without anybody's doing."""
+        return self._settings.current.auto_generate.enabled
+
+    @property
+    def register(self) -> Register | None:
+        """That of the present model; None before its journal has begun."""
+        return self._register
+
+    @property
+    def settings(self) -> Settings:
+        """Those in force."""
+        return self._settings.current
+
+    @property
+    def halted(self) -> str | None:
+        """Why no quests are made, where something is in the way; None where nothing is."""
+        return self._is_held() or self._blockade.message
+
+    @property
+    def cooldown_left(self) -> float:
+        """Seconds in which no quest is made because one was made just now."""
+        return max(0.0, self._made_at + self.settings.auto_generate.cooldown_sec - time.monotonic())
+
     async def view(self) -> dict[str, Any]:
         """The body of `GET /api/curriculum`."""
         return await asyncio.to_thread(self._view)
 
-    async def examinations(self, *, limit: int, skill: str | None) -> list[dict[str, Any]]:
-        """Parts of the newest examinations."""
+    async def examinations(
+        self, *, limit: int, offset: int = 0, skill: str | None = None, level: int | None = None
+    ) -> tuple[list[dict[str, Any]], int]:
+        """Parts of the newest examinations, and how many there are in all."""
         register = self._register
         if register is None:
-            return []
-        wanted = canonical_skill_id(skill) if skill is not None else None
-        return await asyncio.to_thread(register.records.examinations, limit=limit, skill=wanted)
+            return [], 0
+        wanted = {"skill": canonical_skill_id(skill) if skill is not None else None, "level": level}
+        parts = await asyncio.to_thread(register.records.examinations, limit=limit, offset=offset, **wanted)
+        return parts, await asyncio.to_thread(register.records.count_examinations, **wanted)
 
     async def answers(self, exam_id: str) -> dict[str, Any]:
         """One examination, question by question; raises `NotFound`."""
@@ -172,8 +216,8 @@ class School:
             self._news.clear()
             beat(HUNG_SECONDS)
 
-    async def look_once(self) -> float | None:
-        """Look once; after how many seconds to look again without any news, None for never."""
+    async def look_once(self) -> float:
+        """Look once; after how many seconds to look again without any news."""
         try:
             async with self._working:
                 await self._look()
@@ -187,7 +231,7 @@ class School:
         self._retry_seconds = self._first_retry_seconds
         await self._blockade.lift("The guild makes quests and examines again")
         at_work = self._on_their_way or self._settings.current.auto_generate.enabled
-        return LOOK_SECONDS if at_work and self._register is not None else None
+        return LOOK_SECONDS if at_work and self._register is not None else SETTINGS_SECONDS
 
     async def _fail(self, reason: str) -> float:
         await self._blockade.raise_up(f"The guild makes no quests for now: {reason}")
@@ -345,6 +389,7 @@ class School:
         self._on_their_way = register is not None and bool(register.records.unfinished())
         has_begun = register is not None and register.records.last_number() > 0
         self._copy = register.copy() if register is not None and has_begun else None
+        self.brief = curriculum_brief(register, self._settings.current)
         self._report.accuracy = accuracy_now(register) if register is not None else None
 
     def _view(self) -> dict[str, Any]:

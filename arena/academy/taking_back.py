@@ -21,5 +21,7 @@ def take_back(paths: RealmPaths, saga: Saga, step: int, files: Files) -> int:
     for examined in answers.all():
         if examined.step > step:
             answers.forget(examined.exam_id)
+    # Tries that were cut off were of weights that are left behind.
+    answers.forget_all_tries()
     genesis = read_history(paths.current_model / JOURNAL_NAME).genesis
     return GuildRecords(saga.db, genesis.at).take_back(step) if genesis is not None else 0

@@ -21,6 +21,7 @@ from guild.curriculum.planning import choose_skill
 from guild.curriculum.standing import SkillStanding, mean_of_last
 from guild.curriculum.strain import zone_of
 from guild.dojo.sources import canonical_skill_id
+from guild.records import NO_QUEST
 from guild.skills.types import SkillConfig
 
 HISTORY = 100
@@ -40,11 +41,35 @@ def curriculum_view(register: Register | None, settings: Settings, *, now: datet
     return {
         "enabled": settings.auto_generate.enabled,
         "active_skill": choose_skill(weights, last + 1),
-        "skills": {name: _skill(register, name, known.get(name), settings) for name in names},
+        "skills": {
+            name: skill_state(register, name, _config(register, name), known.get(name), settings) for name in names
+        },
         "quests_generated": last,
-        "achievements": register.records.achievements() if register is not None else [],
+        "achievements": _achievements(register) if register is not None else [],
         "started_at": register.history if register is not None else None,
         "last_updated": now.astimezone(UTC).isoformat(),
+    }
+
+
+def curriculum_brief(register: Register | None, settings: Settings) -> dict[str, Any]:
+    """The part of `GET /api/game` (spec 4.1)."""
+    weights = {canonical_skill_id(name): weight for name, weight in settings.curriculum.skills.items()}
+    standing = register.records.newest_standing() if register is not None else None
+    known = standing.skills if standing is not None else {}
+    last = register.records.last_number() if register is not None else 0
+    return {
+        "active_skill": choose_skill(weights, last + 1) if weights else None,
+        "skills": {name: _skill_in_short(known.get(name)) for name in sorted({*weights, *known})},
+    }
+
+
+def _skill_in_short(known: SkillStanding | None) -> dict[str, Any]:
+    passes = known.passes if known is not None else ()
+    return {
+        "current_level": known.mastered_level if known is not None else 0,
+        "training_level": known.training_level if known is not None else 1,
+        "recent_accuracy": mean_of_last(passes, min(len(passes), 3)) if passes else None,
+        "eval_count": len(passes),
     }
 
 
@@ -61,23 +86,37 @@ def hero_stats(report: LiveReport) -> dict[str, Any]:
 def accuracy_now(register: Register) -> float | None:
     """Accuracy of the newest examination at a training level; None before there is one (failure E17)."""
     parts = register.records.examinations(limit=1, purpose="level")
-    return _accuracy(parts[0]) if parts else None
+    return accuracy_of(parts[0]) if parts else None
 
 
 def write_views(paths: RealmPaths, register: Register, view: Mapping[str, Any], *, files: Files) -> None:
     """Both status files. Raises `OSError`."""
     files.write_json(paths.curriculum_state, dict(view), durable=False)
     parts = register.records.examinations(limit=LEDGER)
-    body = {"evaluations": [_ledger_row(part) for part in parts], "last_updated": view["last_updated"]}
+    body = {"evaluations": [ledger_row(part) for part in parts], "last_updated": view["last_updated"]}
     files.write_json(paths.evaluation_ledger, body, durable=False)
 
 
-def _skill(register: Register | None, name: str, known: SkillStanding | None, settings: Settings) -> dict[str, Any]:
-    """One skill; of one whose file is broken, what is known without it."""
+def _achievements(register: Register) -> list[dict[str, Any]]:
+    """Those that examinations were for."""
+    return [row for row in register.records.achievements() if row["number"] != NO_QUEST]
+
+
+def _config(register: Register | None, name: str) -> SkillConfig | None:
     try:
-        config = register.skill(name) if register is not None else None
+        return register.skill(name) if register is not None else None
     except RealmError:
-        config = None
+        return None
+
+
+def skill_state(
+    register: Register | None,
+    name: str,
+    config: SkillConfig | None,
+    known: SkillStanding | None,
+    settings: Settings,
+) -> dict[str, Any]:
+    """One skill; of one whose file is broken, what is known without it."""
     standing = known or SkillStanding(max_level=1)
     if config is not None:
         standing = replace(standing, max_level=config.max_level)
@@ -107,14 +146,14 @@ def _experience(standing: SkillStanding, config: SkillConfig | None) -> int:
     return round(standing.mastered_level * 100 * (config.xp_multiplier if config else 1.0))
 
 
-def _accuracy(part: Mapping[str, Any]) -> float | None:
+def accuracy_of(part: Mapping[str, Any]) -> float | None:
     return part["correct"] / part["answered"] if part["answered"] else None
 
 
 def _history_row(part: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "step": part["step"],
-        "accuracy": _accuracy(part),
+        "accuracy": accuracy_of(part),
         "training_level": part["level"],
         "timestamp": part["at"],
         "exam_id": part["exam_id"],
@@ -136,13 +175,13 @@ def _rise(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _ledger_row(part: Mapping[str, Any]) -> dict[str, Any]:
+def ledger_row(part: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "key": f"{part['step']}:{part['skill']}:{part['level']}:{part['purpose']}",
         "checkpoint_step": part["step"],
         "skill": part["skill"],
         "level": part["level"],
-        "accuracy": _accuracy(part),
+        "accuracy": accuracy_of(part),
         "correct": part["correct"],
         "answered": part["answered"],
         "total": part["total"],

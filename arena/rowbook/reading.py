@@ -4,24 +4,29 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from arena.gatekeepers.row_reader import Row, read_rows
+from arena.quest_board import QuestBoard
 from arena.quests import Quest
 from arena.rowbook import SUFFIX
 from arena.rowbook.row_book import RowBook, read_book
 from core.checkpoint_ledger import CheckpointLedger
-from core.errors import NotFound
+from core.errors import NotFound, Unavailable
 from core.paths import RealmPaths
 
 PREVIEW = 100
 """Characters of a row that are shown."""
 
 
-def rows_told(paths: RealmPaths, quest: Quest, worst: int) -> dict[str, Any]:
-    """What is on record of a quest's rows, with the `worst` rows of the highest last loss, the worst first.
+def rows_told(
+    paths: RealmPaths, quest: Quest, limit: int, *, offset: int = 0, in_order: bool = False
+) -> dict[str, Any]:
+    """What is on record of a quest's rows, with `limit` rows after the first `offset`: those of the highest last loss
+    first, or `in_order`, as they stand in the file.
 
     Losses are means over the tokens to be learned, in nats, and null where nobody knows; steps are global ones. Of each
     lesson, the first that is kept of the checkpoints that hold it is told, null where there is none. Raises `NotFound`
@@ -36,7 +41,7 @@ def rows_told(paths: RealmPaths, quest: Quest, worst: int) -> dict[str, Any]:
             "allows it.",
         )
     checkpoints = _Checkpoints((each.step, each.canonical_name) for each in CheckpointLedger.of(paths).list_all())
-    chosen = _worst(book, worst)
+    chosen = _chosen(book, in_order=in_order)[offset : offset + limit].tolist()
     texts = _texts(read_rows(quest.path, record.schema_id), set(chosen))
     learned = book.last_step > 0
     return {
@@ -45,12 +50,36 @@ def rows_told(paths: RealmPaths, quest: Quest, worst: int) -> dict[str, Any]:
         "lane": quest.lane,
         "rows": book.claimed.rows,
         "rows_learned": int(learned.sum()),
+        "rows_known": int(np.isfinite(book.last_loss).sum()),
         "mean_first_loss": _mean(book.first_loss[learned]),
         "mean_last_loss": _mean(book.last_loss[learned]),
         "first_step": int(book.first_step[book.first_step > 0].min(initial=2**32 - 1)) if learned.any() else None,
         "last_step": book.newest_step or None,
         "worst": [_row_told(book, number, texts.get(number), checkpoints) for number in chosen],
     }
+
+
+def tell_rows(base: str, quest: str, limit: int, offset: int, in_order: bool) -> dict[str, Any]:
+    """`rows_told` as a job of the scribe: rows are parsed in its process."""
+    paths = RealmPaths(Path(base))
+    found = find_quest(QuestBoard(paths), quest)
+    return rows_or_trouble(paths, found, limit, offset=offset, in_order=in_order)
+
+
+def find_quest(board: QuestBoard, quest: str) -> Quest:
+    """The quest of that id or file name; raises `NotFound`, and `InvalidInput` for what can be neither."""
+    found = board.find(quest)
+    if found is None:
+        raise NotFound(f"There is no quest {quest}.", hint="`realm quest list` shows all of them.")
+    return found
+
+
+def rows_or_trouble(paths: RealmPaths, quest: Quest, limit: int, *, offset: int, in_order: bool) -> dict[str, Any]:
+    """`rows_told`; raises `Unavailable` where the disk refuses."""
+    try:
+        return rows_told(paths, quest, limit, offset=offset, in_order=in_order)
+    except OSError as error:
+        raise Unavailable(f"The rows of {quest.name} cannot be read: {error.strerror}.") from error
 
 
 class _Checkpoints:
@@ -65,12 +94,10 @@ class _Checkpoints:
         return self._found[at][1] if step and at < len(self._found) else None
 
 
-def _worst(book: RowBook, count: int) -> list[int]:
-    """Numbers of rows, from 0."""
+def _chosen(book: RowBook, *, in_order: bool) -> np.ndarray:
+    """Numbers of the rows of which the last loss is known, from 0."""
     known = np.flatnonzero(np.isfinite(book.last_loss))
-    order = np.argsort(-book.last_loss[known], kind="stable")
-    numbers: list[int] = known[order[:count]].tolist()
-    return numbers
+    return known if in_order else known[np.argsort(-book.last_loss[known], kind="stable")]
 
 
 def _texts(rows: Iterable[Row], wanted: set[int]) -> dict[int, tuple[int, str]]:

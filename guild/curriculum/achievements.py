@@ -12,12 +12,55 @@ MILESTONES = (5, 10, 20)
 
 
 class Achievement(NamedTuple):
-    """Earned once in a model's life, or once for each skill."""
+    """Earned once in a model's life, or once for each skill; a rewind does not take it away."""
 
     name: str
     """With the skill's id where it is of one skill: `bin_level_5`."""
     title: str
     why: str
+
+
+class Listed(NamedTuple):
+    """One of the closed list, whether or not it is earned."""
+
+    name: str
+    title: str
+    condition: str
+    """What has to be done for it."""
+    emblem: str
+    """What it is of, alike for all skills."""
+    level: int | None = None
+    """The level that has to be mastered; None where nothing is counted."""
+
+
+FIRST = Listed("first_examination", "First Examination", "Answer an examination.", "examination")
+
+
+def listed(skill: str, short_name: str, max_level: int) -> list[Listed]:
+    """All that can be earned in one skill, beside `FIRST`, which is of all skills together."""
+    marks = [(1, f"{short_name} Apprentice"), *((level, f"{short_name} Level {level}") for level in MILESTONES)]
+    summit = f"Master level {max_level} of {short_name}, the last one, by examination."
+    return [
+        *(
+            Listed(f"{skill}_level_{level}", title, f"Master level {level} of {short_name} by examination.", "level",
+                   level)
+            for level, title in marks
+            if level <= max_level
+        ),
+        Listed(f"{skill}_summit", f"{short_name} Summit", summit, "summit", max_level),
+        Listed(
+            f"{skill}_flawless", "Flawless",
+            f"Answer everything right at the level of {short_name} being learned.", "flawless",
+        ),
+        Listed(
+            f"{skill}_nothing_forgotten", "Nothing Forgotten",
+            f"Answer everything right when a mastered level of {short_name} is examined again.", "kept",
+        ),
+        Listed(
+            f"{skill}_remembered", "Remembered",
+            f"Bring a level of {short_name} back above its threshold after it had fallen below.", "remembered",
+        ),
+    ]  # fmt: skip
 
 
 def earned(
