@@ -16,7 +16,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from arena.lanes.admission import Admission, admit_all, copy_ahead
 from arena.lanes.forgetting import forget_surplus
@@ -33,10 +33,10 @@ from core.files import DISK, Files
 from core.paths import LANES, PRIORITIES, RealmPaths
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 KEPT_STRIKES = 20
 """Strikes remembered per quest; three in a row at one place withdraw it."""
-
 MOVED_TOGETHER = 32
 """Quests that are sealed without letting others to the board in between."""
 
@@ -373,28 +373,28 @@ class QuestBoard:
 
     def quests(self, lane: str) -> list[Quest]:
         """The quests of one lane, oldest first."""
+        return self.look(lambda lanes: list(lanes.quests(_check_lane(lane))))
+
+    def look(self, at: Callable[[LaneReader], T]) -> T:
+        """What `at` makes of the lanes while nobody moves anything: it must be quick, and only look."""
         with self._lock:
-            return list(self._lanes.quests(_check_lane(lane)))
+            return at(self._lanes)
 
     def counts(self) -> dict[str, Any]:
         """Numbers of quests per lane: see `arena.lanes.views.counts`."""
-        with self._lock:
-            return counts(self._lanes)
+        return self.look(counts)
 
     def listing(self, lane: str | None = None) -> list[dict[str, Any]]:
         """One row per file: see `arena.lanes.views.listing`."""
-        with self._lock:
-            return listing(self._lanes, LANES if lane is None else (_check_lane(lane),))
+        return self.look(lambda lanes: listing(lanes, LANES if lane is None else (_check_lane(lane),)))
 
     def queue_view(self) -> dict[str, Any]:
         """The body of `GET /api/training/queue`: see `arena.lanes.views.queue_view`."""
-        with self._lock:
-            return queue_view(self._lanes)
+        return self.look(queue_view)
 
     def write_metadata(self, *, now: datetime) -> None:
         """Write `queue/queue_metadata.json`, a view made from the sidecars alone (C3)."""
-        with self._lock:
-            body = {**queue_metadata(self._lanes), "updated_at": _iso(now)}
+        body = {**self.look(queue_metadata), "updated_at": _iso(now)}
         self._files.write_json(self.paths.queue_metadata, body, durable=False)
 
     # --- upkeep -----------------------------------------------------------------------------------------

@@ -25,6 +25,8 @@ from core.paths import CHECKOUT
 logger = logging.getLogger(__name__)
 
 WORKER_COMMAND = (sys.executable, "-m", "core.scribe_worker")
+PROMPT_COMMAND = (*WORKER_COMMAND, "5")
+"""Of a worker whose jobs are small and somebody waits for: a quarter of a CPU that training wants too."""
 
 LONGEST_ANSWER = 256 << 20
 """Bytes of one answer line at most."""

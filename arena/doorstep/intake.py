@@ -149,6 +149,11 @@ class Intake:
             if self._is_untidy:
                 self._board.tidy()  # the marks of moves must not outlive them
 
+    @property
+    def blockades(self) -> list[Blockade]:
+        """What may hold the intake up."""
+        return [self._blockade]
+
     def report(self) -> dict[str, Any]:
         """What lies in the inbox (`arena.doorstep.inbox_report`)."""
         blocked = self._held() or self._blockade.message

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
+from contextlib import ExitStack, suppress
 from itertools import count
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from arena.doorstep.left_alone import is_left_alone
 from arena.quest_names import QUEST_SUFFIXES, dropped_sidecar_of, is_quest_name, split_name
 from arena.quests import sidecar_of
 from core.errors import InvalidInput, NotFound, Unavailable
+from core.file_lock import locked_directory
 from core.files import DISK, Files
 from core.paths import PRIORITIES, RealmPaths
 
@@ -43,9 +45,12 @@ def drop_quest(paths: RealmPaths, source: Path, priority: str = "normal", *, fil
         folder.mkdir(parents=True, exist_ok=True)
         part = _copy_part(source, folder, files)
         try:
-            return _take_name(part, source, folder, files)
+            lineage = dropped_sidecar_of(source)
+            body = lineage.read_bytes() if os.path.lexists(lineage) else None
+            return take_name(part, source.name, folder, body, files=files)
         finally:
-            part.unlink(missing_ok=True)
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
     except OSError as error:
         reason = error.strerror or error
         raise Unavailable(f"{source} cannot be copied into {folder}: {reason}.") from error
@@ -58,9 +63,13 @@ def _check_name(name: str, source: Path, priority: str) -> None:
         raise InvalidInput(f"{source} cannot be learned: {fault}.")
 
 
+def part_in(folder: Path) -> Path:
+    """A new name that the inbox leaves alone, and the sweep removes when we die."""
+    return folder / f".quest.{uuid.uuid4().hex[:8]}.part"
+
+
 def _copy_part(source: Path, folder: Path, files: Files) -> Path:
-    """Copy under a name that the inbox leaves alone and the sweep removes when we die."""
-    part = folder / f".quest.{uuid.uuid4().hex[:8]}.part"
+    part = part_in(folder)
     try:
         with source.open("rb") as reader, part.open("xb") as writer:
             shutil.copyfileobj(reader, writer, 1 << 20)
@@ -72,22 +81,40 @@ def _copy_part(source: Path, folder: Path, files: Files) -> Path:
     return part
 
 
-def _take_name(part: Path, source: Path, folder: Path, files: Files) -> Path:
-    stem, suffix = split_name(source.name)
+def take_name(part: Path, name: str, folder: Path, lineage: bytes | None, *, files: Files = DISK) -> Path:
+    """Move a whole file, which lies in `folder` under the name of a part, to `name` or the first free `name_2` …
+
+    `lineage` is what its sidecar is to hold. Raises `InvalidInput` for a name that cannot be a quest's.
+    """
+    with ExitStack() as stack:
+        # Two who drop the same name at once must not take each other's sidecar for their own.
+        with suppress(OSError):  # some network shares lock no folder
+            stack.enter_context(locked_directory(folder))
+        return _take_free_name(part, name, folder, lineage, files)
+
+
+def _take_free_name(part: Path, name: str, folder: Path, lineage: bytes | None, files: Files) -> Path:
+    stem, suffix = split_name(name)
     for number in count(1):
-        target = folder / (source.name if number == 1 else f"{stem}_{number}{suffix}")
+        target = folder / (name if number == 1 else f"{stem}_{number}{suffix}")
         sidecar = sidecar_of(target)
-        _check_name(target.name, source, folder.name)  # the number may make it too long
+        if fault := data_fault(target.name, (folder.name,), None):  # the number may make it too long
+            raise InvalidInput(f"{name} cannot be learned: {fault}.")
         if os.path.lexists(target) or os.path.lexists(sidecar):
             continue
         # The sidecar first: the daemon may take the data file the moment it appears.
-        lineage = dropped_sidecar_of(source)
-        if os.path.lexists(lineage):
-            files.write_atomic(sidecar, lineage.read_bytes(), durable=False)
+        if lineage is not None:
+            files.write_atomic(sidecar, lineage, durable=False)
         try:
-            files.move_new(part, target)
-        except FileExistsError:
-            sidecar.unlink(missing_ok=True)
-            continue
+            files.link_new(part, target)
+        except OSError as error:
+            if lineage is not None:
+                sidecar.unlink(missing_ok=True)
+            if isinstance(error, FileExistsError):
+                continue
+            raise
+        # It is in: a name of before that cannot go now is for the sweep.
+        with suppress(OSError):
+            files.unlink(part)
         return target
     raise AssertionError("the numbers never end")

@@ -80,6 +80,11 @@ class LaneListing:
         self._refresh()
         return list(self._order)
 
+    def file(self, name: str) -> DataFile | None:
+        """The data file of that name."""
+        self._refresh()
+        return self._files.get(name)
+
     def names(self) -> LaneNames:
         self._refresh()
         if self._names is None:

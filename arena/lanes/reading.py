@@ -94,6 +94,10 @@ class LaneReader:
             self._records[lane] = {name: cached for name, cached in cache.items() if name in present}
         return found
 
+    def file(self, lane: str, name: str) -> DataFile | None:
+        """The data file of that name in a lane."""
+        return self._listings[lane].file(name)
+
     def note(self, data_file: Path) -> None:
         """Look again at this data file and its sidecar: the realm itself has just changed them."""
         folder, name = os.path.split(data_file)
@@ -154,16 +158,15 @@ class LaneReader:
             cached = cache[name] = (stamp, read_record(self.paths.lane(lane) / name))
         return cached[1]
 
+    def known(self, lane: str, name: str) -> QuestRecord | None:
+        """`peek` for numbers over thousands: a sidecar edited by hand counts from the next sweep on."""
+        cached = self._records[lane].get(name)
+        return self.peek(lane, name) if cached is None else cached[1]
+
     def outcomes(self, lane: str) -> Counter[str | None]:
-        """How the quests of a lane ended, counted; a sidecar edited by hand counts from the next sweep on."""
-        cache = self._records[lane]
-        found: Counter[str | None] = Counter()
-        for file in self.files(lane):
-            cached = cache.get(file.name)
-            record = self.peek(lane, file.name) if cached is None else cached[1]
-            if record is not None:
-                found[record.outcome] += 1
-        return found
+        """How the quests of a lane ended, counted from what is `known`."""
+        records = (self.known(lane, file.name) for file in self.files(lane))
+        return Counter(record.outcome for record in records if record is not None)
 
     def mark(self, data_file: Path) -> Mark | None:
         """The mark of the last move to `data_file`."""

@@ -269,7 +269,7 @@ async def test_time_for_which_others_had_the_cpu_does_not_count_against_a_job(sc
     with subprocess.Popen([sys.executable, "-c", script]) as hog:
         try:
             used = await scribe.run(f"{JOBS}:used_cpu", {})
-            took = await scribe.run(f"{JOBS}:toil", {"cpu_seconds": used + 0.04}, timeout=0.3)
+            took = await scribe.run(f"{JOBS}:toil", {"cpu_seconds": used + 0.1}, timeout=1.0)
         finally:
             hog.kill()
-    assert took > 0.03, "the job did its work"
+    assert took > 0.09, "the job did its work"

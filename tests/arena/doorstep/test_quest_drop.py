@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import threading
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from arena.doorstep.quest_drop import drop_quest
 from arena.quest_names import QUEST_SUFFIXES
 from core.errors import InvalidInput
+from core.files import Files
 from core.paths import RealmPaths
 from tests.arena.quest_makers import everything_in
 
@@ -74,3 +77,38 @@ def test_other_names_are_refused(paths: RealmPaths, tmp_path: Path, name: str) -
     with pytest.raises(InvalidInput, match="its name must end in"):
         drop_quest(paths, tmp_path / name)
     assert everything_in(paths.inbox) == []
+
+
+def test_two_who_drop_one_name_at_once_both_keep_their_sidecars(paths: RealmPaths, tmp_path: Path) -> None:
+    """C4: the loser took the winner's sidecar with it."""
+    source = tmp_path / "x.jsonl"
+    source.write_text("{}\n")
+    source.with_name("x.jsonl.meta.json").write_text("{}")
+    other = threading.Thread(target=drop_quest, args=(paths, source))
+
+    class MetAtTheDoor(Files):
+        def write_atomic(self, path: Path, data: bytes, *, durable: bool, mode: int | None = None) -> None:
+            if other.ident is None:
+                other.start()
+                other.join(0.3)  # it waits for us, or takes the name
+            super().write_atomic(path, data, durable=durable, mode=mode)
+
+    drop_quest(paths, source, files=MetAtTheDoor())
+    other.join()
+    assert everything_in(paths.inbox / "normal") == [
+        "x.jsonl", "x.jsonl.meta.json", "x_2.jsonl", "x_2.jsonl.meta.json"
+    ]  # fmt: skip
+
+
+def test_what_is_in_is_told_so_where_only_its_old_name_cannot_go(paths: RealmPaths, tmp_path: Path) -> None:
+    """C4: it was told as refused, and its sidecar was gone."""
+
+    class KeepsNames(Files):
+        def unlink(self, path: Path) -> None:
+            raise OSError(errno.EIO, "broken")
+
+    (tmp_path / "x.jsonl").write_text("{}\n")
+    (tmp_path / "x.jsonl.meta.json").write_text("{}")
+    target = drop_quest(paths, tmp_path / "x.jsonl", files=KeepsNames())
+    assert target.read_text() == "{}\n"
+    assert everything_in(paths.inbox / "normal") == ["x.jsonl", "x.jsonl.meta.json"]
