@@ -63,12 +63,17 @@ class CheckpointList(Answer):
     """One page of the ledger."""
 
     checkpoints: list[Checkpoint]
-    """Newest first."""
+    """Newest first, or as it was asked for."""
     count: int
     """On this page."""
     total: int
     """In the whole list, as filtered."""
     offset: int
+    head: str | None
+    """Name of the present checkpoint; null before the first one."""
+    metric: str
+    best: str | None
+    """Name of the checkpoint that is best by `metric`, whether or not it is on this page; null where none has any."""
 
 
 class Summary(Answer):

@@ -205,6 +205,12 @@ def single_out(holdings: Sequence[Holding], pins: Mapping[Path, Pin], names: Col
     return _verdict(holdings, going, pins, dict.fromkeys((each.path for each in going), "It was named."))
 
 
+def give_up(holdings: Sequence[Holding], pins: Mapping[Path, Pin], chosen: Holding) -> Verdict:
+    """What goes because somebody wants to be rid of this one: itself, or nothing where a pin holds it."""
+    going = [] if chosen.path in pins else [chosen]
+    return _verdict(holdings, going, pins, {chosen.path: "Somebody asked for it."})
+
+
 # --- inside ---------------------------------------------------------------------------------------------------
 
 

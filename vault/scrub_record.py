@@ -32,10 +32,11 @@ def read_scrub_record(path: Path) -> ScrubRecord:
     checkpoints = raw.get("checkpoints")
     known = checkpoints if isinstance(checkpoints, dict) else {}
     verified = {name: each["verified_at"] for name, each in known.items() if _is_verified(each)}
+    rotten = {name: problems for name, each in known.items() if (problems := _problems(each))}
     reading, files = raw.get("reading"), raw.get("files_read")
     if not isinstance(reading, str) or not isinstance(files, list):
-        return ScrubRecord(verified_at=verified)
-    return ScrubRecord(verified_at=verified, reading=reading, files_read=[str(name) for name in files])
+        return ScrubRecord(verified_at=verified, rotten=rotten)
+    return ScrubRecord(verified, rotten, reading, [str(name) for name in files])
 
 
 def write_scrub_record(path: Path, record: ScrubRecord, *, now: datetime, files: Files = DISK) -> None:
@@ -52,6 +53,11 @@ def write_scrub_record(path: Path, record: ScrubRecord, *, now: datetime, files:
         "checkpoints": checkpoints,
     }
     files.write_json(path, body, durable=False)
+
+
+def _problems(entry: object) -> list[str]:
+    told = entry.get("problems") if isinstance(entry, dict) else None
+    return [str(each) for each in told] if isinstance(told, list) else []
 
 
 def _is_verified(entry: object) -> bool:

@@ -36,6 +36,12 @@ def stock_of_checkpoints(ledger: CheckpointLedger, store: CheckpointStore) -> li
     return [each for each in _checkpoints(ledger, store) if each.path.is_dir()]
 
 
+def outline_of_checkpoints(ledger: CheckpointLedger, store: CheckpointStore) -> list[Holding]:
+    """Those in `current_model/` and its branches as far as their names and records tell: without their files."""
+    unread: Callable[[Path], dict[Inode, int]] = lambda folder: {}  # noqa: E731
+    return [*_checkpoints(ledger, store, unread), *_branches(store, unread)]
+
+
 def stock_of_copies(paths: RealmPaths) -> list[Holding]:
     """Checkpoints in `models/` that came with their manifest: brought from other hosts, or by hand."""
     places = [paths.models / name for name in checkpoint_names(paths.models)]
@@ -83,7 +89,9 @@ def _inode_of(file: Path, number: int) -> Inode:
     return status.st_dev, status.st_ino
 
 
-def _checkpoints(ledger: CheckpointLedger, store: CheckpointStore) -> Iterator[Holding]:
+def _checkpoints(
+    ledger: CheckpointLedger, store: CheckpointStore, files: Callable[[Path], dict[Inode, int]] | None = None
+) -> Iterator[Holding]:
     records = {record.canonical_name: record for record in ledger.list_all()}
     for found in store.list():
         whole = (found.path / OPTIMIZER_FILE).is_file()
@@ -93,12 +101,12 @@ def _checkpoints(ledger: CheckpointLedger, store: CheckpointStore) -> Iterator[H
             path=found.path,
             order=_numbers_in(found.name),
             since=_time_of(records.get(found.name)) or _asked(saved_at, found.path),
-            files=files_of(found.path),
+            files=(files or files_of)(found.path),
             step=found.step,
         )
 
 
-def _branches(store: CheckpointStore) -> Iterator[Holding]:
+def _branches(store: CheckpointStore, files: Callable[[Path], dict[Inode, int]] | None = None) -> Iterator[Holding]:
     for found in store.branches():
         yield Holding(
             kind="branch",
@@ -106,7 +114,7 @@ def _branches(store: CheckpointStore) -> Iterator[Holding]:
             path=found.path,
             order=(branch_number(found.path.parent.name), *_numbers_in(found.name)),
             since=_asked(_renamed_at, found.path),
-            files=files_of(found.path),
+            files=(files or files_of)(found.path),
             step=found.step,
         )
 

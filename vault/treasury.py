@@ -12,8 +12,8 @@ import os
 import shutil
 import socket
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -42,13 +42,14 @@ from vault.retention import (
     Protection,
     Tally,
     Verdict,
+    give_up,
     make_way,
     pin_down,
     single_out,
     weigh,
 )
 from vault.snapshots import sweep_snapshots
-from vault.stock import stock_of_backups, stock_of_checkpoints, stock_of_copies, take_stock
+from vault.stock import outline_of_checkpoints, stock_of_backups, stock_of_checkpoints, stock_of_copies, take_stock
 from vault.stores import Store, Stores
 from vault.trash import discard, to_trash, trashed_in
 from vault.whole_copies import WholeCopies
@@ -130,6 +131,7 @@ class Treasury:
             lambda: timedelta(days=self.settings().proof_days),
         )  # fmt: skip
         self._at_work = threading.Lock()
+        self._held: dict[Path, Pin] = {}
 
     # --- what goes ----------------------------------------------------------------------------------------
 
@@ -209,7 +211,56 @@ class Treasury:
                 told = self._provable(weighed, stock, pins, now)
             return told if dry_run else replace(told, deletions=self._carry_out(told.deletions, now))
 
+    def give_up(self, folder: Path, now: datetime, *, dry_run: bool = False) -> tuple[Deletion | None, Pin | None]:
+        """Delete the checkpoint in `folder`, of `current_model/` or of a branch, as somebody asks for it: what goes,
+        or the pin that holds it. That it is young holds it not.
+
+        Raises `NotFound` when it is not there (any more), and `Unavailable` when the disk keeps it.
+        """
+        with self._at_work:
+            if not dry_run:
+                self._sweep()
+            stock = self._stock()
+            chosen = next((each for each in stock if each.path == folder and each.step is not None), None)
+            if chosen is None:
+                raise NotFound(f"There is no checkpoint at {folder}.", hint="The ledger lists those that there are.")
+            pins = self._all_pins(stock, now, min_age=timedelta(0), everything=True)
+            told = self._provable(lambda: [give_up(stock, pins, chosen)], stock, pins, now)
+            going = next(iter(told.deletions), None)
+            if going is None:
+                return None, next(each.pin for each in told.kept if each.holding.path == folder)
+            if not dry_run:
+                done = self._carry_out([going], now)
+                if not done:
+                    raise Unavailable(f"{chosen.name} could not be deleted.", hint="The log says why; try again.")
+                going = done[0]
+            return going, None
+
+    @contextmanager
+    def holding(self, folder: Path, reason: str) -> Iterator[None]:
+        """What lies in `folder` is not deleted until the end of the block."""
+        self._held[folder] = Pin(Protection.PROTECTED, reason)
+        try:
+            yield
+        finally:
+            self._held.pop(folder, None)
+
+    @contextmanager
+    def untouched(self) -> Iterator[None]:
+        """Nothing is deleted until the end of the block: somebody else moves checkpoints about."""
+        with self._at_work:
+            yield
+
     # --- what there is ------------------------------------------------------------------------------------
+
+    def pin_of(self, folder: Path, now: datetime) -> Pin | None:
+        """What holds a checkpoint of `current_model/` or of a branch; None where only the limits do. Deletes nothing,
+        and looks into no directory but for its name."""
+        outline = outline_of_checkpoints(self._ledger, self._store)
+        given = {**self._best(), **self._kept_by_setting(outline), **self._referred_to(self._pins(), [folder])}
+        given |= self._began_with()
+        min_age = timedelta(hours=self.settings().min_age_hours)
+        return pin_down(outline, given, head=self._store.head(), min_age=min_age, now=now).get(folder)
 
     def status(self) -> dict[str, Any]:
         """Room on the disk and what the vault takes of it, in GB (10⁹ bytes); see `vault.answers.TreasuryStatus`."""
@@ -282,7 +333,7 @@ class Treasury:
     ) -> dict[Path, Pin]:
         """`min_age` is how young something must be to be guarded; else what the settings say. `stock` is `everything`
         there is, or what the realm itself has made."""
-        elsewhere = self._pins()
+        elsewhere = {**self._pins(), **self._held}
         referred_to = self._referred_to(elsewhere, [each.path for each in stock])
         given = {**self._best(), **self._kept_by_setting(stock), **referred_to, **self._began_with()}
         if min_age is None:

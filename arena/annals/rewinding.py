@@ -158,6 +158,8 @@ class Rewinder:
         if found := self._store.resolve(reference):
             return found
         branches = self._store.branches()
+        if found := next((each for each in branches if f"{each.path.parent.name}/{each.name}" == reference), None):
+            return found
         name = match_checkpoint(reference, [each.name for each in branches])
         return next((each for each in reversed(branches) if each.name == name), None)
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from arena.hall.errands import merge_adapter
 from arena.journal import JOURNAL_NAME, read_history
@@ -21,7 +22,7 @@ from arena.memory.model_sizes import sizes_of_hero
 from arena.start_check import Setup, read_setup
 from core.checkpoint_ledger import CheckpointLedger
 from core.checkpoint_survey import folder_size
-from core.errors import Conflict, NotFound, Unavailable
+from core.errors import Conflict, NotFound, RealmError, Unavailable
 from core.file_lock import directory_locked_if_free
 from core.files import DISK, Files
 from core.paths import RealmPaths
@@ -81,6 +82,26 @@ def export_model(paths: RealmPaths, target: Path, *, reference: str = "latest", 
     return Exported(str(target), found.name, found.step, merged=setup is not None, size_bytes=size)
 
 
+def foretell_export(paths: RealmPaths, target: Path, found: CheckpointDir, *, files: Files = DISK) -> dict[str, Any]:
+    """What an export of a checkpoint to `target` comes to: `{target, files, needed_bytes, free_bytes, merged,
+    refusal}`; the last says why it cannot be made now. Reads no weights."""
+    told: dict[str, Any] = {
+        "target": str(target), "files": [], "needed_bytes": None, "free_bytes": None, "merged": is_adapter(found.path),
+        "refusal": None,
+    }  # fmt: skip
+    try:
+        _check_target(paths, target)
+        setup = read_setup(paths) if told["merged"] else None
+        told["files"] = sorted(model_files(listed_files(found.path)))
+        told["needed_bytes"] = _bytes_needed(paths, found.path, setup)
+        place = next(each for each in (target.parent, *target.parents) if each.is_dir())
+        told["free_bytes"] = _bytes_free(place, files)
+        _check_room(paths, found.path, setup, place, files)
+    except (RealmError, OSError) as error:
+        told["refusal"] = str(error)
+    return told
+
+
 def merge_into(folder: Path, checkpoint: Path, setup: Setup, paths: RealmPaths, *, files: Files = DISK) -> None:
     """Fill an empty directory with the model that the adapters of a checkpoint and their base model make together."""
     genesis = read_history(checkpoint / JOURNAL_NAME).genesis
@@ -122,18 +143,24 @@ def _find(paths: RealmPaths, reference: str) -> CheckpointDir:
 
 
 def _check_room(paths: RealmPaths, checkpoint: Path, setup: Setup | None, folder: Path, files: Files) -> None:
-    if setup is None:
-        needed = sum((checkpoint / name).stat().st_size for name in model_files(listed_files(checkpoint)))
-    else:
-        sizes = sizes_of_hero(setup.hero, setup.settings, paths)
-        needed = (FP32 * sizes.parameters if sizes else 0) + EXTRAS_BYTES
-    disk = files.statvfs(folder)
-    free = disk.f_bavail * disk.f_frsize
+    needed, free = _bytes_needed(paths, checkpoint, setup), _bytes_free(folder, files)
     if free < needed:
         raise Unavailable(
             f"The model takes {needed / 1e9:.2f} GB, and {free / 1e9:.2f} GB are free in {folder}.",
             hint="Make room, or name a directory on another disk.",
         )
+
+
+def _bytes_needed(paths: RealmPaths, checkpoint: Path, setup: Setup | None) -> int:
+    if setup is None:
+        return sum((checkpoint / name).stat().st_size for name in model_files(listed_files(checkpoint)))
+    sizes = sizes_of_hero(setup.hero, setup.settings, paths)
+    return (FP32 * sizes.parameters if sizes else 0) + EXTRAS_BYTES
+
+
+def _bytes_free(folder: Path, files: Files) -> int:
+    disk = files.statvfs(folder)
+    return disk.f_bavail * disk.f_frsize
 
 
 @contextmanager

@@ -28,7 +28,7 @@ def standing_still(paths: RealmPaths, doing: str) -> Iterator[None]:
     realm = InstanceLock(paths.lock)
     realm.acquire({"what": f"realm {doing}", "base_dir": str(paths.base)}, wait_seconds=WAIT_SECONDS)
     try:
-        with _model_at_rest(paths, doing):
+        with model_at_rest(paths, doing):
             yield
     finally:
         realm.release()
@@ -40,12 +40,16 @@ def finish_what_was_begun(paths: RealmPaths) -> None:
     The caller holds the realm's lock. Raises as `standing_still` does.
     """
     if is_turning(paths) or paths.hero_change.exists():
-        with _model_at_rest(paths, "finishing what was cut off"):
+        with model_at_rest(paths, "finishing what was cut off"):
             return
 
 
 @contextmanager
-def _model_at_rest(paths: RealmPaths, doing: str) -> Iterator[None]:
+def model_at_rest(paths: RealmPaths, doing: str) -> Iterator[None]:
+    """Hold the lock of the model, with whatever was cut off before finished; the caller holds the realm's.
+
+    Raises as `standing_still` does.
+    """
     # It brings in what writes settings; a realm that starts, with nothing to be finished, does not wait for it.
     from arena.hall.changing import finish_change
 

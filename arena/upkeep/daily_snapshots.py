@@ -37,6 +37,11 @@ class DailySnapshots:
         self._trouble = Blockade(saga, "snapshot")
         self._failed_at: datetime | None = None
 
+    @property
+    def blockades(self) -> list[Blockade]:
+        """What may hold snapshots up."""
+        return [self._trouble]
+
     async def run(self) -> None:
         """Look every minute, for the first time a minute after the start, which has other work."""
         while True:

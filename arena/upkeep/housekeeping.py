@@ -49,6 +49,11 @@ class Housekeeper:
         self._tidied_at: datetime | None = None
         self._troubles: dict[str, Blockade] = {}
 
+    @property
+    def blockades(self) -> list[Blockade]:
+        """What may hold chores up."""
+        return list(self._troubles.values())
+
     async def keep(self, budgets: BudgetSettings, *, now: datetime) -> None:
         """Go round once; a part that the disk refuses is told of and tried again the next time."""
         for name, chore in self._chores(budgets, now).items():

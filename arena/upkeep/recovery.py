@@ -12,6 +12,7 @@ from arena.upkeep.housekeeping import sweep_lanes
 from arena.upkeep.ledger_repair import reconcile_ledger
 from core.checkpoint_ledger import CheckpointLedger, CheckpointRecord
 from core.crash_points import crash_point
+from core.instance import InstanceLock
 from core.paths import RealmPaths
 from core.saga import Saga
 from vault.checkpoints import CheckpointStore
@@ -33,6 +34,8 @@ def recover(
     if present is not None:
         report.step, report.checkpoint = present.step, present.canonical_name
         report.loss, report.validation_loss = present.train_loss, present.val_loss
+    if InstanceLock.holder(paths.current_model / ".lock") is not None:
+        _tell_of_the_one_left_behind(report, saga)
     begun = [claim.quest_id for claim in history.claims.values()]
     board.take_up(begun)
     open_ids = {quest.quest_id for lane in CLAIMED_LANES for quest in board.quests(lane)}
@@ -42,6 +45,13 @@ def recover(
         for ordinal, claim in history.claims.items()
         if history.outcome_of(ordinal) == "learned" and claim.quest_id not in open_ids
     )
+
+
+def _tell_of_the_one_left_behind(report: LiveReport, saga: Saga) -> None:
+    """The trainer of a daemon that died still has what it learned, and saves it: nothing goes back meanwhile (F4)."""
+    told = next((series for series in saga.series_ends() if series.name == "train_loss"), None)
+    if told is not None and told.last_step > (report.step or 0):
+        report.step, report.loss = told.last_step, told.last_value
 
 
 def _present(paths: RealmPaths, ledger: CheckpointLedger) -> CheckpointRecord | None:

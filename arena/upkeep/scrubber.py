@@ -121,6 +121,17 @@ class Scrubber:
                 logger.warning("no checkpoint is read again for now: %s", error, extra={"event": "scrub_failed"})
             return NOTHING_DUE_SECONDS
 
+    async def note_read(self, name: str, inode: int, problems: list[str], now: datetime) -> None:
+        """Somebody else has read all of the checkpoint that was `inode` again: written down, and acted upon, as if it
+        was read here."""
+        found = next((each for each in await asyncio.to_thread(self._store.list) if each.name == name), None)
+        if found is None or await asyncio.to_thread(inode_of, found.path) != inode:
+            return  # deleted, set aside or saved anew meanwhile
+        if self._reading is not None and self._reading.found.name == name:
+            self._reading = None  # it need not be read to its end once more
+            self._record.reading, self._record.files_read = None, []
+        await self._conclude(found.name, inode, problems, now)
+
     # --- reading ------------------------------------------------------------------------------------------
 
     async def _begin(self, now: datetime) -> bool:
@@ -128,7 +139,7 @@ class Scrubber:
         found = await asyncio.to_thread(self._next_due, now)
         if found is None:
             return False
-        inode = await asyncio.to_thread(_inode, found.path)
+        inode = await asyncio.to_thread(inode_of, found.path)
         opened = await self._ask("vault.rereading:open_checkpoint", {"folder": str(found.path)})
         before = set(self._record.files_read) if self._record.reading == found.name else set()
         if not before:
@@ -187,17 +198,20 @@ class Scrubber:
         self._reading = None
         self._record.reading, self._record.files_read = None, []
         name = reading.found.name
-        if await asyncio.to_thread(_inode, reading.found.path) != reading.inode:
+        if await asyncio.to_thread(inode_of, reading.found.path) != reading.inode:
             return  # deleted, set aside or saved anew meanwhile
-        if not reading.problems:
+        await self._conclude(name, reading.inode, reading.problems, now)
+
+    async def _conclude(self, name: str, inode: int, problems: list[str], now: datetime) -> None:
+        if not problems:
             self._record.verified_at[name] = now.isoformat()
             await self._write(now)
             return
-        self._rotten[name] = _Rotten(reading.inode, reading.problems)
+        self._rotten[name] = _Rotten(inode, problems)
         self._record.verified_at.pop(name, None)
-        message = f"Checkpoint {name} has rotted on the disk: {'; '.join(reading.problems)}"
+        message = f"Checkpoint {name} has rotted on the disk: {'; '.join(problems)}"
         logger.error("%s", message, extra={"event": "checkpoint_rotten"})
-        await self._tell("checkpoint_rotten", message, now, checkpoint=name, problems=reading.problems)
+        await self._tell("checkpoint_rotten", message, now, checkpoint=name, problems=problems)
         await self._write(now)
 
     async def _write(self, now: datetime) -> None:
@@ -212,7 +226,7 @@ class Scrubber:
     async def _deal_with_rotten(self, now: datetime) -> None:
         for name, rotten in list(self._rotten.items()):
             folder = self._store.root / name
-            if await asyncio.to_thread(_inode, folder) != rotten.inode:
+            if await asyncio.to_thread(inode_of, folder) != rotten.inode:
                 del self._rotten[name]  # deleted, or saved anew under the same name
             elif await asyncio.to_thread(self._store.head) == name:
                 await self._ask_for_another(name, rotten, now)
@@ -245,7 +259,7 @@ class Scrubber:
         self._ledger.forget(name, f"set aside: {'; '.join(problems)}", now=now)
 
 
-def _inode(folder: Path) -> int:
+def inode_of(folder: Path) -> int:
     """Tells one directory from another of the same name; -1 when there is none."""
     try:
         return folder.stat().st_ino

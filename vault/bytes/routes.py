@@ -15,9 +15,10 @@ from core.http.limits import LIMITS
 from core.own_threads import OwnThreads
 from vault.benches import Benches
 from vault.bytes.sending import send_file
-from vault.bytes.source import AssetSource, OpenFile
+from vault.bytes.source import AssetSource, Held, OpenFile
 from vault.chunks import CHUNK_HEADER, in_one_chunk
 
+SETTINGS = "realm.yaml"
 BINARY = "application/octet-stream"
 _RANGE = re.compile(r"bytes=(?P<first>[0-9]{0,18})-(?P<last>[0-9]{0,18})")
 
@@ -48,7 +49,7 @@ def byte_routes(source: AssetSource, benches: Benches | None = None) -> list[End
     read, make = benches.bytes.run, benches.manifests.run
 
     async def manifest(path: AssetPath) -> dict[str, Any]:
-        held = await make(source.held, path.asset_id)
+        held = await make(_held, source, path.asset_id)
         return {
             "asset_id": held.asset.asset_id,
             "asset_type": held.asset.asset_type,
@@ -80,8 +81,15 @@ def byte_routes(source: AssetSource, benches: Benches | None = None) -> list[End
     ]  # fmt: skip
 
 
+def _held(source: AssetSource, asset_id: str) -> Held:
+    held = source.held(asset_id)
+    if SETTINGS in (held.asset.name, held.place.name):
+        raise NotFound("Settings are not handed out: they may hold secrets.", hint="`GET /config` shows them without.")
+    return held
+
+
 def _open(source: AssetSource, path: FilePath) -> OpenFile:
-    return OpenFile(source.held(path.asset_id), path.file)
+    return OpenFile(_held(source, path.asset_id), path.file)
 
 
 async def _send(request: web.Request, opened: OpenFile, bench: OwnThreads) -> web.StreamResponse:

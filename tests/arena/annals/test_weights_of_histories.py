@@ -24,7 +24,8 @@ from tests.arena.test_heroes import HYPERPARAMS
 from tests.arena.trainer.driving import Child, Field, assert_equal_weights, replay
 from vault.weights import weights_digest
 
-LONG = 80
+LONG = 400
+"""Rows of a quest in the middle of which there is time for a checkpoint, on quick machines too."""
 
 
 async def save(child: Child) -> Path:

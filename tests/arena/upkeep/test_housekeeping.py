@@ -22,6 +22,7 @@ from arena.upkeep.recovery import recover
 from core.checkpoint_ledger import CheckpointLedger
 from core.db import Database
 from core.files import Files
+from core.instance import InstanceLock
 from core.paths import RealmPaths
 from core.saga import MIGRATIONS, Saga
 from core.settings import BudgetSettings, RetentionSettings
@@ -158,6 +159,14 @@ def test_after_a_start_the_present_checkpoint_is_the_one_that_training_goes_on_f
     assert shown() == (resumable, 5, 0.5)
     past.store.forget_head()
     assert shown() == (resumable, 5, 0.5)
+
+    saga.put_points("train_loss", [(8, 0.3)], now=NOW)
+    assert shown() == (resumable, 5, 0.5), "what nobody has any more is not told"
+    left_behind = InstanceLock(board.paths.current_model / ".lock")
+    left_behind.acquire({"what": "trainer"})
+    # F4: it saves while the next daemon is up already, and the hero's level dropped for as long.
+    assert shown() == (resumable, 8, 0.3)
+    left_behind.release()
 
 
 def past_stems(board: QuestBoard) -> list[str]:

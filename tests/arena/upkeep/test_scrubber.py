@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from arena.upkeep.scrubber import BUSY_SECONDS, NOTHING_DUE_SECONDS, SLICE_SECONDS, Scrubber
+from arena.upkeep.scrubber import BUSY_SECONDS, NOTHING_DUE_SECONDS, SLICE_SECONDS, Scrubber, inode_of
 from core.checkpoint_ledger import CheckpointLedger
 from core.errors import Unavailable
 from core.paths import RealmPaths
@@ -350,3 +350,11 @@ def test_a_slice_says_what_is_wrong_with_a_file_and_raises_what_is_not_its_fault
     monkeypatch.setattr(os, "open", no_handles)
     with pytest.raises(Unavailable, match="Too many open files"):
         read_slice(str(tmp_path / "file"), 0, 4)
+
+
+async def test_what_was_read_of_another_directory_of_that_name_is_not_charged_to_this_one(watch: Watch) -> None:
+    """Saved anew while somebody read it, a good checkpoint was set aside for what its predecessor was."""
+    await watch.scrubber.note_read(OLD, inode_of(watch.store.root / NEW), ["x was altered"], NOW)
+    assert watch.kinds == []
+    await watch.scrubber.note_read(OLD, inode_of(watch.store.root / OLD), ["x was altered"], NOW)
+    assert watch.kinds == ["checkpoint_rotten"]

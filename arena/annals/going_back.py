@@ -1,0 +1,121 @@
+"""Going back to an earlier checkpoint while the realm is up: what `realm rewind` does, with the trainer sent to rest.
+
+The trainer saves and ends, nothing is deleted meanwhile, the history is turned under the model's own lock, and what the
+daemon knows is read from the disk anew, as a start does. A realm that is killed in between finishes it when it starts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager, nullcontext
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from arena.annals.turning import is_turning
+from arena.hall.standing import finish_what_was_begun, model_at_rest
+from arena.supervision.trainer_events import TrainerEvents
+from arena.supervision.trainer_supervisor import TrainerSupervisor
+from core.checkpoint_ledger import CheckpointLedger
+from core.errors import Conflict
+from core.paths import RealmPaths
+from vault.checkpoint_facts import must_stand
+from vault.checkpoints import CheckpointStore
+from vault.treasury import Treasury
+
+if TYPE_CHECKING:
+    from arena.annals.rewinding import Rewound
+
+BASE = "base"
+"""The beginning of the history, where no checkpoint need stand (`Rewinder`)."""
+
+LAST_SAVE_SECONDS = 600.0
+"""How long the trainer may take to finish its step and save."""
+
+
+class GoingBack:
+    """One per daemon; one turn at a time, which its caller sees to."""
+
+    def __init__(
+        self,
+        paths: RealmPaths,
+        *,
+        supervisor: TrainerSupervisor,
+        events: TrainerEvents,
+        treasury: Treasury,
+        ledger: CheckpointLedger,
+        held: Callable[[], str | None],
+        recover: Callable[[], None],
+        on_turned: Callable[[], None],
+    ) -> None:
+        """`held` tells why the disk lets nothing go on; `recover` reads anew where training stands; `on_turned` hears
+        that it stands elsewhere."""
+        self._paths = paths
+        self._supervisor = supervisor
+        self._events = events
+        self._treasury = treasury
+        self._ledger = ledger
+        self._held = held
+        self._recover = recover
+        self._on_turned = on_turned
+        self.alone = asyncio.Lock()
+        """Held while the history is turned, and by whoever else moves quests about without the board being asked."""
+
+    async def go_back(self, reference: str, *, requeue: bool) -> Rewound | None:
+        """Make that checkpoint the present one; None where it is, and nothing was learned since. Training goes on from
+        it, unless it was stopped. Raises as `Rewinder.rewind` does, and `Conflict` while the disk holds everything."""
+        if (reason := self._held()) is not None:
+            raise Conflict(f"Nothing can be changed now: {reason}", hint="Try again once training goes on.")
+        address = BASE
+        holding: AbstractContextManager[None] = nullcontext()
+        if reference != BASE:
+            standing = await asyncio.to_thread(must_stand, self._paths, self._ledger, reference)
+            # The trainer saves before it ends, and that may cost the rolling slot the very checkpoint that is wanted.
+            address = standing.address
+            holding = self._treasury.holding(standing.found.path, "The hero is going back to it.")
+        with holding:
+            async with (
+                self._supervisor.standing_down(f"the hero goes back to {address}", LAST_SAVE_SECONDS),
+                self.alone,
+            ):
+                done = await asyncio.to_thread(self._turn, address, requeue)
+                if done is not None:
+                    await self._take_up(done.left_behind)
+        return done
+
+    async def finish(self) -> None:
+        """Finish a turn that broke off after it was decided, before anybody works on what it left; most often there is
+        none. For whoever keeps trainers from starting meanwhile. Raises `RealmError` or `OSError` where it cannot be.
+        """
+        if is_turning(self._paths):
+            async with self.alone:
+                await asyncio.to_thread(self._finish)
+                left = await asyncio.to_thread(CheckpointStore(self._paths.current_model).branches)
+                await self._take_up([each.name for each in left])
+
+    async def _take_up(self, left_behind: Collection[str]) -> None:
+        """Have all who work here know where the hero stands now."""
+        async with self._events.making_up:
+            self._events.begin_anew()
+        self._supervisor.forget_progress()
+        try:
+            await asyncio.to_thread(self._recover)
+        finally:
+            await asyncio.to_thread(self._tell_catalog, left_behind)
+            self._on_turned()
+
+    def _finish(self) -> None:
+        with self._treasury.untouched():
+            finish_what_was_begun(self._paths)
+
+    def _turn(self, reference: str, requeue: bool) -> Rewound | None:
+        # Loaded on use: no start waits for it.
+        from arena.annals.rewinding import Rewinder
+
+        with self._treasury.untouched(), model_at_rest(self._paths, f"rewind {reference}"):
+            return Rewinder(self._paths).rewind(reference, now=datetime.now(UTC), requeue=requeue)
+
+    def _tell_catalog(self, left_behind: Collection[str]) -> None:
+        """The turn has written the ledger's index itself: whoever keeps other books has not heard of it."""
+        if self._ledger.on_change is not None:
+            self._ledger.on_change([*left_behind, *(record.canonical_name for record in self._ledger.list_all())])
