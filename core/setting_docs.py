@@ -17,7 +17,7 @@ from core.settings_reading import is_section
 
 def describe(model: type[BaseModel]) -> None:
     """Give each field of `model` and of the sections in it its `description`, in the JSON schema too."""
-    told = _docstrings(model)
+    told = docstrings(model)
     for name, field in model.model_fields.items():
         field.description = told.get(name)
         if is_section(field.annotation):
@@ -25,7 +25,7 @@ def describe(model: type[BaseModel]) -> None:
     model.model_rebuild(force=True)
 
 
-def _docstrings(model: type[BaseModel]) -> dict[str, str]:
+def docstrings(model: type[BaseModel]) -> dict[str, str]:
     """By the name of a field, the text right below it."""
     tree = ast.parse(inspect.getsource(sys.modules[model.__module__]))
     (found,) = (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == model.__name__)

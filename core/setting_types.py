@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -72,12 +72,36 @@ def _folder(text: str) -> str:
     return text.rstrip("/")
 
 
+def _spaced(value: Any) -> Any:
+    # Addresses may hold commas.
+    return value.split() if isinstance(value, str) else value
+
+
+def _service_address(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]{0,31}://[^\s\0]{0,2000}", text):
+        raise ValueError("it must be an address such as ntfy://topic, without spaces")
+    return text
+
+
+class Secret:
+    """Marks a setting that is never shown: as metadata of its type."""
+
+
 Address = Annotated[str, AfterValidator(listen_address)]
 TimeOfDay = Annotated[str, BeforeValidator(_time_of_day)]
 """HH:MM, local time."""
 Names = Annotated[tuple[Annotated[str, BeforeValidator(_name)], ...], BeforeValidator(_listed)]
 HostNames = Annotated[tuple[Annotated[str, AfterValidator(host_name)], ...], BeforeValidator(_listed)]
 """A list; from the environment, names with commas between."""
+NewsNames = Annotated[
+    tuple[Literal["quest_complete", "level_up", "trouble"], ...], BeforeValidator(_listed), Field(max_length=3)
+]
+SecretAddresses = Annotated[
+    tuple[Annotated[str, AfterValidator(_service_address)], ...],
+    BeforeValidator(_spaced),
+    Field(max_length=16),
+    Secret(),
+]
 Folders = Annotated[tuple[Annotated[str, AfterValidator(_folder)], ...], BeforeValidator(_listed)]
 Weights = Annotated[
     dict[Annotated[str, Field(min_length=1, max_length=64)], Annotated[float, Field(gt=0, le=1000)]],

@@ -18,7 +18,9 @@ from core.setting_types import (
     HostNames,
     Megabytes,
     Names,
+    NewsNames,
     Port,
+    SecretAddresses,
     Steps,
     TimeOfDay,
     Weights,
@@ -81,6 +83,9 @@ class InboxSettings(Section):
 
     scan_seconds: Annotated[float, Field(ge=0.01, le=86_400)] = 0.5
     """Seconds between two full scans of `inbox/`; file system events only bring the next scan forward."""
+
+    upload_megabytes: Megabytes = 2048
+    """Size of a file in MB that may be uploaded through the page at most; copied into `inbox/`, it may have 10 GB."""
 
 
 class GateSettings(Section):
@@ -274,7 +279,9 @@ class BudgetSettings(Section):
     """Events kept in the saga; older ones are deleted."""
 
     metric_points: Entries = 200_000
-    """Points kept per metric series; the older half is thinned to every second point when it is full."""
+    """Points kept per metric series; the older half is thinned to every second point when it is full. Mean, least and
+    greatest value of each 64, 4096 and 262144 steps are kept beside them, as many rows of each, and stay those of all
+    points."""
 
     log_megabytes: Megabytes = 64
     """Size of each log file family under `logs/`, in MB, spread over eight rotated files."""
@@ -401,6 +408,20 @@ class VaultSettings(Section):
     ask for less. Left out, a transfer takes what there is."""
 
 
+class NotificationSettings(Section):
+    """Messages to a phone, a chat or a mailbox. Read again whenever the file changes."""
+
+    targets: SecretAddresses = ()
+    """Addresses as apprise writes them, such as `ntfy://my-topic` or `discord://id/token`, 16 at most; from the
+    environment with spaces between. They are secrets: pages show the service alone."""
+
+    events: NewsNames = ("quest_complete", "level_up", "trouble")
+    """What is told: a quest is complete, a level is mastered or an achievement earned, something is wrong."""
+
+    gather_seconds: Annotated[float, Field(ge=0, le=86_400)] = 10.0
+    """What happens within so many seconds of the first news goes out as one message."""
+
+
 class Settings(Section):
     """All settings of one realm."""
 
@@ -442,3 +463,4 @@ class Settings(Section):
     disk: DiskSettings = DiskSettings()
     scrub: ScrubSettings = ScrubSettings()
     vault: VaultSettings = VaultSettings()
+    notifications: NotificationSettings = NotificationSettings()

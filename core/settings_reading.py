@@ -9,13 +9,16 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeGuard, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from core.errors import InvalidInput
+from core.errors import InvalidInput, NotFound
+from core.masking import without_addresses
+from core.setting_types import Secret
 from core.settings import Settings
 
 RESERVED_ENVIRONMENT = {
@@ -53,7 +56,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
         finally:
             loader.dispose()
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:  # the last: nested beyond all reason
-        raise InvalidInput(f"{path} is not valid YAML: {error}", hint="Correct it and start again.") from error
+        # It repeats a line of the file, which may hold a secret.
+        told = without_addresses(str(error))
+        raise InvalidInput(f"{path} is not valid YAML: {told}", hint="Correct it and start again.") from error
     except OSError as error:
         raise InvalidInput(f"{path} cannot be read: {error.strerror}.") from error
     if value is None:
@@ -136,6 +141,31 @@ def setting_names(model: type[BaseModel] = Settings, prefix: str = "") -> Iterat
             yield f"{prefix}{name}"
 
 
+def check_setting_name(name: str, *, sections: bool = False) -> None:
+    """Raise `NotFound` unless there is a setting (or, where allowed, a section) of that name."""
+    known = list(setting_names())
+    if sections:
+        known += sorted({setting.rpartition(".")[0] for setting in known} - {""})
+    if name not in known:
+        # `epochs` is far from everything by spelling, but it is the last part of one name.
+        ends = [setting for setting in known if setting.rpartition(".")[2] == name]
+        close = ends or difflib.get_close_matches(name, known, n=1)
+        hint = f"Did you mean {close[0]}?" if close else "`realm config show` lists all of them."
+        raise NotFound(f"There is no setting {name!r}.", hint=hint)
+
+
+@cache
+def secret_settings(model: type[BaseModel] = Settings, prefix: str = "") -> frozenset[str]:
+    """The settings that are never shown, by dotted name."""
+    found: set[str] = set()
+    for name, field in model.model_fields.items():
+        if is_section(field.annotation):
+            found |= secret_settings(field.annotation, f"{prefix}{name}.")
+        elif any(isinstance(mark, Secret) for mark in field.metadata):
+            found.add(f"{prefix}{name}")
+    return frozenset(found)
+
+
 def environment_variable(name: str) -> str:
     """The variable that sets the setting of this dotted name, such as `REALM_SERVICES__HOST`."""
     return f"REALM_{name.upper().replace('.', '__')}"
@@ -144,8 +174,9 @@ def environment_variable(name: str) -> str:
 def _describe(model: type[BaseModel], problem: Any) -> str:
     path = ".".join(str(part) for part in problem["loc"])
     if problem["type"] != "extra_forbidden":
-        # A rule about a whole section names the values itself.
-        found = "" if isinstance(problem["input"], Mapping) else f" (found {problem['input']!r})"
+        # A rule about a whole section names the values itself, and a secret is not told.
+        is_hidden = isinstance(problem["input"], Mapping) or path.startswith(tuple(secret_settings(model)))
+        found = "" if is_hidden else f" (found {problem['input']!r})"
         return f"{path}: {problem['msg'].removeprefix('Value error, ')}{found}"
     known = list(setting_names(model))
     sections = {name.rpartition(".")[0] for name in known} - {""}

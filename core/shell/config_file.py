@@ -10,17 +10,21 @@ import difflib
 import io
 import re
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import yaml
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
-from core.errors import InvalidInput, NotFound
+from core.errors import Conflict, InvalidInput, NotFound
 from core.file_lock import locked_directory
 from core.files import DISK, Files
+from core.settings_reading import secret_settings
+from core.shell.config_lines import commented_out
+from core.shell.settings_history import PRIVATE, keep_version
 
 BACKUP_SUFFIX = ".bak"
 UNDONE_SUFFIX = ".undone"
@@ -29,26 +33,92 @@ UNBROKEN = 1 << 20
 """Columns of a line: ruamel would fold long ones."""
 
 
-def change_settings(config_file: Path, changes: Mapping[str, Any], *, files: Files = DISK) -> Path | None:
+@dataclass(frozen=True)
+class Wish:
+    """What is to become of a settings file."""
+
+    changes: Mapping[str, Any]
+    """By dotted name, such as `hyperparams.max_length`; None writes `null`."""
+    resets: Collection[str] = ()
+    """Names that go back to their defaults: their lines become comments again."""
+    defaults: Mapping[str, Any] | None = None
+    """Of the `resets`."""
+
+    @property
+    def names(self) -> list[str]:
+        return [*self.changes, *self.resets]
+
+    def applied(self, text: str) -> str:
+        """The YAML `text` with the wish fulfilled, everything else as it was."""
+        for name in self.resets:
+            text = _without_setting(text, name, (self.defaults or {}).get(name))
+        return with_settings(text, self.changes)
+
+
+@dataclass(frozen=True)
+class Written:
+    """A change that was made."""
+
+    backup: Path | None
+    """The file before; None when there was none."""
+    version: int
+    """Its number in the history."""
+
+
+def change_settings(
+    config_file: Path, changes: Mapping[str, Any], *, by: str = "realm config set", files: Files = DISK
+) -> Path | None:
     """Set each dotted name of `changes`, such as `hyperparams.max_length`, to its value; None writes `null`.
 
-    The file before is kept as `realm.yaml.bak`, whose path is returned; None when nothing had to change. A missing
-    file is made. The values are not checked here. Raises `InvalidInput` for a file that is no YAML mapping.
+    The file before is kept as `realm.yaml.bak`, whose path is returned, and in the history; None when nothing had to
+    change. A missing file is made. The values are not checked here. Raises `InvalidInput` for a file that is no YAML
+    mapping.
+    """
+    written = write_settings(config_file, Wish(changes).applied, names=list(changes), by=by, files=files)
+    return written.backup if written else None
+
+
+def write_settings(
+    config_file: Path,
+    edit: Callable[[str], str],
+    *,
+    names: Collection[str],
+    by: str,
+    expected: str | None = None,
+    files: Files = DISK,
+) -> Written | None:
+    """Replace the text of the file by what `edit` makes of it; None when that is the same.
+
+    With a secret among the `names`, the file and its backup are the owner's alone from then on. Raises `Conflict`, and
+    changes nothing, when `expected` is given and is not the `mark_of` the present text.
     """
     # A link leads to the file that is meant (people keep their settings in a repository of their own).
     file = config_file.resolve()
     file.parent.mkdir(parents=True, exist_ok=True)
     with locked_directory(file.parent):
         before = _read(file)
-        after = with_settings(before or "", changes)
+        if expected is not None and mark_of(before) != expected:
+            raise Conflict(f"{config_file.name} has been changed meanwhile.", hint="Look at it again, then save.")
+        after = edit(before or "")
         if after == before:
             return None
+        version = keep_version(file, before or "", by=by, names=list(names), now=datetime.now(UTC), files=files)
         backup = file.with_name(file.name + BACKUP_SUFFIX)
-        mode = _mode(file)
+        mode = PRIVATE if secret_settings() & set(names) else _mode(file)
         if before is not None:
             files.write_atomic(backup, before.encode(), durable=True, mode=mode)
         files.write_atomic(file, after.encode(), durable=True, mode=mode)
-    return backup if before is not None else None
+    return Written(backup if before is not None else None, version)
+
+
+def text_of(config_file: Path) -> str | None:
+    """What stands in the file; None when there is none. Raises `InvalidInput` when it cannot be read."""
+    return _read(config_file.resolve())
+
+
+def mark_of(text: str | None) -> str:
+    """Tells two texts of the file apart."""
+    return "none" if text is None else sha256(text.encode()).hexdigest()[:32]
 
 
 def undo_settings(config_file: Path, *, check: Callable[[Path], object], files: Files = DISK) -> list[str]:
@@ -65,6 +135,7 @@ def undo_settings(config_file: Path, *, check: Callable[[Path], object], files: 
             raise NotFound(f"There is no backup {backup}.", hint="It is made by the first `realm config set`.")
         check(backup)
         mode = _mode(file)
+        keep_version(file, before, by="realm config undo", names=[], now=datetime.now(UTC), files=files)
         undone = file.with_name(file.name + UNDONE_SUFFIX)
         files.write_atomic(undone, before.encode(), durable=True, mode=mode)
         files.write_atomic(file, after.encode(), durable=True, mode=mode)
@@ -81,6 +152,30 @@ def with_settings(text: str, changes: Mapping[str, Any]) -> str:
     for name, value in changes.items():
         plain = _with_setting(plain, name.split("."), list(value) if isinstance(value, tuple) else value)
     return plain.replace("\n", line_end)
+
+
+def _without_setting(text: str, name: str, default: Any) -> str:
+    """The text with the setting commented out, or, where it stands among others in one line, set to its default."""
+    path = name.split(".")
+    plain_default = list(default) if isinstance(default, tuple) else default
+    wanted = _parsed(text)
+    is_set, _ = _value_at(wanted, path)
+    if not is_set:
+        return text
+    place = wanted
+    for part in path[:-1]:
+        place = place[part]
+    del place[path[-1]]
+    line_end = "\r\n" if "\r\n" in text else "\n"
+    edited = commented_out(text.replace("\r\n", "\n"), name, _written(plain_default))
+    if edited is not None and _filled(_parsed(edited)) == _filled(wanted):
+        return edited.replace("\n", line_end)
+    return with_settings(text, {name: plain_default})
+
+
+def _filled(values: dict[str, Any]) -> dict[str, Any]:
+    """Without empty sections, which mean nothing."""
+    return {name: value for name, value in values.items() if value not in (None, {})}
 
 
 def _read(file: Path) -> str | None:
@@ -114,6 +209,10 @@ def _with_setting(text: str, path: list[str], value: Any) -> str:
 
 
 def _edited(text: str, path: list[str], value: Any) -> str:
+    # Loaded with the first change: who serves settings has mostly none to make.
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
     editor = YAML()
     editor.preserve_quotes = True
     editor.width = UNBROKEN

@@ -283,6 +283,7 @@ def test_every_number_has_a_limit() -> None:
     texts |= {"trainer.device", "services.host", "services.allowed_hosts", "services.ports"}
     texts |= {"auto_generate.enabled", "auto_generate.priority", "auto_generate.host", "curriculum.skills"}
     texts |= {"examination.where", "self_correction.enabled", "self_correction.auto_queue"}
+    texts |= {"notifications.events", "notifications.targets"}
     texts |= {"retention.enabled", "retention.keep", "retention.snapshot_time", "vault.roots"}
     assert {name for name in setting_names() if limit_of(name) is None} == unlimited | texts
 

@@ -20,7 +20,8 @@ from core.files import Files
 from core.paths import CHECKOUT
 from core.settings import Settings
 from core.settings_reading import load_settings, read_yaml, setting_names
-from core.shell.config_file import change_settings, undo_settings, with_settings
+from core.shell.config_file import Wish, change_settings, undo_settings, with_settings
+from core.shell.config_lines import without_secrets
 
 SHIPPED = (CHECKOUT / "configs" / "realm.yaml").read_text(encoding="utf-8")
 OWN = """\
@@ -139,7 +140,7 @@ def test_a_full_disk_leaves_the_settings_as_they_were(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No space"):
         change_settings(file, {"hero": "mira"}, files=FullDisk())
     assert read_yaml(file)["hero"] == "dio"
-    assert [path.name for path in tmp_path.iterdir()] == ["realm.yaml"]
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["realm.yaml"]
 
 
 @pytest.mark.parametrize("trouble", [Interrupted(), InvalidInput("wrong"), OSError(errno.EIO, "the disk")])
@@ -160,7 +161,7 @@ def test_an_undo_whose_check_does_not_come_to_its_end_changes_nothing(tmp_path: 
     assert (file.read_text(), backup.read_text()) == ("save_steps: 2\n", "save_steps: 1\n")
 
 
-@pytest.mark.parametrize("write", [1, 2, 3])
+@pytest.mark.parametrize("write", [1, 2, 3, 4])
 def test_an_undo_that_is_cut_off_anywhere_keeps_both_texts(tmp_path: Path, write: int) -> None:
     class Failing(Files):
         replaced = 0
@@ -178,7 +179,8 @@ def test_an_undo_that_is_cut_off_anywhere_keeps_both_texts(tmp_path: Path, write
     with pytest.raises(OSError, match="No space"):
         undo_settings(file, check=lambda backup: None, files=Failing())
 
-    assert {path.read_text() for path in tmp_path.iterdir()} == {"save_steps: 1\n", "save_steps: 2\n"}
+    texts = {path.read_text() for path in tmp_path.iterdir() if path.is_file()}
+    assert texts == {"save_steps: 1\n", "save_steps: 2\n"}
 
 
 def test_private_settings_stay_private(tmp_path: Path) -> None:
@@ -191,3 +193,59 @@ def test_private_settings_stay_private(tmp_path: Path) -> None:
     undo_settings(file, check=lambda backup: None)
     assert [stat.S_IMODE(path.stat().st_mode) for path in (file, backup)] == [0o600, 0o600]
     assert (file.read_text(), backup.read_text()) == ("hero: dio\n", "hero: mira\n")
+
+
+def test_settings_that_hold_secrets_are_the_owner_s_alone(tmp_path: Path) -> None:
+    """Law 8: addresses of notifications are passwords, and the backup keeps those of before."""
+    file = tmp_path / "realm.yaml"
+    file.write_text("save_steps: 7\n")
+    file.chmod(0o644)
+    change_settings(file, {"save_steps": 8})
+    assert stat.S_IMODE(file.stat().st_mode) == 0o644
+    for targets in (["discord://id/token"], []):
+        backup = change_settings(file, {"notifications.targets": targets})
+        assert backup is not None
+        assert [stat.S_IMODE(path.stat().st_mode) for path in (file, backup)] == [0o600, 0o600]
+
+
+NOT_FOR_COMMENTS = "notifications: {targets: [a://b], gather_seconds: 5}\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "name", "after"),
+    [
+        ("# mine\nsave_steps: 5  # few\n", "save_steps", "# mine\n#save_steps: 10000  # few\n"),
+        ("a:\r\n  #b: 1\r\nsave_steps: 5\r\n", "save_steps", "a:\r\n  #b: 1\r\n#save_steps: 10000\r\n"),
+        ("#save_steps: 10000\nsave_steps: 5\n", "save_steps", "#save_steps: 10000\n"),
+        (
+            "notifications:\n  targets:\n    - a://b\n    # why\n    - c://d\n\n  gather_seconds: 1\n",
+            "notifications.targets",
+            "notifications:\n  #targets: []\n\n  gather_seconds: 1\n",
+        ),
+        (NOT_FOR_COMMENTS, "notifications.targets", "notifications: {targets: [], gather_seconds: 5}\n"),
+        ("save_steps: 5\n", "eval_steps", "save_steps: 5\n"),
+    ],
+    ids=range(6),
+)
+def test_a_reset_comments_the_line_out_or_writes_the_default(before: str, name: str, after: str) -> None:
+    defaults = {"save_steps": 10_000, "notifications.targets": (), "eval_steps": 500}
+    assert Wish({}, [name], defaults).applied(before) == after
+
+
+@pytest.mark.parametrize("name", list(setting_names()))
+def test_whatever_is_set_and_reset_leaves_the_shipped_file_as_it_was(name: str) -> None:
+    default: Any = Settings()
+    for part in name.split("."):
+        default = getattr(default, part)
+    assert Wish({}, [name], {name: default}).applied(with_settings(SHIPPED, {name: ["x"]})) == SHIPPED
+
+
+def test_a_secret_is_hidden_however_it_is_written() -> None:
+    for text in (
+        'notifications:\n  targets:\n    - "slack:\\/\\/hunter2"\n    - >-\n      x://\n      hunter2\n  events: []\n',
+        "notifications: {targets: [a://hunter2]}\n",
+        "#targets: ['a://hunter2']\nnotifications:\n  targets: [a://hunter2,\n    b://hunter2]\n",
+        "notifications:\n  targets: a://hunter2 b://hunter2",
+    ):
+        assert "hunter2" in text
+        assert "hunter2" not in without_secrets(text, {"notifications.targets"})
