@@ -15,6 +15,9 @@ PLAYGROUND: Mapping[str, Any] = MappingProxyType(
     {
         # The game plays itself: the guild makes the quests.
         "auto_generate.enabled": True,
+        # Small quests, so that it is examined often: a level that is known takes three examinations to be mastered, and
+        # then two quests that were made before.
+        "auto_generate.count": 512,
         # And the game repeats: measured by the clock, or taken from the machine, the order of sums differs.
         "trainer.micro_batch_tokens": 2048,
         # Two threads of so small a model are no faster than one, and wait for each other where a browser runs as well.
