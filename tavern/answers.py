@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import Field
 
 from arena.answers import TrainingReport
+from arena.telling.answers import CurriculumInShort, Gpu, MachineNow, Momentum
 from core.http.answer_models import Answer
 
 
@@ -120,6 +121,16 @@ class Checkpoints(Answer):
     count: int
 
 
+class VaultInShort(Answer):
+    """What the ledger tells of checkpoints on disk."""
+
+    checkpoint_count: int
+    total_size_gb: float | None
+    """null where the size of one of them is not known."""
+    checkpoints: list[CheckpointShown]
+    """The newest ten."""
+
+
 class EventTold(Answer):
     """Something that happened."""
 
@@ -128,6 +139,15 @@ class EventTold(Answer):
     kind: str
     message: str
     data: dict[str, Any] | None
+
+
+class Mood(Answer):
+    """What the hero has just lived through."""
+
+    wound: EventTold | None
+    """The last step from which nothing could be learned: the loss spiked, or was not finite."""
+    rise: EventTold | None
+    """The last level that was reached, of the hero or of a skill."""
 
 
 class Game(Answer):
@@ -145,6 +165,13 @@ class Game(Answer):
     validation: list[tuple[int, float]]
     """The same of the validation loss."""
     checkpoint: Checkpoints
+    vault: VaultInShort
+    gpu: Gpu
+    machine: MachineNow
+    curriculum: CurriculumInShort | None
+    """null before the guild has looked at it."""
+    momentum: Momentum
+    mood: Mood
     events: list[EventTold]
     """At most 30, oldest first."""
     last_event_id: int

@@ -2,14 +2,13 @@
 
 A page is one snapshot and then the stream (DESIGN section 8). The snapshot (`GET /api/game`) is one JSON object, told
 in `tavern/answers.py`; a sample lies in `tests/tavern/sample_snapshot.json`. A **progress frame** of the stream is an
-object with `timestamp` and any of `realm`, `hero`, `training`, `quest`, `queue`, `inbox`: each key that is there
-replaces that key of the snapshot as a whole, the others stay as they are (F1).
+object with `timestamp` and any of `realm`, `hero`, `training`, `quest`, `queue`, `inbox`, `gpu`, `machine`, `momentum`:
+each key that is there replaces that key of the snapshot as a whole, the others stay as they are (F1).
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -22,10 +21,10 @@ from core.http.events import EventHub
 from core.http.guards import CONTENT_SECURITY_POLICY
 from core.http.inputs import Inputs, Whole
 from core.http.login import Login
+from core.http.shared_answers import SharedAnswer
 from core.http.site import Routes, Site
+from tavern.pages import PAGE_PATHS, STATIC, parts_of
 
-STATIC = Path(__file__).resolve().parent / "static"
-PAGE_PATHS = ("/", "/game", "/game.html")
 ICON_PATH = "/favicon.ico"
 """Asked for by browsers that do not take the crest as SVG, and by all that look at something else than a page."""
 LOGIN = Login(STATIC / "login.html", files=("/static/login.css", "/static/tavern.css", "/static/crest.svg", ICON_PATH))
@@ -54,21 +53,14 @@ def tavern_routes(
 ) -> Routes:
     """Everything the browser asks for; it talks to this port only (F15). `/docs` shows the documents of `sites`."""
 
-    async def show_page() -> web.FileResponse:
-        return web.FileResponse(STATIC / "index.html")
-
-    async def show_icon() -> web.FileResponse:
-        return web.FileResponse(STATIC / "crest.png")
+    game = SharedAnswer(snapshot)
 
     async def stream(request: web.Request, query: StreamStart) -> web.StreamResponse:
         return await hub.serve(request, query.last_event_id)
 
-    pages = [Endpoint("GET", path, show_page, "The page for people.", tag=PAGE, media=HTML) for path in PAGE_PATHS]
     return [
-        *pages,
-        web.static("/static", STATIC),
-        Endpoint("GET", ICON_PATH, show_icon, "The crest, as a PNG.", tag=PAGE, media="image/png"),
-        Endpoint("GET", "/api/game", snapshot, "Everything the page shows, as one object. Unknown values are null.",
+        *face_routes(),
+        Endpoint("GET", "/api/game", game.get, "Everything the page shows, as one object. Unknown values are null.",
                  tag="game", answer="tavern.answers:Game", raises=[Unavailable]),
         Endpoint("GET", "/api/events/stream", stream,
                  "What happens, as it happens. Durable events carry an id and are replayed; `progress` frames, at "
@@ -79,13 +71,41 @@ def tavern_routes(
     ]  # fmt: skip
 
 
-def _docs_routes(sites: Callable[[], Sequence[Site]]) -> list[Endpoint]:
-    """The API browser. It asks this site for the documents of all, as the browser may talk to no other."""
+def _pages() -> list[Endpoint]:
+    """Each answers with the same document, whose scripts show what its address names."""
+
+    def shown_at(path: str) -> Endpoint:
+        async def show(**_parts: Inputs) -> web.FileResponse:
+            return web.FileResponse(STATIC / "index.html")
+
+        parts = parts_of(path)
+        show.__annotations__ = {} if parts is None else {"path": parts}
+        return Endpoint("GET", path, show, "The page for people.", tag=PAGE, media=HTML)
+
+    return [shown_at(path) for path in PAGE_PATHS]
+
+
+def face_routes() -> Routes:
+    """What a tavern shows of itself, whatever realm it is of: pages, scripts, pictures."""
+
+    async def show_icon() -> web.FileResponse:
+        return web.FileResponse(STATIC / "crest.png")
 
     async def show_browser() -> web.FileResponse:
         # Swagger UI's style sheet holds its icons as data; nothing else on this page is looser than elsewhere.
         headers = {"Content-Security-Policy": f"{CONTENT_SECURITY_POLICY}; img-src 'self' data:"}
         return web.FileResponse(STATIC / "docs.html", headers=headers)
+
+    return [
+        *_pages(),
+        web.static("/static", STATIC),
+        Endpoint("GET", ICON_PATH, show_icon, "The crest, as a PNG.", tag=PAGE, media="image/png"),
+        Endpoint("GET", "/docs", show_browser, "A browser for the documents of all sites.", tag=PAGE, media=HTML),
+    ]
+
+
+def _docs_routes(sites: Callable[[], Sequence[Site]]) -> list[Endpoint]:
+    """What the API browser asks for: this site gives the documents of all, as the browser may talk to no other."""
 
     async def list_sites() -> dict[str, list[str]]:
         return {"sites": [site.name for site in sites()]}
@@ -97,7 +117,6 @@ def _docs_routes(sites: Callable[[], Sequence[Site]]) -> list[Endpoint]:
         return found.document
 
     return [
-        Endpoint("GET", "/docs", show_browser, "A browser for the documents of all sites.", tag=PAGE, media=HTML),
         Endpoint("GET", "/docs/sites", list_sites, "Names of the sites that have a document.",
                  tag=PAGE, answer="tavern.answers:Sites"),
         Endpoint("GET", "/docs/{site}.json", show_document,

@@ -3,7 +3,8 @@
     Endpoint("GET", "/api/ledger/best", best, "The best checkpoint.", tag="ledger", answer="vault.answers:Best")
 
 The handler says by its annotations what it takes: `path`, `query` and `body` are models below `Inputs`, parsed before
-it is called; `request` is the bare request, for those that stream. It returns data for a JSON answer, or a response.
+it is called; `request` is the bare request, for those that stream; `upload` is a body that is not read yet. It returns
+data for a JSON answer, or a response.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from aiohttp import hdrs, web
 from core.errors import InvalidInput, NotFound, RealmError
 from core.http.answers import json_response
 from core.http.inputs import Inputs, read_body, read_path, read_query
+from core.http.uploads import Upload
 
 JSON = "application/json"
 PLACES = ("path", "query", "body")
@@ -44,6 +46,8 @@ class Endpoint(web.AbstractRouteDef):
     """Errors beside those that unreadable paths, queries and bodies have by themselves."""
     tail: str | None = field(default=None, kw_only=True)
     """The last part of the path, if it may hold slashes."""
+    looks: str | None = field(default=None, kw_only=True)
+    """What the one variable part of the path looks like (a regular expression), where fixed paths lie beside it."""
     open: bool = field(default=False, kw_only=True)
     """Answered without a token, whatever the site listens on."""
 
@@ -57,6 +61,10 @@ class Endpoint(web.AbstractRouteDef):
     def takes_request(self) -> bool:
         return "request" in get_type_hints(self.handler)
 
+    @cached_property
+    def takes_upload(self) -> bool:
+        return "upload" in get_type_hints(self.handler)
+
     @property
     def errors(self) -> list[type[RealmError]]:
         """Every error of its own, in the order of their statuses."""
@@ -67,6 +75,8 @@ class Endpoint(web.AbstractRouteDef):
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Parse, call the handler, answer with what it returns."""
         given: dict[str, Any] = {"request": request} if self.takes_request else {}
+        if self.takes_upload:
+            given["upload"] = Upload(request)
         readers: dict[str, Any] = {"path": read_path, "query": read_query}
         for place, model in self.inputs.items():
             given[place] = await read_body(request, model) if place == "body" else readers[place](request, model)
@@ -76,6 +86,8 @@ class Endpoint(web.AbstractRouteDef):
     def register(self, router: web.UrlDispatcher) -> list[web.AbstractRoute]:
         """Add the route; a GET also answers HEAD, unless it streams."""
         path = self.path.replace(f"{{{self.tail}}}", f"{{{self.tail}:.+}}") if self.tail else self.path
+        if self.looks is not None:
+            path = path.replace("}", f":{self.looks}}}")
         if self.method == hdrs.METH_GET:
             route = router.add_get(path, self.serve, allow_head=self.media != "text/event-stream")
             return [route]

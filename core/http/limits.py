@@ -62,6 +62,9 @@ async def take_body(request: web.Request, handler: Handler) -> web.StreamRespons
     if request.can_read_body and request.match_info.http_exception is None:
         if "Content-Encoding" in request.headers:
             raise UnsupportedBody
+        # Taken in piece by piece, by a handler that has limits of its own (`core.http.uploads`).
+        if getattr(getattr(request.match_info.handler, "__self__", None), "takes_upload", False):
+            return await handler(request)
         if (request.content_length or 0) > limits.body_bytes:
             raise web.HTTPRequestEntityTooLarge(limits.body_bytes, request.content_length or 0)
         try:

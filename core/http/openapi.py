@@ -117,6 +117,11 @@ def _operation(endpoint: Endpoint, models: _Models, *, guarded: bool) -> dict[st
             "required": True,
             "content": {"application/json": {"schema": models.reference(body)}},
         }
+    if endpoint.takes_upload:
+        operation["requestBody"] = {
+            "required": True,
+            "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+        }
     if endpoint.open:
         operation["security"] = []
     return operation
@@ -172,7 +177,7 @@ def failures(endpoint: Endpoint, *, guarded: bool) -> dict[int, dict[str, str]]:
     told: dict[int, dict[str, str]] = {}
     for kind in endpoint.errors:
         told.setdefault(kind.http_status, {})[kind.code] = (kind.__doc__ or kind.code).strip().splitlines()[0]
-    statuses = [*ALWAYS, *(WITH_BODY if "body" in endpoint.inputs else ())]
+    statuses = [*ALWAYS, *(WITH_BODY if "body" in endpoint.inputs or endpoint.takes_upload else ())]
     if guarded and not endpoint.open:
         statuses += WITH_TOKEN
     for status in statuses:

@@ -32,6 +32,13 @@ export function percent(part, whole) {
   return `${Math.floor((100 * Math.min(part, whole)) / whole)} %`;
 }
 
+// A change as a share of what was before: −0.081 is −8.1 %.
+export function change(share) {
+  if (!known(share)) return texts.unknown;
+  const percent = (100 * Math.abs(share)).toFixed(Math.abs(share) < 0.1 ? 1 : 0);
+  return `${share < 0 ? "−" : "+"}${percent} %`;
+}
+
 export function parameters(value) {
   if (!known(value)) return texts.unknown;
   return value.toLocaleString(LOCALE, { notation: "compact", maximumSignificantDigits: 3 });
@@ -49,7 +56,13 @@ export function duration(seconds) {
 
 export function size(gigabytes) {
   if (!known(gigabytes)) return texts.unknown;
+  if (gigabytes < 0.0001) return gigabytes < 0.000001 ? `${Math.round(gigabytes * 1e9)} bytes` : `${(gigabytes * 1e6).toFixed(1)} kB`;
   return gigabytes >= 1 ? `${gigabytes.toFixed(2)} GB` : `${(gigabytes * 1000).toFixed(gigabytes >= 0.1 ? 0 : 1)} MB`;
+}
+
+// Of memory or a disk, in gigabytes, without the unit.
+export function gigabytes(value) {
+  return known(value) ? value.toLocaleString(LOCALE, { maximumFractionDigits: value < 10 ? 1 : 0 }) : texts.unknown;
 }
 
 // The time of day, with the date in front when it is not today.
@@ -59,4 +72,13 @@ export function time(iso) {
   const clock = moment.toLocaleTimeString(LOCALE, { hour12: false });
   if (moment.toDateString() === new Date().toDateString()) return clock;
   return `${moment.toLocaleDateString(LOCALE, { month: "short", day: "numeric" })}, ${clock}`;
+}
+
+// The time of day alone, and the day alone.
+export function clock(iso) {
+  return new Date(iso).toLocaleTimeString(LOCALE, { hour12: false });
+}
+
+export function day(moment) {
+  return new Date(moment).toLocaleDateString(LOCALE, { weekday: "long", year: "numeric", month: "long", day: "numeric" });
 }

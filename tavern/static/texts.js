@@ -1,11 +1,62 @@
-// Every text of the page. Functions take values that are already formatted.
+// Every text of the page. Functions take values that are already formatted. Pages with many words have a file of their own.
+
+import { quests } from "./texts/quests.js";
+import { achievements, guild, skill } from "./texts/guild.js";
+import { armory } from "./texts/armory.js";
+
+import { checkpoint, ledger, vault } from "./texts/vault.js";
 
 export const texts = {
   title: "Realm of Training",
-  skipLink: "Skip to the battle",
+  skipLink: "Skip to the content",
+  navigation: "Pages",
+  more: "More",
+  noPage: "There is no such page.",
+  brokenPage: (page, reason) => `The page ${page} cannot be shown: ${reason}`,
+  asking: "Asking the realm …",
+  failed: (reason) => `That cannot be told: ${reason}`,
+  docs: "API",
+
+  pages: {
+    battle: "Battle",
+    vault: "Vault",
+    ledger: "Ledger",
+    checkpoint: "Checkpoint",
+    quests: "Quests",
+    guild: "Guild",
+    skill: "Skill",
+    achievements: "Achievements",
+    log: "Battle log",
+    armory: "Armory",
+  },
+
+  armory,
+
+  guild,
+  skill,
+  achievements,
+  vault,
+  ledger,
+  checkpoint,
+
+  pager: {
+    newer: "Previous",
+    older: "Next",
+    shown: (first, last, total) => `${first} to ${last} of ${total}`,
+  },
+
+  toasts: {
+    label: "Messages",
+    close: "Close this message",
+  },
+
+  dialog: {
+    no: "Cancel",
+  },
   asOf: "as of",
   since: (time) => `since ${time}`,
   unknown: "–",
+  notKnown: (what) => `${what}: not known`,
   plainData: "The plain numbers as JSON",
   logout: "Log out",
   version: (version) => `Realm of Training ${version}.`,
@@ -52,6 +103,22 @@ export const texts = {
     learningRate: "Learning rate",
     speed: "Tokens/s",
     timeLeft: "Time left",
+    trend: "Loss trend",
+    changed: (change, steps) => `${change} / ${steps} steps`,
+    sound: { label: "Sound", isOn: "Sound is on", isOff: "Sound is off" },
+    gained: (steps) => `+${steps} XP`,
+    critical: (loss) => `lowest loss yet: ${loss}`,
+    foeIs: (file) => `Stands for ${file}`,
+    scenes: {
+      learned: "Quest complete",
+      level: "Level up",
+      mastered: "Skill mastered",
+      wound: "Wounded",
+      fall: "The hero falls",
+      gold: (gold) => `+${gold} gold`,
+      checkpoint: "Checkpoint kept",
+      several: (count) => `${count} quests are learned`,
+    },
     of: (part, whole) => `${part} / ${whole}`,
     rowsLeft: (left) => `${left} rows left`,
     hit: (rows) => `${rows} rows`,
@@ -78,12 +145,31 @@ export const texts = {
 
   foes: {
     slime: "Slime",
+    bat: "Bat",
+    mushroom: "Mushroom",
     golem: "Golem",
+    skeleton: "Skeleton",
+    wraith: "Wraith",
     dragon: "Dragon",
+    beholder: "Beholder",
+    construct: "Construct",
+    name: (manner, foe) => `The ${manner} ${foe}`,
+    manners: {
+      small: ["Giddy", "Wobbly", "Curious", "Sly", "Hungry", "Sleepy", "Cheeky", "Dusty", "Stubborn", "Nimble"],
+      middle: ["Mossy", "Grim", "Restless", "Crooked", "Silent", "Rusty", "Weary", "Watchful", "Bitter", "Hollow"],
+      large: ["Ancient", "Dreaded", "Endless", "Crimson", "Sleepless", "Many-named", "Sunken", "Thundering"],
+    },
   },
 
   hero: {
     title: "Hero",
+    moods: {
+      idle: "The hero waits",
+      fighting: "The hero fights",
+      resting: "The hero rests",
+      wounded: "The hero is wounded",
+      victorious: "The hero rejoices",
+    },
     level: "Level",
     atk: "ATK",
     def: "DEF",
@@ -117,6 +203,83 @@ export const texts = {
     step: "step",
   },
 
+  chart: {
+    label: (caption) => `Curve of the loss. ${caption}`,
+    keys: "Loss curve. Plus and minus zoom, the arrow keys move, 0 shows all of it.",
+    buttons: "Part of the curve",
+    whole: "All steps. Drag to zoom, double click for all of it.",
+    wholeByTouch: "All steps. Pinch to zoom.",
+    part: (first, last) => `Steps ${first} to ${last}`,
+    step: (step) => `step ${step}`,
+    mean: (loss) => `loss ${loss}`,
+    spread: (low, high) => `between ${low} and ${high}`,
+    validation: (loss) => `validation ${loss}`,
+    press: {
+      left: { sign: "←", label: "Earlier steps" },
+      right: { sign: "→", label: "Later steps" },
+      out: { sign: "−", label: "Show more steps" },
+      in: { sign: "+", label: "Show fewer steps" },
+      all: { sign: "All", label: "Show all steps" },
+    },
+  },
+
+  battleLog: {
+    search: "Search the log",
+    placeholder: "A quest, a checkpoint, a word",
+    categories: "What to show",
+    all: "All",
+    category: {
+      battle: "Battle",
+      quests: "Quests",
+      guild: "Guild",
+      vault: "Vault",
+      realm: "Realm",
+      trouble: "Trouble",
+    },
+    count: (count) => ` ${count}`,
+    list: "What happened, newest first",
+    none: "Nothing has happened yet.",
+    nothing: "Nothing in the log is like that.",
+    older: "Older tales",
+    end: "This is where the log begins.",
+    facts: "Details",
+    today: "Today",
+    yesterday: "Yesterday",
+    shown: (count, total) => `${count} of ${total} tales`,
+  },
+
+  momentum: {
+    title: "Momentum",
+    moving: "Steps are made",
+    still: "No steps are made",
+    clear: "Nothing stands in the way.",
+    unheard: "The realm is not heard, so nobody knows what keeps it.",
+    since: "since",
+    until: "until",
+    weights: { halt: "Halted", hold: "Held up", busy: "Busy", note: "Worth a look" },
+    resume: "Resume",
+    drop_file: "Drop a file",
+    open_quests: "Open the quests",
+    open_settings: "Open the settings",
+    type: "Type",
+  },
+
+  machine: {
+    title: "Machine",
+    cpu: "CPU",
+    ram: "RAM",
+    disk: "Disk",
+    gpu: "GPU",
+    vram: "GPU memory",
+    cores: (percent, cores) => `${percent} of ${cores} cores`,
+    of: (used, total) => `${used} of ${total} GB`,
+    free: (free, total) => `${free} of ${total} GB free`,
+    heat: (percent, degrees) => `${percent}, ${degrees} °C`,
+    noGpu: "no GPU",
+    percent: (value) => `${value} %`,
+    own: (realm, trainer) => `Of the RAM, the realm has ${realm} GB and its trainer ${trainer} GB.`,
+  },
+
   board: {
     title: "Quest board",
     inbox: "Inbox",
@@ -132,7 +295,9 @@ export const texts = {
     leftMore: (count) => `and ${count} more`,
   },
 
-  vault: {
+  quests,
+
+  newest: {
     title: "Newest checkpoint",
     none: "No checkpoint yet.",
     count: (count, one) => `${count} ${one ? "checkpoint" : "checkpoints"} kept`,
@@ -144,6 +309,7 @@ export const texts = {
 
   log: {
     title: "Battle log",
+    all: "All of it",
     none: "Nothing has happened yet.",
   },
 
@@ -172,5 +338,6 @@ export const texts = {
       `${done} of ${total} rows are learned and stay learned. The quest moves to queue/failed/ as skipped; ` +
       "retried later, it starts from its first row.",
     yes: "Skip it",
+    over: (quest) => `${quest} is over already: nothing was skipped.`,
   },
 };

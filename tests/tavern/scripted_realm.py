@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from core.db import Database
 from core.errors import Conflict, Unavailable
 from core.http.access import Access
+from core.http.endpoints import Endpoint
 from core.http.events import EventHub
 from core.http.site import Site, make_app
 from core.saga import MIGRATIONS, Saga
@@ -28,8 +29,9 @@ AFTER = {"pause": "paused", "resume": "training", "stop": "stopped", "skip": "id
 class ScriptedRealm:
     """Serves the tavern on one port; tests move `self.body` and say so by `tell` and `progress`."""
 
-    def __init__(self, folder: Path, port: int = 0, token: str | None = None) -> None:
-        """With a `token`, it wants to be logged in to, as a realm beyond loopback does."""
+    def __init__(self, folder: Path, port: int = 0, token: str | None = None, rooms: Sequence[Endpoint] = ()) -> None:
+        """With a `token`, it wants to be logged in to, as a realm beyond loopback does. `rooms` are what pages beyond
+        the battle ask."""
         self.body = copy.deepcopy(SAMPLE)
         self.wishes: list[tuple[str, str | None]] = []
         self.snapshots = 0
@@ -42,7 +44,7 @@ class ScriptedRealm:
             for event in SAMPLE["events"]:
                 self.saga.append(event["kind"], event["message"], now=datetime.fromisoformat(event["at"]))
         self.hub = EventHub(self.saga)
-        routes = tavern_routes(self.snapshot, self.hub, self)
+        routes = [*tavern_routes(self.snapshot, self.hub, self), *rooms]
         self.access = Access(token)
         app = make_app(routes, service="tavern", health=dict, access=self.access, login=LOGIN, closing=[self.hub.close])
         self.site = Site(app, "127.0.0.1", port, "tavern")

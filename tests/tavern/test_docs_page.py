@@ -41,7 +41,7 @@ async def test_all_sites_are_shown_and_only_our_own_can_be_tried(tavern: str, op
     await expect(page.locator("#operations-game-get_api_events_stream .opblock-body")).to_be_visible()
     await expect(page.locator("#operations-game-get_api_events_stream .try-out")).to_have_count(0)
 
-    await page.get_by_role("link", name="vault").click()
+    await page.get_by_role("link", name="vault", exact=True).click()
     await expect(page.locator(".info .title")).to_contain_text("Realm of Training: vault_keeper")
     await page.locator("#operations-ledger-get_api_ledger .opblock-summary-control").click()
     await expect(page.locator("#operations-ledger-get_api_ledger tr[data-param-name=limit]")).to_be_visible()

@@ -8,8 +8,9 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from tavern.routes import STATIC
+from tavern.pages import STATIC
 from tests.tavern.scripted_realm import ScriptedRealm
+from tests.tavern.test_static import own_scripts
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -25,9 +26,9 @@ async def test_every_file_that_a_page_names_is_served_with_its_type(realm: Scrip
         named = set()
         for page in STATIC.glob("*.html"):
             named |= set(re.findall(r'(?:href|src)="(/static/[^"]+)"', page.read_text(encoding="utf-8")))
-        for script in STATIC.glob("*.js"):
-            imports = re.findall(r'from "\./([^"]+)"', script.read_text(encoding="utf-8"))
-            named |= {f"/static/{name}" for name in imports}
+        for script in own_scripts():
+            for name in re.findall(r'(?:from|import\() ?"(\.[^"]+)"', script.read_text(encoding="utf-8")):
+                named.add(f"/static/{(script.parent / name).resolve().relative_to(STATIC)}")
         files = {f"/static/{file.relative_to(STATIC)}" for file in STATIC.rglob("*") if file.suffix in types}
         assert named == files
         async with session.get("/favicon.ico") as response:

@@ -8,8 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from arena.ravens.kinds import NEWS
 from tavern.answers import Game
-from tavern.routes import STATIC
+from tavern.pages import PAGE_PATHS, STATIC
+
+
+def own_scripts() -> list[Path]:
+    return [script for script in STATIC.rglob("*.js") if "vendor" not in script.relative_to(STATIC).parts]
+
 
 VENDORED = sorted((STATIC / "vendor").iterdir())
 
@@ -22,12 +28,30 @@ def test_texts_lie_in_one_file() -> None:
 
 
 def test_no_script_turns_text_into_markup() -> None:
-    for script in STATIC.glob("*.js"):
+    for script in own_scripts():
         code = script.read_text(encoding="utf-8")
         assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function", code), (
             script
         )
         assert not re.search(r"https?://(?!www\.w3\.org/)", code), script
+
+
+def test_scripts_and_server_know_the_same_pages() -> None:
+    """F22: a link to a page that only one of them knows is dead when it is loaded anew."""
+    code = (STATIC / "pages.js").read_text(encoding="utf-8")
+    single = re.findall(r'path: "([^"]+)"', code)
+    further = [path for paths in re.findall(r"also: \[([^\]]*)\]", code) for path in re.findall(r'"([^"]+)"', paths)]
+    assert sorted(re.sub(r":(\w+)", r"{\1}", path) for path in [*single, *further]) == sorted(PAGE_PATHS)
+
+
+def test_the_page_tells_of_what_ravens_tell_of() -> None:
+    """F17: what a phone is worth being told of is worth a message in the corner, and nothing else is."""
+    code = (STATIC / "notices.js").read_text(encoding="utf-8")
+    shown = dict(re.findall(r'^  (\w+): "(\w+)",$', code, re.MULTILINE))
+    names = {"quest_complete": "quest", "level_up": "level", "trouble": "trouble"}
+    told = {kind: names[name] for name, kinds in NEWS.items() for kind in kinds if not kind.endswith("_blocked")}
+    assert shown == told
+    assert 'if (kind.endsWith("_blocked")) return "trouble";' in code
 
 
 def test_the_sample_is_a_snapshot_as_documented() -> None:

@@ -1,0 +1,97 @@
+// Notifications of the browser: what people have asked for, once each, however many tabs are open.
+
+import { listen } from "./link/realm.js";
+import { noticeOf } from "./notices.js";
+import { texts } from "./texts.js";
+
+export const KINDS = ["quest", "level", "trouble"];
+
+const WISHES = "realm-announce";
+const ANNOUNCED = "realm-announced";
+const REMEMBERED = 100;
+// A laptop that wakes up after days is not told of all that time.
+const OLD_MS = 3_600_000;
+
+let isRefused = false;
+
+// Notifications, and the locks that keep tabs from each telling the same, are there for https and localhost only; and
+// some browsers of phones have them, but let no page make one.
+export function isPossible() {
+  return !isRefused && "Notification" in globalThis && "locks" in navigator;
+}
+
+export function isAllowed() {
+  return isPossible() && Notification.permission === "granted";
+}
+
+export function isDenied() {
+  return isPossible() && Notification.permission === "denied";
+}
+
+export function isWanted(kind) {
+  return isAllowed() && read(WISHES, {})[kind] === true;
+}
+
+// To be called on a click: the browser asks then, and at no other time. Returns whether it is so now.
+export async function want(kind, wanted) {
+  if (wanted && !isAllowed() && (await Notification.requestPermission()) !== "granted") return false;
+  if (wanted && !canMake()) return false;
+  write(WISHES, { ...read(WISHES, {}), [kind]: wanted });
+  return wanted;
+}
+
+export function startAnnouncing() {
+  if (!isPossible()) return;
+  listen((event) => {
+    const kind = noticeOf(event);
+    if (kind !== null && isWanted(kind) && Date.now() - Date.parse(event.at) < OLD_MS) announce(event);
+  });
+}
+
+function announce(event) {
+  // Ids begin anew with a new database: the time makes an event one of a kind.
+  const key = `${event.id} ${event.at}`;
+  return navigator.locks.request(ANNOUNCED, () => {
+    const announced = read(ANNOUNCED, []);
+    if (announced.includes(key)) return;
+    write(ANNOUNCED, [...announced, key].slice(-REMEMBERED));
+    const shown = make({ body: event.message, tag: key, icon: "/static/crest.png" });
+    if (shown === null) return;
+    shown.onclick = () => {
+      window.focus();
+      shown.close();
+    };
+  });
+}
+
+// Null where the browser lets no page make any: Chrome on Android has them for service workers alone.
+function make(options) {
+  try {
+    return new Notification(texts.title, options);
+  } catch {
+    isRefused = true;
+    return null;
+  }
+}
+
+// Nothing but trying tells.
+function canMake() {
+  make({ silent: true, tag: ANNOUNCED })?.close();
+  return !isRefused;
+}
+
+function read(key, otherwise) {
+  try {
+    return JSON.parse(localStorage.getItem(key)) ?? otherwise;
+  } catch {
+    return otherwise;
+  }
+}
+
+function write(key, value) {
+  try {
+    localStorage.setItem(key, JSON.stringify(value));
+  } catch {
+    // Storage is full or forbidden: it holds for this page alone.
+  }
+}

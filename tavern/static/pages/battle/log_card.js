@@ -1,0 +1,24 @@
+// The last things that happened, newest first.
+
+import { html } from "../../vendor/preact/standalone.module.js";
+import { useRealm } from "../../link/realm.js";
+import { isPage, PageLink } from "../../parts/page_link.js";
+import { Card, Moment } from "../../parts/panels.js";
+import { texts } from "../../texts.js";
+
+const LOG = "/battle-log";
+
+export function LogCard() {
+  const events = useRealm(({ snapshot }) => snapshot?.events ?? null);
+  const shown = [...(events ?? [])].reverse();
+  return html`
+    <${Card} id="log-card" title=${texts.log.title} className="log" aside=${isPage(LOG) && html`<${PageLink} to=${LOG}>${texts.log.all}<//>`}>
+      <ol id="log" tabindex="0" aria-labelledby="log-card-title">
+        ${shown.map(
+          ({ id, at, kind, message }) => html`<li key=${id} data-kind=${kind}><${Moment} at=${at} /><span>${message}</span></li>`,
+        )}
+        ${shown.length === 0 && html`<li key="none">${texts.log.none}</li>`}
+      </ol>
+    <//>
+  `;
+}

@@ -1,0 +1,84 @@
+// Rows exactly as the model sees them, with what is learned of them in colour.
+
+import { html, useState } from "../../../vendor/preact/standalone.module.js";
+import * as format from "../../../format.js";
+import { useKept } from "../../../link/kept.js";
+import { useResource } from "../../../link/resource.js";
+import { Card, Empty, Pager, Waiting } from "../../../parts/panels.js";
+import { texts } from "../../../texts.js";
+import { QUEST_EVENTS } from "../acting.js";
+
+const PAGE = 5;
+// Somewhere in a file of gigabytes, behind a trainer that has all processors.
+const LONGEST_MS = 60_000;
+const words = texts.quests.rows;
+
+export function RowsCard({ path }) {
+  const [offset, setOffset] = useState(0);
+  const resource = useKept(useResource(`${path}/rows?offset=${offset}&limit=${PAGE}`, { on: QUEST_EVENTS, timeout: LONGEST_MS }));
+  const { data } = resource;
+  // Where nobody has counted the rows, there is a next page as long as there are more.
+  const total = data && (data.total ?? offset + data.rows.length + (data.has_more ? 1 : 0));
+  return html`
+    <${Card} id="rows" title=${words.title} aside=${html`<${Legend} />`}>
+      <${Waiting} resource=${resource} />
+      ${data && data.rows.length === 0 && html`<${Empty}>${words.none}<//>`}
+      ${data && html`<ol class="row-list">${data.rows.map((row) => html`<${Row} key=${row.number} row=${row} />`)}</ol>`}
+      ${data && html`<${Pager} offset=${offset} limit=${PAGE} total=${total} onMove=${setOffset} />`}
+      ${total > PAGE && html`<${GoTo} total=${total} onGo=${(number) => setOffset(number - 1)} />`}
+    <//>
+  `;
+}
+
+function Legend() {
+  return html`
+    <p class="legend" aria-hidden="true">
+      <span class="row-text"><ins>${words.legend.learned}</ins> <span>${words.legend.context}</span> <del>${words.legend.lost}</del></span>
+    </p>
+  `;
+}
+
+function Row({ row }) {
+  const losses = format.known(row.first_loss) || format.known(row.last_loss);
+  return html`
+    <li class="model-row" data-row=${row.number}>
+      <p class="row-head quiet">
+        <strong>${words.row(format.count(row.number), format.count(row.line))}</strong>
+        ${row.fault === null && html`<span>${words.tokens(format.count(row.length), format.count(row.trained))}</span>`}
+        ${row.is_cut && html`<span class="bad">${words.cut(format.count(row.tokens_lost))}</span>`}
+        ${losses && html`<span>${words.losses(format.loss(row.first_loss), format.loss(row.last_loss))}</span>`}
+      </p>
+      ${row.fault !== null && html`<p class="bad"><bdi>${row.fault}</bdi>${row.spans.length > 0 && ` ${words.beginning}`}</p>`}
+      ${
+        row.spans.length > 0 &&
+        // Control characters and marks of direction are data here: the text stands on its own.
+        html`<pre class="row-text" dir="auto" tabindex="0" aria-label=${words.row(row.number, row.line)}><bdi>${row.spans.map((span, index) => html`<${Span} key=${index} span=${span} />`)}</bdi></pre>`
+      }
+      ${row.hidden_characters > 0 && html`<p class="quiet">${words.hidden(format.count(row.hidden_characters))}</p>`}
+    </li>
+  `;
+}
+
+// Learned text is told apart by more than colour, also to those who hear it.
+function Span({ span: { text, trained, lost } }) {
+  if (lost) return html`<del>${text}</del>`;
+  return trained ? html`<ins>${text}</ins>` : html`<span>${text}</span>`;
+}
+
+function GoTo({ total, onGo }) {
+  const [number, setNumber] = useState("");
+  const go = (event) => {
+    event.preventDefault();
+    const wanted = Number(number);
+    if (Number.isInteger(wanted) && wanted >= 1) onGo(Math.min(wanted, total));
+  };
+  return html`
+    <form class="go-to" onSubmit=${go}>
+      <label>
+        <span class="for-readers">${words.goLabel}</span>
+        <input type="number" min="1" max=${total} inputmode="numeric" value=${number} onInput=${({ target }) => setNumber(target.value)} />
+      </label>
+      <button>${words.go}</button>
+    </form>
+  `;
+}

@@ -1,0 +1,42 @@
+// One question at a time, asked over the page.
+
+import { html, useEffect, useRef, useState } from "../vendor/preact/standalone.module.js";
+import { texts } from "../texts.js";
+
+let show = null;
+
+// Resolves to true when the answer is yes. `text` is a sentence, `body` anything that is drawn below it; `serious` marks
+// what cannot be undone.
+export function ask({ title, text = null, body = null, yes, no = texts.dialog.no, serious = false }) {
+  return new Promise((resolve) => show({ title, text, body, yes, no, serious, resolve }));
+}
+
+export function DialogHost() {
+  const [question, setQuestion] = useState(null);
+  const dialog = useRef();
+  show = (next) => {
+    question?.resolve(false);
+    setQuestion(next);
+  };
+  useEffect(() => {
+    if (question === null || dialog.current.open) return;
+    dialog.current.returnValue = "no";
+    dialog.current.showModal();
+  }, [question]);
+  const closed = () => {
+    question?.resolve(dialog.current.returnValue === "yes");
+    setQuestion(null);
+  };
+  return html`
+    <dialog id="confirm" ref=${dialog} aria-labelledby="confirm-title" onClose=${closed}>
+      <form method="dialog">
+        <h2 id="confirm-title"><bdi>${question?.title}</bdi></h2>
+        ${question?.text && html`<p id="confirm-text">${question.text}</p>`} ${question?.body}
+        <menu>
+          <li><button value="no" autofocus>${question?.no}</button></li>
+          <li><button value="yes" id="confirm-yes" class=${question?.serious ? "serious" : ""}>${question?.yes}</button></li>
+        </menu>
+      </form>
+    </dialog>
+  `;
+}
