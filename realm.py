@@ -235,6 +235,7 @@ def _add_rooms() -> None:
     from core.verbs.install_service import install_service
     from core.verbs.logs import logs
     from guild.skill_cli import skill_app
+    from tavern.serve_cli import tavern
     from vault.chronicle_cli import add_chronicle_verbs
     from vault.cli import ledger_app
     from vault.join_cli import join
@@ -257,7 +258,10 @@ def _add_rooms() -> None:
     app.add_typer(vault_app(_pins_of, _standing_still), name="vault")
     for history_verb in (rewind, prove_resume):
         app.command()(history_verb)
-    app.add_typer(serve_app(), name="serve")
+    serve = serve_app()
+    # The pages are the tavern's, and the vault does not know the tavern.
+    serve.command("tavern")(tavern)
+    app.add_typer(serve, name="serve")
     app.add_typer(hero_app(), name="hero")
     skill = skill_app()
     # Inbox and quest board are the arena's, and the guild does not know the arena.
@@ -408,6 +412,7 @@ def make_daemon(
         ledger=CheckpointLedger.of(paths),
         scribe=scribe,
         read_settings=lambda: read_setup(paths, overrides).settings,
+        overrides=overrides,
         on_progress=hub.publish_progress,
         version=realm_version(),
     )

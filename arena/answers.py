@@ -146,3 +146,36 @@ class QuestMoved(Answer):
     action: str
     quest: str
     """Name of its file now."""
+
+
+class ProfileShare(Answer):
+    """What was rendered with one profile."""
+
+    profile: str
+    quests: int
+    rows: int
+
+
+class ProtocolMix(Answer):
+    """How answers keep the emoji protocol, by quests that DEEP has looked at."""
+
+    quests: int
+    answers: int
+    emoji: int
+    direct: int
+    malformed: int
+
+
+class DataHealth(Answer):
+    """What the newest learned quests, two hundred at most, were made of; unknown is null."""
+
+    quests: int
+    rows: int
+    measured: int
+    """Of them, those that the gate before training has measured: all below is of these."""
+    profiles: list[ProfileShare]
+    protocol: ProtocolMix | None
+    """null where DEEP has looked at none."""
+    rows_truncated: int | None
+    tokens_lost: int | None
+    quests_with_remarks: int | None

@@ -53,9 +53,11 @@ class Blockade:
         """`kind` names the events: `{kind}_blocked` and `{kind}_goes_on`."""
         # Of a disk that is full again and again, the last two turns will do.
         self._news = LateNews(saga, kept=2)
-        self._kind = kind
+        self.kind = kind
         self.message: str | None = None
         """Why the work halts; None while it goes on."""
+        self.since: datetime | None = None
+        """Since when it does."""
 
     @property
     def is_up(self) -> bool:
@@ -64,13 +66,13 @@ class Blockade:
     async def raise_up(self, message: str) -> None:
         """The work halts; nothing is said when it was halted before."""
         if not self.is_up:
-            self.message = message
-            logger.warning("%s", message, extra={"event": f"{self._kind}_blocked"})
-            await self._news.tell(f"{self._kind}_blocked", message)
+            self.message, self.since = message, datetime.now(UTC)
+            logger.warning("%s", message, extra={"event": f"{self.kind}_blocked"})
+            await self._news.tell(f"{self.kind}_blocked", message)
 
     async def lift(self, message: str) -> None:
         """The work goes on; nothing is said when it was not halted."""
         if self.is_up:
-            self.message = None
-            logger.info("%s", message, extra={"event": f"{self._kind}_goes_on"})
-            await self._news.tell(f"{self._kind}_goes_on", message)
+            self.message = self.since = None
+            logger.info("%s", message, extra={"event": f"{self.kind}_goes_on"})
+            await self._news.tell(f"{self.kind}_goes_on", message)

@@ -6,7 +6,7 @@ import asyncio
 import functools
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeGuard
 
@@ -21,7 +21,6 @@ from arena.command.wishes import WishKeeper
 from arena.disk.governor import DiskGovernor
 from arena.doorstep.inbox import Inbox
 from arena.doorstep.intake import Intake
-from arena.front_desk import FrontDesk
 from arena.gatekeepers.measures.yardstick import Yardstick
 from arena.heroes import Hero
 from arena.journal import JOURNAL_NAME
@@ -43,6 +42,8 @@ from arena.proving.assay import Assay
 from arena.proving.measuring import yardstick_for
 from arena.quest_board import QuestBoard
 from arena.quests import QuestRecord
+from arena.reading_room.uploading import clear_trials
+from arena.reception import Backrooms, Reception
 from arena.supervision.strike_bench import StrikeBench
 from arena.supervision.trainer_events import TrainerEvents
 from arena.supervision.trainer_process import Death
@@ -50,6 +51,7 @@ from arena.supervision.trainer_supervisor import TrainerSupervisor
 from arena.telling.crier import Crier
 from arena.telling.lineage_counts import LineageCounts
 from arena.telling.live_report import LiveReport
+from arena.telling.machine_watch import MachineWatch
 from arena.telling.metrics import (
     EventTally,
     disk_readings,
@@ -58,6 +60,7 @@ from arena.telling.metrics import (
     trainer_readings,
     training_readings,
 )
+from arena.telling.outlook import Outlook
 from arena.upkeep.base_pins import base_pins
 from arena.upkeep.daily_snapshots import DailySnapshots
 from arena.upkeep.housekeeping import Housekeeper
@@ -96,7 +99,7 @@ LAST_SAVE_SECONDS = 600.0
 
 
 class Daemon:
-    """One realm's training, from inbox to seal; `desk` and `crier` answer the web."""
+    """One realm's training, from inbox to seal; `reception` and `crier` answer the web."""
 
     def __init__(
         self,
@@ -109,6 +112,7 @@ class Daemon:
         ledger: CheckpointLedger,
         scribe: Scribe,
         read_settings: Callable[[], Settings],
+        overrides: Mapping[str, Any],
         on_progress: Callable[[Callable[[], dict[str, Any]]], None],
         version: str,
     ) -> None:
@@ -147,13 +151,26 @@ class Daemon:
         self._recovered, self._recovering = False, asyncio.Lock()
         self.school, self._housekeeper = self._make_school(), Housekeeper(paths, self.board, saga, self.treasury)
         self._claims = self._make_claims()
+        self.outlook = self._make_outlook()
         self.crier = Crier(
             paths, report=self.report, board=self.board, ledger=ledger, saga=saga, control_files=self.control_files,
-            inbox_report=self._intake.report, on_progress=on_progress, version=version,
+            inbox_report=self._intake.report, outlook=self.outlook, curriculum=lambda: self.school.brief,
+            machine=MachineWatch(paths.base, lambda: self._supervisor.pid), on_progress=on_progress, version=version,
         )  # fmt: skip
-        self.desk = FrontDesk(
-            paths, board=self.board, control_files=self.control_files, report=self.report, events=self._events,
-            on_news=self._claims.note_news,
+        self._scrubber = self._new_scrubber()
+        self.reception = self._open_reception(overrides)
+
+    def _open_reception(self, overrides: Mapping[str, Any]) -> Reception:
+        return Reception(
+            Backrooms(
+                paths=self.paths, hero=self.hero, base_model=self._base_model, settings=self._settings,
+                overrides=overrides, control_files=self.control_files, board=self.board, report=self.report,
+                saga=self._saga, ledger=self.ledger, treasury=self.treasury, scribe=self._scribe, events=self._events,
+                supervisor=self._supervisor, governor=self._governor, intake=self._intake, assay=self._assay,
+                claims=self._claims, school=self.school, scrubber=self._scrubber, yardstick=self._yardstick,
+                gates_are_quick=lambda: self._assay_in_force() is None, recover=self._recover,
+                on_turned=self._note_turned,
+            )
         )  # fmt: skip
 
     def _make_assay(self, lineage: LineageCounts) -> Assay:
@@ -175,6 +192,21 @@ class Daemon:
             self.paths, board=self.board, scribe=self._scribe, saga=self._saga, settings=self._settings,
             report=self.report, tell=self._events.tell, held=lambda: self._governor.reason,
         )  # fmt: skip
+
+    def _make_outlook(self) -> Outlook:
+        return Outlook(
+            report=self.report, board=self.board, wishes=self._wishes, governor=self._governor,
+            supervisor=self._supervisor, events=self._events, assay=self._assay, school=self.school,
+            inbox_report=self._intake.report, counts=lambda: self.crier.counts, blockades=self._all_blockades,
+        )  # fmt: skip
+
+    def _all_blockades(self) -> list[Blockade]:
+        """Everything that may be held up, the weightiest first."""
+        owners = (
+            self._intake, self._assay, self._claims, self._events, self.school, self.crier, self._housekeeper,
+            self._snapshots,
+        )  # fmt: skip
+        return [self._starts_held, *(blockade for owner in owners for blockade in owner.blockades)]
 
     def _make_supervisor(self, settings: Settings) -> TrainerSupervisor:
         return TrainerSupervisor(
@@ -210,6 +242,7 @@ class Daemon:
                 f"The realm's folders cannot be brought in order: {error}.",
                 hint="Make room, or make them readable and writable for this user; `realm doctor` looks at both.",
             ) from error
+        await asyncio.to_thread(clear_trials, self.paths)
         self._wishes.read_at_start()
         if self._wishes.stopped:
             await self._supervisor.retire("stopped before the start")
@@ -221,17 +254,20 @@ class Daemon:
         crew.start("assay", self._assay.run)
         crew.start("claims", self._claims.run)
         crew.start("school", self.school.run)
+        crew.start("deeds", self.reception.deeds.run)
         crew.start("status", self.crier.run)
         keep_house = functools.partial(every, HOUSEKEEPING_SECONDS, self._keep_house, within=HUNG_AT_WORK_SECONDS)
         crew.start("housekeeping", keep_house)
         crew.start("snapshots", self._snapshots.run)
-        crew.start("scrub", self._new_scrubber().run)
+        crew.start("ravens", self.reception.post.run)
+        crew.start("scrub", self._scrubber.run)
 
     async def stop(self, reason: str) -> None:
         """Let the trainer save and exit, and say so in the status files."""
         self.report.enter("stopping", datetime.now(UTC), reason)
         self.crier.note_change()
         crash_point("stop.begun")
+        await self.reception.errands.close()
         await self._supervisor.stop(reason, LAST_SAVE_SECONDS)
         crash_point("stop.alone")
         self.report.enter("stopped", datetime.now(UTC), reason)
@@ -243,23 +279,30 @@ class Daemon:
                 await asyncio.to_thread(self._recover)
 
     def _recover(self) -> None:
-        recover(
-            self.paths, board=self.board, ledger=self.ledger, saga=self._saga, report=self.report,
-            now=datetime.now(UTC),
-        )  # fmt: skip
+        self._recovered, now = False, datetime.now(UTC)
+        recover(self.paths, board=self.board, ledger=self.ledger, saga=self._saga, report=self.report, now=now)
         self.crier.count_quests()
         self._recovered = True
+
+    def _note_turned(self) -> None:
+        """The hero stands elsewhere."""
+        self._bench.forget()
+        self._claims.note_news()
+        self.school.note_news()
+        self.crier.note_change()
 
     # --- the trainer -------------------------------------------------------------------------------------------
 
     async def _begin(self) -> Begin:
         self._governor.check_trainer()
+        await self.reception.going_back.finish()
         await self._recover_once()
         self.report.enter("starting", datetime.now(UTC), "starting the trainer")
         await self._claims.let_go()
         await self.school.open()
         async with self._events.making_up:
             self._events.forget_trainer()
+            self.reception.note_trainer_start()
             begin = functools.partial(
                 begin_of, examination=self.school.examination_after, curriculum=self.school.copy()
             )
@@ -356,7 +399,8 @@ class Daemon:
 
     def _is_quiet(self) -> bool:
         """Whether checkpoints may be read again: nobody else wants disk or scribe."""
-        return self.report.state in QUIET_STATES and not self._intake.coming and not self._governor.bars_trainer
+        is_free = not (self._intake.coming or self._governor.bars_trainer or self.reception.errands.reads)
+        return self.report.state in QUIET_STATES and is_free
 
     # --- the disk ----------------------------------------------------------------------------------------------
 
@@ -423,15 +467,17 @@ class Daemon:
                 await self._supervisor.send(save)
 
     async def _keep_house(self) -> None:
-        if self._governor.bars_trainer:
-            return  # of lanes that are out of reach nothing is to be concluded
+        turning = self.reception.going_back.alone
+        if self._governor.bars_trainer or turning.locked():
+            return  # of lanes that are out of reach, or half moved, nothing is to be concluded
         try:
             await self._recover_once()
         except OSError as error:
             logger.warning("the folders are not in order yet: %s", error, extra={"event": "not_recovered"})
             return
         await self._claims.refresh_settings()
-        await self._housekeeper.keep(self._settings.current.budgets, now=datetime.now(UTC))
+        async with turning:
+            await self._housekeeper.keep(self._settings.current.budgets, now=datetime.now(UTC))
         await self._events.make_up()
         self._claims.note_news()
         self.school.note_news()

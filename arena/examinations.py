@@ -56,6 +56,11 @@ class Examinations:
         else:
             self._forget_tries(exam_id)
 
+    def forget_all_tries(self) -> None:
+        """Every examination may be tried anew. Raises `OSError`."""
+        for file in self._folder.glob(f"*{TRIES_SUFFIX}"):
+            self._files.unlink(file)
+
     def find(self, exam_id: str) -> Examined | None:
         """The answers that wait to be recorded; None without any.
 

@@ -12,6 +12,8 @@ from arena.command.battle_control import BattleControl
 from arena.command.granting import NOTHING_TO_SKIP, effect_of
 from arena.quest_board import QuestBoard
 from arena.quests import Quest
+from arena.reading_room.stories import removal_of
+from arena.reading_room.telling import as_text
 from arena.supervision.trainer_events import TrainerEvents
 from arena.telling.live_report import LiveReport
 from core.errors import Conflict
@@ -57,6 +59,7 @@ class FrontDesk:
 
     async def quest_action(self, action: str, quest: str, priority: str | None) -> dict[str, Any]:
         now = datetime.now(UTC)
+        before = await asyncio.to_thread(self._board.find, quest)
         work: dict[str, Callable[[], Quest | Path | None]] = {
             "retry": lambda: self._board.retry(quest, now=now),
             "remove": lambda: self._board.remove(quest),
@@ -65,5 +68,8 @@ class FrontDesk:
         done = await asyncio.to_thread(work[action])
         self._on_news()
         name = done.name if done is not None else quest
-        await self._events.tell(f"quest_{action}", f"{name}: {action}", now)
+        told = removal_of(before) if before is not None and action == "remove" else {"file": as_text(name)}
+        if isinstance(done, Quest):
+            told |= {"quest_id": done.quest_id, "lane": done.lane}
+        await self._events.tell(f"quest_{action}", f"{name}: {action}", now, **told)
         return {"success": True, "action": action, "quest": name}

@@ -294,6 +294,10 @@ class Claimed(Message, frozen=True):
     """Steps of all epochs together."""
     first_step: int
     """Global step before the quest's first step."""
+    quest_step: int = 0
+    """Steps of it that were made before: it goes on after these."""
+    rows_learned: int = 0
+    """By them."""
 
 
 class RowError(msgspec.Struct, frozen=True, kw_only=True):

@@ -92,6 +92,20 @@ class TrainingService(Protocol):
 
 def training_routes(arena: TrainingService) -> list[Endpoint]:
     """`/api/training/*` of port 8767."""
+    return [
+        Endpoint("GET", "/api/training/status", arena.status,
+                 "What training does and how far it is. `unknown` once the status is out of date.",
+                 tag=TAG, answer="arena.answers:TrainingStatus"),
+        Endpoint("GET", "/api/training/queue", arena.queue,
+                 "How many quests wait, and the next ten of each priority.",
+                 tag="quests", answer="arena.answers:QueueView"),
+        control_endpoint(arena, "/api/training/control"),
+        *board_wishes(arena, "/api/training/quests"),
+    ]  # fmt: skip
+
+
+def board_wishes(arena: TrainingService, below: str) -> list[Endpoint]:
+    """Retry, remove and move a quest, by endpoints `below` a path; the tavern serves the same under its own."""
 
     async def retry(body: QuestNamed) -> dict[str, Any]:
         return await arena.quest_action("retry", body.quest, None)
@@ -103,21 +117,21 @@ def training_routes(arena: TrainingService) -> list[Endpoint]:
         return await arena.quest_action("move", body.quest, body.priority)
 
     def quest_endpoint(action: str, handler: Callable[..., Awaitable[dict[str, Any]]], summary: str) -> Endpoint:
-        return Endpoint("POST", f"/api/training/quests/{action}", handler, summary,
+        return Endpoint("POST", f"{below}/{action}", handler, summary,
                         tag="quests", answer="arena.answers:QuestMoved", raises=[NotFound, Conflict])  # fmt: skip
 
     return [
-        Endpoint("GET", "/api/training/status", arena.status,
-                 "What training does and how far it is. `unknown` once the status is out of date.",
-                 tag=TAG, answer="arena.answers:TrainingStatus"),
-        Endpoint("GET", "/api/training/queue", arena.queue,
-                 "How many quests wait, and the next ten of each priority.",
-                 tag="quests", answer="arena.answers:QueueView"),
-        control_endpoint(arena, "/api/training/control"),
         quest_endpoint("retry", retry, "Let a failed quest wait again, by way of the gates where it needs them."),
         quest_endpoint("remove", remove, "Delete a quest that waits or has failed."),
         quest_endpoint("move", move, "Let a waiting quest wait in another priority."),
-    ]  # fmt: skip
+    ]
+
+
+def health_endpoint(health: Callable[[], Awaitable[dict[str, Any]]]) -> Endpoint:
+    """What the learned quests were made of."""
+    return Endpoint("GET", "/api/data-health", health,
+                    "What the newest learned quests were made of: profiles, emoji protocol, cut rows, remarks.",
+                    tag="quests", answer="arena.answers:DataHealth")  # fmt: skip
 
 
 def control_endpoint(arena: TrainingService, path: str) -> Endpoint:

@@ -39,10 +39,15 @@ SETTINGS: dict[str, Any] = {
     "hyperparams": {"batch_size": 1, "epochs": EPOCHS},
     # The board is never empty, which is when quests are sealed otherwise.
     "save_minutes": 0.1,
-    "budgets": {"events": 1000, "metric_points": 1000, "log_megabytes": 1, "completed_megabytes": 1},
-}
+    "budgets": {
+        "events": 1000, "metric_points": 1000, "log_megabytes": 1, "completed_megabytes": 1,
+        "token_cache_megabytes": 1, "sketch_megabytes": 1, "row_book_megabytes": 1,
+    },
+    # None that stays: how many of those there are is looked at every half an hour only.
+    "save_steps": 1_000_000_000,
+}  # fmt: skip
 UP_TO = {
-    "queue": 2e6,  # a megabyte of completed quests, and what housekeeping finds a minute later
+    "queue": 5e6,  # a megabyte each of completed quests, tokens, sketches and losses, and what housekeeping finds later
     "status": 8e6,  # saga.db with its write-ahead log of 4 MB
     "logs": 3.5e6,  # three files of a megabyte in all each
     "control": 1e5,
@@ -50,6 +55,8 @@ UP_TO = {
 }
 CHECKPOINTS = {"current_model": 4, "snapshots": 2}
 """The present one, one on its way, one in the trash; the snapshot of the day; and some room."""
+JOURNAL = {"current_model": 1e6}
+"""The journal and its copy in each checkpoint: it keeps a line of every quest."""
 
 
 def calm(folder: Path, *, minutes: float, tell: Callable[[str], object]) -> list[str]:
@@ -92,7 +99,7 @@ class _Watch:
         self._busy_until(lambda: len(self._realm.lane("recently_completed")) >= LEARNED_BEFORE, END_SECONDS)
         checkpoint = size_of(self._realm.checkpoints()[-1])
         for name, count in CHECKPOINTS.items():
-            self._folders[name].allowance = Allowance(up_to=count * checkpoint)
+            self._folders[name].allowance = Allowance(up_to=count * checkpoint + JOURNAL.get(name, 0.0))
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             self._sample()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,6 +41,7 @@ __all__ = [
     "CheckpointLedger",
     "CheckpointRecord",
     "RemoteLedgerClient",
+    "best_of",
     "checkpoint_name",
     "extract_step",
     "get_ledger",
@@ -65,6 +66,20 @@ class FolderCheck(Protocol):
 def lower_is_better(metric: str) -> bool:
     """The sensible direction of a metric where nobody has said: only accuracy is better when higher."""
     return metric != "accuracy"
+
+
+def best_of(
+    newest_first: Iterable[CheckpointRecord], metric: str, lower_is_better: bool = True
+) -> CheckpointRecord | None:
+    """Of these records the one with the best `metric`; see `CheckpointLedger.get_best`."""
+    if metric not in METRICS:
+        close = difflib.get_close_matches(metric, METRICS, n=1)
+        hint = f"Did you mean {close[0]}?" if close else f"Choose one of {', '.join(METRICS)}."
+        raise InvalidInput(f"The ledger knows no metric {metric!r}.", hint=hint)
+    rated = [(value, record) for record in newest_first if (value := getattr(record, metric)) is not None]
+    if not rated:
+        return None
+    return (min if lower_is_better else max)(rated, key=lambda pair: pair[0])[1]
 
 
 class CheckpointLedger:
@@ -120,14 +135,7 @@ class CheckpointLedger:
 
         Of equals the newest wins. Raises `InvalidInput` for a metric that records do not have.
         """
-        if metric not in METRICS:
-            close = difflib.get_close_matches(metric, METRICS, n=1)
-            hint = f"Did you mean {close[0]}?" if close else f"Choose one of {', '.join(METRICS)}."
-            raise InvalidInput(f"The ledger knows no metric {metric!r}.", hint=hint)
-        rated = [(value, record) for record in self.list_all() if (value := getattr(record, metric)) is not None]
-        if not rated:
-            return None
-        return (min if lower_is_better else max)(rated, key=lambda pair: pair[0])[1]
+        return best_of(self.list_all(), metric, lower_is_better)
 
     def get_summary(self) -> dict[str, Any]:
         """Count, range of steps, best and worst training loss, size in GB, and the skills trained."""
@@ -316,7 +324,10 @@ class CheckpointLedger:
 
     def _place(self, record: CheckpointRecord, name: str) -> CheckpointRecord:
         """The record under the name and path at which the directory lies now; a realm may have been moved (A13)."""
-        return replace(record, step=extract_step(name), canonical_name=name, path=str(self.root / name))
+        step, path = extract_step(name), str(self.root / name)
+        if (record.step, record.canonical_name, record.path) == (step, name, path):
+            return record  # of thousands, none is made anew for nothing
+        return replace(record, step=step, canonical_name=name, path=path)
 
     def _own_folder(self, folder: str | os.PathLike[str]) -> Path:
         path = Path(folder).expanduser().resolve()

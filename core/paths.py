@@ -46,6 +46,11 @@ class RealmPaths:
         return self.queue / ".unpacking"
 
     @property
+    def trials(self) -> Path:
+        """Files that people only want to have judged lie here meanwhile; nothing in it outlives the realm's end."""
+        return self.queue / ".trials"
+
+    @property
     def tokens(self) -> Path:
         """The cache of tokens (`arena.tokens`): beside the lanes, as it goes with them; may be deleted at any time."""
         return self.queue / ".tokens"
@@ -131,6 +136,16 @@ class RealmPaths:
         return self.status / "storage_status.json"
 
     @property
+    def notices(self) -> Path:
+        """How far each target of `notifications` has been told (`arena.ravens.bookings`)."""
+        return self.status / "notices.json"
+
+    @property
+    def settings_history(self) -> Path:
+        """Settings files of before (`core.shell.settings_history`)."""
+        return self.configs / ".history"
+
+    @property
     def saga_db(self) -> Path:
         return self.status / "saga.db"
 
@@ -157,6 +172,11 @@ class RealmPaths:
     def snapshots(self) -> Path:
         """One directory for each day (`vault.snapshots`)."""
         return self.base / "snapshots"
+
+    @property
+    def exports(self) -> Path:
+        """Models handed out from the page, one directory each (`arena.hall.exporting`)."""
+        return self.base / "exports"
 
     @property
     def backups(self) -> Path:

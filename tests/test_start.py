@@ -10,9 +10,9 @@ from pathlib import Path
 from core.paths import CHECKOUT
 
 LATER = {
-    "alembic", "core.host_models", "core.hosts", "core.setting_docs", "httpx", "psutil", "rich", "ruamel",
-    "vault.archivist", "vault.carrying", "vault.transfer.over_ssh", "vault.transfer.pull", "vault.transfer.source",
-    "vault.zone_listing",
+    "alembic", "apprise", "core.host_models", "core.hosts", "core.setting_docs", "httpx", "psutil", "rich", "ruamel",
+    "tenacity", "vault.archivist", "vault.carrying", "vault.transfer.over_ssh", "vault.transfer.pull",
+    "vault.transfer.source", "vault.zone_listing",
 }  # fmt: skip
 """Loaded by whoever is asked for it first."""
 

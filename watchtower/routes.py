@@ -23,14 +23,20 @@ def watchtower_routes(pool: ScryingPool, data_lineage: Path) -> list[Endpoint]:
         disturbances = [asdict(disturbance) for disturbance in pool.detect_disturbances(vision)]
         return {**vision.to_json(), "disturbances": disturbances}
 
-    async def show_lineage() -> dict[str, Any]:
-        return {**await asyncio.to_thread(read_lineage_counts, data_lineage), "registry": GENERATOR_REGISTRY}
-
     return [
         Endpoint("GET", "/api/vision", show_vision,
                  "The battle as the scrying pool shows it, with what people should look at.",
                  tag=TAG, answer="watchtower.answers:Vision"),
-        Endpoint("GET", "/api/lineage", show_lineage,
-                 "How files of a generator pass each validator (`status/data_lineage.json`), and known generators.",
-                 tag=TAG, answer="watchtower.answers:Lineage"),
+        lineage_endpoint(data_lineage),
     ]  # fmt: skip
+
+
+def lineage_endpoint(data_lineage: Path) -> Endpoint:
+    """The counts of the gates, by generator and validator."""
+
+    async def show_lineage() -> dict[str, Any]:
+        return {**await asyncio.to_thread(read_lineage_counts, data_lineage), "registry": GENERATOR_REGISTRY}
+
+    return Endpoint("GET", "/api/lineage", show_lineage,
+                    "How files of a generator pass each validator (`status/data_lineage.json`), and known generators.",
+                    tag=TAG, answer="watchtower.answers:Lineage")  # fmt: skip

@@ -17,7 +17,7 @@ from arena.gatekeepers.held_out import HeldOut
 from arena.gatekeepers.likeness.sketched_file import SketchedFile
 from arena.gatekeepers.measures.row_choice import RowChoice
 from arena.gatekeepers.measures.row_measure import measure
-from arena.gatekeepers.measures.token_warden import MOST_BYTES_PER_TOKEN, TokenWarden
+from arena.gatekeepers.measures.token_warden import MOST_BYTES_PER_TOKEN, OnRendered, TokenWarden
 from arena.gatekeepers.measures.yardstick import Yardstick
 from arena.gatekeepers.row_identity import row_key, row_size
 from arena.gatekeepers.row_reader import Row
@@ -64,14 +64,20 @@ def row_report(seen: SeenRow, renderer: Renderer, yardstick: Yardstick, *, with_
 
 
 def statistics(
-    path: Path, renderer: Renderer, yardstick: Yardstick, *, whole: bool, sketches: dict[str, Any] | None = None
+    path: Path,
+    renderer: Renderer,
+    yardstick: Yardstick,
+    *,
+    whole: bool,
+    sketches: dict[str, Any] | None = None,
+    on_rendered: OnRendered | None = None,
 ) -> dict[str, Any]:
     """What STANDARD and DEEP count and find, over the first 1000 rows or the `whole` file; duplicates, and broken rows.
 
-    `sketches` are those of `SketchedFile`, which rows are compared with.
+    `sketches` are those of `SketchedFile`, which rows are compared with; `on_rendered` is that of `TokenWarden`.
     """
     findings = Findings()
-    warden = TokenWarden(renderer, yardstick, findings)
+    warden = TokenWarden(renderer, yardstick, findings, on_rendered)
     size = path.stat().st_size
     rows = _count_rows(path) if whole else STATISTICS_ROWS
     choice = RowChoice(rows, size if whole else 0)

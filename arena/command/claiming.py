@@ -90,7 +90,17 @@ class ClaimTable:
         self._put_off = False
         """Whether that was so when the task last looked, so that it has to look again without any news."""
 
+    @property
+    def trouble(self) -> str | None:
+        """Why no quest is claimed although a trainer is there; None while that goes on."""
+        return self._held.message or self._moves_held.message
+
     # --- what the daemon hears of the trainer ----------------------------------------------------------------
+
+    @property
+    def blockades(self) -> list[Blockade]:
+        """What may hold claims up."""
+        return [self._held, self._moves_held]
 
     def note_news(self) -> None:
         """Look again."""

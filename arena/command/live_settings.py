@@ -28,6 +28,8 @@ class LiveSettings:
         """Monotonic time from which on an unchanged file is read all the same."""
         self._complaint = self._told = ""
         self._looking = threading.Lock()
+        self.on_change: Callable[[Settings, Settings], None] = lambda before, after: None
+        """Hears of other settings that are in force from now on; called in whatever thread has looked."""
 
     def refresh(self, now: float) -> str | None:
         """Look at the file, on the disk; returns what is wrong with it, once for each new fault. `now` is monotonic."""
@@ -61,7 +63,9 @@ class LiveSettings:
                 raise Conflict("hyperparams.max_length is locked while the realm runs.")
         except RealmError as error:
             return str(error)
-        self.current = fresh
+        before, self.current = self.current, fresh
+        if fresh != before:
+            self.on_change(before, fresh)
         return ""
 
     def _look(self) -> Stamp | None:

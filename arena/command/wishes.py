@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from arena.command.battle_control import BattleControl, Wish
+from arena.command.battle_control import BattleControl, Wish, Wishes
 from arena.protocol import Pause, Resume, Save, Skip
 from arena.quest_board import QuestBoard
 from arena.supervision.trainer_events import TrainerEvents
@@ -33,6 +33,8 @@ class WishKeeper:
         self._events = events
         self._report = report
         self._disk_reason = disk_reason
+        self.wishes = Wishes()
+        """What lay in `control/` at the last look."""
         self._wished: str | None = None
         """Why people want it paused; None when they do not."""
         self.stopped = False
@@ -45,6 +47,7 @@ class WishKeeper:
         if wishes.resume:
             self._control.apply_resume()
             wishes = self._control.read()
+        self.wishes = wishes
         self._wished = wishes.pause.reason if wishes.pause else None
         self.stopped = wishes.stop is not None
         if wishes.stop is not None:
@@ -56,6 +59,7 @@ class WishKeeper:
         if wishes.resume:
             await asyncio.to_thread(self._control.apply_resume)
             wishes = await asyncio.to_thread(self._control.read)
+        self.wishes = wishes
         await self._obey_stop(wishes.stop)
         await self._obey_pause(wishes.pause)
         if wishes.skip is not None:

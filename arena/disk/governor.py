@@ -88,6 +88,8 @@ class DiskGovernor:
         self._usable.set()
         self.is_low = False
         """Few more checkpoints fit."""
+        self.since: datetime | None = None
+        """When the disk began to be as it is, where it is not well."""
         self.hindrance: Hindrance | None = None
         """Why nothing goes on; None while the disk is well."""
 
@@ -204,7 +206,7 @@ class DiskGovernor:
         before, was_low, self.is_low = self.hindrance, self.is_low, low
         if found is not None and found.is_still(before):
             return  # its words stay, whatever the numbers are by now
-        self.hindrance = found
+        self.hindrance, self.since = found, datetime.now(UTC) if found is not None else None
         if self.bars_trainer:
             self._usable.clear()
         else:

@@ -111,11 +111,33 @@ class Assay:
         self._asked: Quest | None = None
         self._proofs: dict[str, Proof] = {}
         self._told_missing = ""
+        self.missing_tokenizer: str | None = None
+        """Where there is none yet that quests wait for, as of the last look at the board."""
+
+    @property
+    def blockades(self) -> list[Blockade]:
+        """What may hold the gate up."""
+        return [self._blockade]
+
+    @property
+    def measuring(self) -> str | None:
+        """The quest whose proof a claim waits for."""
+        return self._asked.name if self._asked is not None else None
 
     @property
     def proven_ahead(self) -> int:
         """How many waiting quests have a proof."""
         return len(self._proofs)
+
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing can be proven at the moment, for no quest's fault; None while it can."""
+        return self._blockade.message
+
+    def told_of(self, quest_id: str) -> dict[str, Any] | None:
+        """The proof of a quest that waits, as its sidecar will have it; it may not hold any more."""
+        proof = self._proofs.get(quest_id)
+        return proof.told if proof is not None else None
 
     # --- what the claims ask ---------------------------------------------------------------------------------
 
@@ -189,6 +211,7 @@ class Assay:
             await self._refuse(quest, verdict_of_error(quest.record, str(error)))
         if view.unmeasurable:
             self._on_news()  # what waits behind them may be proven already
+        self.missing_tokenizer = view.missing or None
         if view.missing:
             await self._tell_missing(view.missing)
         if not view.unproven:

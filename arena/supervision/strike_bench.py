@@ -37,6 +37,11 @@ class StrikeBench:
         """A child has written them down."""
         self._withdrawn.clear()
 
+    def forget(self) -> None:
+        """The history was turned: its ordinals are given anew, and what was charged to them goes for nothing."""
+        self._withdrawn.clear()
+        self.ran_out = None
+
     def judge(self, death: Death, now: datetime) -> None:
         """A strike for the quest that was being stepped or prepared; the third one withdraws it."""
         position = death.position

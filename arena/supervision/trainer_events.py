@@ -34,7 +34,9 @@ from arena.protocol import (
     WentBack,
 )
 from arena.quest_board import QuestBoard
+from arena.quests import QuestRecord
 from arena.supervision.child_guard import GOES_ON, HOLDS
+from arena.telling.levels import HeroLevels
 from arena.telling.live_report import LiveReport
 from arena.upkeep.ledger_repair import reconcile_ledger
 from core.checkpoint_ledger import CheckpointLedger, CheckpointRecord
@@ -109,6 +111,17 @@ class TrainerEvents:
         self._trouble = Blockade(saga, "records")
         self._reason_before: str | None = None
         self._hold_told: str | None = None
+        self._levels = HeroLevels(saga, report.hero_title)
+
+    @property
+    def blockades(self) -> list[Blockade]:
+        """What may hold up the books."""
+        return [self._trouble]
+
+    @property
+    def hold(self) -> str | None:
+        """Why the trainer stands still, where it cannot say so itself; None while it does not."""
+        return self._hold_told if self._hold_told is not None and self._report.reason == self._hold_told else None
 
     @property
     def busy(self) -> bool:
@@ -179,6 +192,15 @@ class TrainerEvents:
         self._report.quest = None
         self._unmoved = {quest_id: end for quest_id, end in self._unmoved.items() if isinstance(end, Refused)}
 
+    def begin_anew(self) -> None:
+        """The model stands elsewhere, and no trainer lives: what was still to be written down is of another past."""
+        self.forget_trainer()
+        for waiting in (self._unmoved, self.unsealed_since, self._courses, self._unwritten, self._unbooked):
+            waiting.clear()
+        report = self._report
+        report.step = report.checkpoint = report.loss = report.validation_loss = report.learning_rate = None
+        report.recent.clear()
+
     # --- handlers --------------------------------------------------------------------------------------------
 
     def _note_hold(self, event: Trouble) -> None:
@@ -197,6 +219,7 @@ class TrainerEvents:
         self.in_trainer = list(ready.replay)
         self._report.note_ready(ready)
         self._policy.forget_asked()
+        await asyncio.to_thread(self._levels.begin, ready.step)
         # What was trained after the checkpoint is trained again, and its points are written again.
         self._unwritten.clear()
         self._cut_back_to = ready.step
@@ -212,9 +235,8 @@ class TrainerEvents:
         replay = (
             f"; {len(ready.replay)} quest{'s' * (len(ready.replay) > 1)} to finish or replay" if ready.replay else ""
         )
-        await self.tell(
-            "trainer_ready", f"{self._report.hero_title} is awake at step {ready.step}, {where}{replay}", now
-        )
+        message = f"{self._report.hero_title} is awake at step {ready.step}, {where}{replay}"
+        await self.tell("trainer_ready", message, now, step=ready.step, checkpoint=ready.checkpoint)
         await self._write_points(now)
 
     async def _on_claimed(self, claimed: Claimed, now: datetime) -> None:
@@ -276,9 +298,9 @@ class TrainerEvents:
         if quest is not None and quest.quest_id == progress.quest_id:
             course = self._courses.setdefault(quest.quest_id, Course(quest.first_step, None, None))
             _follow(course, progress)
-        losses = [(point.step, point.loss) for point in progress.points if point.loss is not None]
-        rates = [(point.step, point.learning_rate) for point in progress.points]
-        await self._put_points({"train_loss": losses, "learning_rate": rates}, now)
+        await self._put_points(_series_of(progress), now)
+        if (news := self._levels.reached(progress.step)) is not None:
+            await self.tell(news.kind, news.message, now, **(news.data or {}))
 
     async def _put_points(self, series: dict[str, list[tuple[int, float]]], now: datetime) -> None:
         for name, points in series.items():
@@ -386,7 +408,7 @@ class TrainerEvents:
             if quest.record.outcome == "learned":
                 self._report.quests_completed += 1
                 message = f"{quest.record.original_name} is sealed: a checkpoint covers all it taught"
-                news.append(News("quest_sealed", message, {"quest_id": quest.quest_id}))
+                news.append(News("quest_sealed", message, _sealed(quest.record)))
         crash_point("books.sealed")
         self._tell_all(news, now)
         for quest_id in quest_ids:
@@ -406,8 +428,29 @@ class TrainerEvents:
             self._report.quest = None
 
 
+def _series_of(progress: Progress) -> dict[str, list[tuple[int, float]]]:
+    points = progress.points
+    return {
+        "train_loss": [(point.step, point.loss) for point in points if point.loss is not None],
+        "learning_rate": [(point.step, point.learning_rate) for point in points],
+        "grad_norm": [(point.step, point.grad_norm) for point in points if point.grad_norm is not None],
+        "tokens_per_second": [(point.step, point.tokens / point.seconds) for point in points if point.seconds > 0],
+    }
+
+
 def _no_points() -> defaultdict[str, deque[tuple[int, float]]]:
     return defaultdict(lambda: deque(maxlen=KEPT_POINTS))
+
+
+def _sealed(record: QuestRecord) -> dict[str, Any]:
+    """What a sealed quest was like; `longest_row` has the tokens of the longest row that was measured."""
+    tokens = (record.proof or {}).get("tokens") or {}
+    return {
+        "quest_id": record.quest_id,
+        "rows": record.rows,
+        "loss_last": record.loss_last,
+        "longest_row": (tokens.get("length") or {}).get("max"),
+    }
 
 
 def _follow(course: Course, progress: Progress) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 from arena.protocol import Begin, Command, Event, Ready, Stop
 from arena.supervision.heartbeat_watch import HeartbeatWatch
 from arena.supervision.trainer_process import Death, TrainerProcess
-from core.errors import RealmError
+from core.errors import RealmError, Unavailable
 from core.paths import RealmPaths
 from core.tasks import beat, rest
 
@@ -19,6 +21,8 @@ logger = logging.getLogger(__name__)
 LEAST_BACKOFF_SECONDS = 0.5
 """Before the second start in a row that brought nothing new, also where the first pause is set to 0."""
 LONGEST_BACKOFF_SECONDS = 60.0
+MOURNING_SECONDS = 60.0
+"""For what follows from the end of a child."""
 HUNG_SECONDS = 600.0
 """Handling one event may delete an old checkpoint; what takes longer than this hangs."""
 
@@ -49,9 +53,17 @@ class TrainerSupervisor:
         self._process: TrainerProcess | None = None
         self._gone = asyncio.Event()
         self._gone.set()
+        self._mourned = asyncio.Event()
+        self._mourned.set()
+        """Whether all has been done that follows from the end of the last child."""
+        self._free = asyncio.Event()
+        self._free.set()
+        """Unset while somebody else works on the model."""
         self._furthest = (0, 0)
         self._backoff = backoff_seconds
         self._dismissed = False
+        self.next_start_at: datetime | None = None
+        """While a pause is made before the next start."""
         self.ready = False
         """True while a child has its model loaded."""
 
@@ -66,6 +78,10 @@ class TrainerSupervisor:
     def want(self) -> None:
         """Start a child when there is none."""
         self._wanted.set()
+
+    def forget_progress(self) -> None:
+        """The history was turned: how far a child came before tells nothing of the next one."""
+        self._furthest, self._backoff = (0, 0), self._first_backoff
 
     async def send(self, command: Command) -> None:
         if self._process is not None:
@@ -89,11 +105,34 @@ class TrainerSupervisor:
             if self._process is not None:
                 await self._process.end(grace_seconds=5.0)
 
+    @asynccontextmanager
+    async def standing_down(self, reason: str, grace_seconds: float) -> AsyncIterator[None]:
+        """Until the end of the block, no child works on the model: the last one has saved and is gone, and no other
+        starts. Then all is as it was, or as it was wished meanwhile. Raises `Unavailable` where a child does not end.
+        """
+        was_wanted = self.wanted
+        self._free.clear()
+        try:
+            await self.stop(reason, grace_seconds)
+            try:
+                await asyncio.wait_for(self._mourned.wait(), MOURNING_SECONDS)
+            except TimeoutError as error:
+                raise Unavailable("The trainer does not end.", hint="Try again when training goes on.") from error
+            yield
+        finally:
+            self._dismissed = False
+            self._free.set()
+            if was_wanted:
+                self._wanted.set()
+
     async def run(self) -> None:
         """The supervising task; never returns."""
         while True:
             rest()
             await self._wanted.wait()
+            await self._free.wait()
+            if not self._wanted.is_set():
+                continue
             death = await self._one_life()
             rest()
             if not death.clean and not death.interrupted:
@@ -102,6 +141,7 @@ class TrainerSupervisor:
     async def _one_life(self) -> Death:
         beat(HUNG_SECONDS)
         self._gone.clear()
+        self._mourned.clear()
         process = TrainerProcess(self._paths, log_megabytes=self._log_megabytes, watch=self._watch)
         self._process = process
         try:
@@ -118,6 +158,7 @@ class TrainerSupervisor:
             self._process = None
             self._gone.set()
         await self._on_death(death)
+        self._mourned.set()
         return death
 
     async def _start_and_hear(self, process: TrainerProcess) -> Death:
@@ -152,5 +193,7 @@ class TrainerSupervisor:
             self._furthest = furthest
             self._backoff = self._first_backoff
         logger.info("next start of the trainer in %.1f s", self._backoff, extra={"event": "trainer_backoff"})
+        self.next_start_at = datetime.now(UTC) + timedelta(seconds=self._backoff)
         await asyncio.sleep(self._backoff)
+        self.next_start_at = None
         self._backoff = min(max(self._backoff * 2, LEAST_BACKOFF_SECONDS), LONGEST_BACKOFF_SECONDS)

@@ -25,6 +25,7 @@ from arena.trainer.adapters import count_trained
 from arena.trainer.battle import Battle
 from arena.trainer.computing.capability import look_at
 from arena.trainer.computing.fitting import fit
+from arena.trainer.computing.threads import told_threads
 from arena.trainer.engine import BattleTrainer, training_arguments
 from arena.trainer.evaluation import ValidationSet, load_validation_rows
 from arena.trainer.examination import Examiner
@@ -299,7 +300,7 @@ def _ready(
         step=0,
         checkpoint=checkpoint.name if checkpoint else None,
         parameters=sum(parameter.numel() for parameter in loaded.model.parameters()),
-        device=f"{device}, {torch.get_num_threads()} threads{_of_each(begin.processes)}",
+        device=f"{device}, {told_threads()}{_of_each(begin.processes)}",
         replay=[claim.quest_id for claim in _to_make_again(journal, cursor)],
         covered=covered,
     )

@@ -65,7 +65,9 @@ def show(ctx: typer.Context) -> None:
 
 def get(ctx: typer.Context, name: SettingName) -> None:
     """Show one setting."""
-    _check_name(name, sections=True)
+    from core.settings_reading import check_setting_name
+
+    check_setting_name(name, sections=True)
     value: Any = _values(ctx)
     for part in name.split("."):
         value = value[part]
@@ -87,29 +89,11 @@ def _values(ctx: typer.Context) -> dict[str, Any]:
     return load_settings(ctx.obj.paths.config_file).model_dump(mode="json")
 
 
-def _check_name(name: str, *, sections: bool = False) -> None:
-    """Raise `NotFound` unless there is a setting (or, where allowed, a section) of that name."""
-    import difflib
-
-    from core.errors import NotFound
-    from core.settings_reading import setting_names
-
-    known = list(setting_names())
-    if sections:
-        known += sorted({setting.rpartition(".")[0] for setting in known} - {""})
-    if name not in known:
-        # `epochs` is far from everything by spelling, but it is the last part of one name.
-        ends = [setting for setting in known if setting.rpartition(".")[2] == name]
-        close = ends or difflib.get_close_matches(name, known, n=1)
-        hint = f"Did you mean {close[0]}?" if close else "`realm config show` lists all of them."
-        raise NotFound(f"There is no setting {name!r}.", hint=hint)
-
-
 def _set(ctx: typer.Context, full_check: FullCheck, name: str, text: str) -> None:
-    from core.settings_reading import environment_variable, read_yaml
+    from core.settings_reading import check_setting_name, environment_variable, read_yaml
     from core.shell.config_file import change_settings
 
-    _check_name(name)
+    check_setting_name(name)
     if ctx.obj.paths.config_file.exists():
         read_yaml(ctx.obj.paths.config_file)  # what is no YAML at all is told of with its name and line
     value = _parse(name, text)
@@ -134,32 +118,18 @@ def _set(ctx: typer.Context, full_check: FullCheck, name: str, text: str) -> Non
 
 
 def _check_change(paths: RealmPaths, full_check: FullCheck, name: str, value: Any) -> list[str]:
-    """What is wrong with the settings beside the new value, and was before; raises `InvalidInput` for the new value.
-
-    A file with several errors is mended one by one: an error that was there before does not stand in the way.
-    """
+    """What is wrong with the settings beside the new value, and was before; raises `InvalidInput` for the new value."""
     from core.errors import InvalidInput
+    from core.shell.change_check import blamed, problems
 
     nested: Any = value
     for part in reversed(name.split(".")):
         nested = {part: nested}
-    before, after = _problems(full_check, paths, {}), _problems(full_check, paths, nested)
-    added = [problem for problem in after if problem not in before]
-    # Once all numbers are right, more is looked at: what then comes to light is not the new value's doing.
-    to_blame = [problem for problem in added if name in problem] if before else added
-    if to_blame:
+    before = problems(lambda: full_check(paths, {}, paths.config_file))
+    after = problems(lambda: full_check(paths, nested, paths.config_file))
+    if to_blame := blamed(before, after, [name]):
         raise InvalidInput(f"{name} stays as it is:\n  " + "\n  ".join(to_blame), errors=to_blame)
     return after
-
-
-def _problems(full_check: FullCheck, paths: RealmPaths, values: Mapping[str, Any]) -> list[str]:
-    from core.errors import RealmError
-
-    try:
-        full_check(paths, values, paths.config_file)
-    except RealmError as error:
-        return list(error.details.get("errors") or [str(error)])
-    return []
 
 
 def _undo(ctx: typer.Context, full_check: FullCheck) -> None:

@@ -22,6 +22,8 @@ from tests.arena.academy import test_kills as test_kills_of_the_school
 from tests.arena.annals import test_rewinding
 from tests.arena.doorstep import test_intake
 from tests.arena.hall import test_changing
+from tests.arena.ravens import test_raven_post
+from tests.arena.reading_room import test_uploading
 from tests.arena.trainer import test_examination_kills
 from tests.arena.trainer.healing import test_kills
 from tests.core import test_db
@@ -47,9 +49,11 @@ ELSEWHERE = {
         test_examination_kills,
         test_killed,
         test_kills,
+        test_raven_post,
         test_kills_of_the_school,
         test_rewinding,
         test_snapshots,
+        test_uploading,
     )
     for place in module.KILLED_AT
 }
@@ -70,6 +74,7 @@ WRITERS = {
     "arena/examinations.py": "write.bin-1.tries write.bin-1.json",
     "arena/journal.py": "write.journal.jsonl append.torn.journal.jsonl",
     "arena/lanes/moves.py": "write.{file}.meta.json",
+    "arena/ravens/bookings.py": "write.notices.json",
     "arena/supervision/exit_record.py": "write..exit.json",
     "core/checkpoint_index.py": "write.checkpoint_ledger.json append.torn.checkpoint_history.jsonl",
     "core/status_files.py": "write.training_status.json",
@@ -100,6 +105,7 @@ WRITERS_OF_NO_CONSEQUENCE = {
     "arena/verbs/discriminate.py": "of a verb, beside rows that it drops afterwards",
     "core/checkpoint_records.py": "into a staging directory: save.file.*",
     "core/shell/config_file.py": "of a verb that replaces one file, after its backup",
+    "core/shell/settings_history.py": "before the file that it belongs to is replaced: at worst a version too many",
     "core/lineage.py": "into the inbox, before the data",
     "core/lineage_tracker.py": "a count that people look at",
     "core/services.py": "made anew by each start",

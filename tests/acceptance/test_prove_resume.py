@@ -78,7 +78,7 @@ def test_a_hero_that_is_stopped_and_killed_learns_what_it_learns_straight_on(
     told = json.loads(answer.stdout)
     assert (told["equal"], told["holds"], told["steps"]) == (True, True, 4)
     assert (told["from_step"], told["checkpoint"], told["dataset"]) == (STEP, NAME, str(dataset))
-    assert told["device"] == "cpu, 1 threads"
+    assert told["device"] == "cpu, 1 thread"
     for part in ("weights", "optimizer"):
         straight, disturbed = told[part]["digests"]
         assert straight == disturbed

@@ -20,6 +20,7 @@ class TokenCensus:
         self.rows_truncated = 0
         self.rows_with_no_target_left = 0
         self.tokens_lost = 0
+        self._kept = 0
         self._lengths: list[int] = []
         self._trained: list[int] = []
 
@@ -30,6 +31,7 @@ class TokenCensus:
         self.rows_with_no_target_left += row.trained > 0 and row.trained_kept == 0
         self.tokens_lost += row.tokens_lost
         if drawn:
+            self._kept += row.length - row.tokens_lost
             self._lengths.append(row.length)
             self._trained.append(row.trained)
 
@@ -38,14 +40,16 @@ class TokenCensus:
         return percentile(sorted(self._lengths), percent)
 
     def to_json(self) -> dict[str, Any]:
-        """`{max_length, rows_counted, length: {min, max, median, p95, p99}, trained: {…}, rows_truncated, …}`.
+        """`{max_length, rows_counted, tokens_kept, length: {min, max, median, p95, p99}, trained: {…}, …}`.
 
-        `length` is that of whole rows, `trained` the tokens to learn in them before the cut. The last three count over
-        all rows looked at: rows that are cut, rows of which nothing to learn is left, and tokens cut off.
+        `length` is that of whole rows, `trained` the tokens to learn in them before the cut, `tokens_kept` what the cut
+        leaves of all rows counted. The last three count over all rows looked at: rows that are cut, rows of which
+        nothing to learn is left, and tokens cut off.
         """
         return {
             "max_length": self.max_length,
             "rows_counted": len(self._lengths),
+            "tokens_kept": self._kept,
             "length": _summary(self._lengths),
             "trained": _summary(self._trained),
             "rows_truncated": self.rows_truncated,

@@ -24,6 +24,7 @@ from arena.memory.machine import free_memory
 from arena.pass_size import PassSize, keep_pass_size, read_pass_size
 from arena.protocol import QuestSettings
 from arena.trainer.computing.packing import make_packed_batches
+from arena.trainer.computing.threads import told_threads
 from arena.trainer.healing.out_of_memory import OutOfMemory, release_memory, unless_out_of_memory
 from arena.trainer.stream.batching import FEWEST_PASSES, TokenRow, make_micro_batches
 from arena.trainer.target_loss import SummedLoss
@@ -79,7 +80,7 @@ class Trial:
         how += ["gradient checkpointing"] if self.network.is_activation_checkpointing else []
         if device.type == "cuda":
             return ", ".join([torch.cuda.get_device_name(device), *how])
-        return ", ".join([device.type, f"{torch.get_num_threads()} threads", *how])
+        return ", ".join([device.type, told_threads(), *how])
 
     def best(self) -> tuple[int, int]:
         """Tokens of a pass at most, and what a pass takes beside its tokens, counted in tokens."""

@@ -294,10 +294,11 @@ class QuestTaker:
                 quest_id=claim.quest_id, ordinal=claim.ordinal, rows=claim.rows,
                 epochs=claim.settings.epochs, steps=situation.journal.history.steps_of(claim.ordinal),
                 first_step=situation.arms.global_step - situation.cursor.quest_step,
+                # Half of it may be learned already; the daemon must not show zero until the next step (F4, F5).
+                quest_step=situation.cursor.quest_step, rows_learned=claim.rows_after(situation.cursor.quest_step),
             )
         )  # fmt: skip
         if situation.cursor.quest_step:
-            # Half of it may be learned already; the daemon must not show zero until the next step (F4, F5).
             situation.link.send(self.progress([]))
 
 

@@ -115,8 +115,8 @@ async def test_a_quest_that_the_trainer_was_told_of_is_not_taken_from_it(daemon:
     await daemon._claims._claim_next()
     for action in ("remove", "move"):
         with pytest.raises(Conflict, match=r"a\.jsonl is about to be learned"):
-            await daemon.desk.quest_action(action, quest.quest_id, "low")
-    await daemon.desk.control("skip", "it runs, wherever it lies")
+            await daemon.reception.desk.quest_action(action, quest.quest_id, "low")
+    await daemon.reception.desk.control("skip", "it runs, wherever it lies")
     await daemon._claims.let_go()
     assert places(daemon.board) == {"a.jsonl": "processing"}, "as for a trainer that died with it"
 

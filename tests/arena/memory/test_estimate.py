@@ -134,7 +134,7 @@ print(json.dumps([sum(weight.numel() for weight in model.parameters()), *peaks])
 
 
 def test_the_peak_of_a_process_is_what_was_expected() -> None:
-    """D7: within a quarter, what is too large for one pass is known before it ends the process."""
+    """D7, D14: within a quarter, what is too large for one pass is known before it ends the process."""
     large = {
         **SIZES, "vocab_size": 8192, "hidden_size": 256, "num_attention_heads": 8, "num_key_value_heads": 4,
         "head_dim": 32, "intermediate_size": 768,

@@ -77,6 +77,10 @@ async def test_an_end_that_was_not_noted_is_told_by_the_next_trainer_whose_check
     (sealed,) = desk.board.quests("recently_completed")
     assert (sealed.record.outcome, sealed.record.loss_last, desk.told("quest_sealed")) == ("learned", 1.0, 1)
     assert not desk.events.busy
+    # Achievements are judged by what these events say.
+    said = {event.kind: event.data or {} for event in desk.saga.events_after(0, 10_000)}
+    assert said["quest_sealed"] == {"quest_id": quest.quest_id, "rows": 1, "loss_last": 1.0, "longest_row": None}
+    assert said["trainer_ready"].keys() == {"step", "checkpoint"}
 
 
 async def test_a_checkpoint_that_turns_out_torn_covers_nothing_any_more(desk: Desk, paths: RealmPaths) -> None:

@@ -29,8 +29,8 @@ from core.checkpoint_ledger import extract_step, read_sidecar
 from tests.arena.trainer.driving import Child, Field, assert_equal_weights, entries, replay
 from tests.arena.trainer.tiny_hero import chat, write_rows
 
-LONG = 160
-"""Rows of the quest in whose middle things happen; two epochs of 40 steps."""
+LONG = 400
+"""Rows of the quest in whose middle things happen, on quick machines too; two epochs of 100 steps."""
 
 
 def three_foes(base: Path, model: Path) -> Field:

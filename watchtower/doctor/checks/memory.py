@@ -7,10 +7,10 @@ from dataclasses import asdict
 from typing import Any
 
 from arena.disk.gauge import megabytes
-from arena.heroes import effective_hyperparams, load_hero, quest_settings
-from arena.memory.estimate import fits, fitting_estimate, with_measured_pass
+from arena.heroes import load_hero
+from arena.memory.estimate import fits
 from arena.memory.model_sizes import sizes_of_hero
-from arena.quests import NAMELESS
+from arena.memory.of_settings import estimate_of
 from watchtower.doctor.checkup import Finding, Patient
 from watchtower.doctor.torch_probe import ask_torch
 
@@ -18,17 +18,13 @@ from watchtower.doctor.torch_probe import ask_torch
 def check(patient: Patient, ask: Callable[[Patient], dict[str, Any]] = ask_torch) -> Finding:
     if patient.settings_error is not None:
         return Finding("warning", "not looked at: the settings are wrong", "Correct them first.")
-    settings = patient.settings
-    hero = load_hero(patient.paths, settings.hero)
-    sizes = sizes_of_hero(hero, settings, patient.paths)
-    if sizes is None:
+    hero = load_hero(patient.paths, patient.settings.hero)
+    if sizes_of_hero(hero, patient.settings, patient.paths) is None:
         return Finding("ok", f"not known before the model of {hero.title} is on this machine")
     free = ask(patient)["machine"]["free_bytes"]
-    learned = with_measured_pass(quest_settings(hero, settings, NAMELESS), patient.paths.current_model)
-    estimate = fitting_estimate(
-        sizes, learned, precision=effective_hyperparams(hero, settings).fp_precision,
-        wish=settings.trainer.gradient_checkpointing, free_bytes=free,
-    )  # fmt: skip
+    estimated = estimate_of(patient.paths, hero, patient.settings, free)
+    assert estimated is not None
+    estimate, sizes = estimated
     details = {**asdict(estimate), "total": estimate.total, "free_bytes": free, "parameters": sizes.parameters}
     text = f"a step of {hero.title} takes up to {estimate.told}"
     if patient.running_pid is not None:

@@ -66,7 +66,7 @@ def test_a_resume_by_more_or_fewer_processes_changes_no_bit(dropout_model: Path,
     told += fight_together(field, processes=3, answer=until_learned, row_book_bytes=BOOKS)
     assert [int(head.name.split("-")[1]) for head in (first, second, field.head)] == [4, 8, 13]
     assert [ready.device for ready in told if isinstance(ready, Ready)] == [
-        "cpu, 1 threads in each of 2 processes", "cpu, 1 threads in each of 3 processes"
+        "cpu, 1 thread in each of 2 processes", "cpu, 1 thread in each of 3 processes"
     ]  # fmt: skip
     alone = replayed(field, tmp_path / "replayed")
     assert_equal_weights(field.head, alone.head)
