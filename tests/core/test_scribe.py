@@ -102,6 +102,7 @@ async def test_a_bug_in_a_job_keeps_its_traceback_and_the_worker_goes_on(scribe:
     "target", ["os:system", "subprocess:run", "core", "core.finite:", "core.finite:nothing", "corelike.x:y", ":x"]
 )
 async def test_only_functions_of_our_rooms_are_jobs(target: str) -> None:
+    """E19: work under a name that nobody knows is refused, in place of never being done."""
     scribe = Scribe()
     with pytest.raises(InvalidInput):
         await scribe.run(target, {})
