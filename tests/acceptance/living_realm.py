@@ -68,8 +68,10 @@ SPRITE = {
 SETTINGS: dict[str, Any] = {
     "hero": "sprite",
     "inbox": {"settle_seconds": 0.2, "scan_seconds": 0.1},
-    # One thread: sums come out bit for bit alike, and several realms share two cores.
-    "trainer": {"device": "cpu", "threads": 1, "restart_backoff_seconds": 0.1},
+    # One thread: sums come out bit for bit alike, and several realms share two cores. The tokens of a pass are given,
+    # as those that a trainer measures are part of its journal: on a busy machine two realms measure two sizes, and the
+    # same files then end in other weights.
+    "trainer": {"device": "cpu", "threads": 1, "micro_batch_tokens": 2048, "restart_backoff_seconds": 0.1},
     "services": {"ports": "auto"},
 }
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from tests.acceptance.conftest import Founder
-from tests.acceptance.living_realm import SETTINGS, SPRITE, LivingRealm
+from tests.acceptance.living_realm import SPRITE, LivingRealm
 from tests.acceptance.nursery import Nursery
 
 RECIPE: dict[str, int] = {
@@ -21,8 +21,6 @@ SELF_TAUGHT: dict[str, Any] = {
     # What shows after eighty steps; four answers out of five take three times as long (`make play`).
     "curriculum": {"target_accuracy": 0.3, "min_evals_for_progression": 1},
     "inbox": {"settle_seconds": 0.1, "scan_seconds": 0.1},
-    # Not measured: the order of sums depends on it, and so does the last bit of an answer.
-    "trainer": {**SETTINGS["trainer"], "micro_batch_tokens": 2048},
 }
 COMPARED = 3
 """Quests of the second run."""

@@ -1,6 +1,6 @@
 // One question at a time, asked over the page.
 
-import { html, useEffect, useRef, useState } from "../vendor/preact/standalone.module.js";
+import { html, useLayoutEffect, useRef, useState } from "../vendor/preact/standalone.module.js";
 import { texts } from "../texts.js";
 
 let show = null;
@@ -18,12 +18,15 @@ export function DialogHost() {
     question?.resolve(false);
     setQuestion(next);
   };
-  useEffect(() => {
+  // With the drawing of its words, not some time after it: an Escape in between would close nothing.
+  useLayoutEffect(() => {
     if (question === null || dialog.current.open) return;
     dialog.current.returnValue = "no";
     dialog.current.showModal();
   }, [question]);
   const closed = () => {
+    // The news of the closing comes late: the next question may stand there already, and is not answered by it.
+    if (dialog.current.open) return;
     question?.resolve(dialog.current.returnValue === "yes");
     setQuestion(null);
   };
