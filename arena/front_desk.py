@@ -20,6 +20,8 @@ from core.errors import Conflict
 from core.paths import RealmPaths
 from core.status_files import read_status
 
+_DONE = {"move": "{} was moved to {}", "retry": "{} waits again, as a new quest", "remove": "{} was removed"}
+
 
 class FrontDesk:
     """One per daemon."""
@@ -71,5 +73,6 @@ class FrontDesk:
         told = removal_of(before) if before is not None and action == "remove" else {"file": as_text(name)}
         if isinstance(done, Quest):
             told |= {"quest_id": done.quest_id, "lane": done.lane}
-        await self._events.tell(f"quest_{action}", f"{name}: {action}", now, **told)
+        words = _DONE[action].format(told["file"], priority or "normal")
+        await self._events.tell(f"quest_{action}", words, now, **told)
         return {"success": True, "action": action, "quest": name}

@@ -318,6 +318,8 @@ class Census(Answer):
     tokens_kept: int
     length: Summary
     trained: Summary
+    longest: int | None
+    """Of all rows looked at; `length` leaves out those that were looked at because they are long."""
     rows_truncated: int
     rows_with_no_target_left: int
     tokens_lost: int

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from arena.journal import JOURNAL_NAME, read_history
+from arena.cursor import read_cursor
+from arena.journal import JOURNAL_NAME, ClaimEntry, History, read_history
 from arena.lanes.reading import CLAIMED_LANES
 from arena.quest_board import QuestBoard
 from arena.telling.live_report import LiveReport
@@ -40,11 +41,24 @@ def recover(
     board.take_up(begun)
     open_ids = {quest.quest_id for lane in CLAIMED_LANES for quest in board.quests(lane)}
     open_ids |= {quest.quest_id for quest in board.reclaim(begun)}
+    # One whose file is gone before its last step lies in no lane, and is not complete for that.
+    open_ids |= {claim.quest_id for claim in _ahead_of(paths, present, history)}
     report.quests_completed = sum(
         1
         for ordinal, claim in history.claims.items()
         if history.outcome_of(ordinal) == "learned" and claim.quest_id not in open_ids
     )
+
+
+def _ahead_of(paths: RealmPaths, present: CheckpointRecord | None, history: History) -> list[ClaimEntry]:
+    """The claims of which the present checkpoint leaves steps to be made."""
+    if present is None:
+        return []
+    try:
+        cursor = read_cursor(paths.current_model / present.canonical_name)
+    except (OSError, ValueError):
+        return []  # the trainer will refuse it, and say so
+    return history.left_from(cursor.ordinal, cursor.quest_step)
 
 
 def _tell_of_the_one_left_behind(report: LiveReport, saga: Saga) -> None:

@@ -89,6 +89,11 @@ async def test_quests_are_moved_by_dragging_keys_and_buttons_and_the_realm_is_as
     await expect(card(page, "clicked.jsonl")).to_have_count(0)
     assert realm.lane_of("clicked.jsonl") is None
     await expect(page.locator("#history tr[data-ending=removed]")).to_contain_text("clicked.jsonl")
+    told = [event.message for event in realm.daemon._saga.latest_events(50) if event.kind.startswith("quest_")]
+    assert told[0] == "dragged.jsonl was moved to high"
+    assert told[-1] == "clicked.jsonl was removed"
+    # By its name too a card is taken as a whole, and one that is being fought not at all.
+    await expect(card(page, "keyed.jsonl").locator("a")).to_have_js_property("draggable", False)
 
 
 async def test_the_board_says_why_nothing_goes_on_and_what_lies_in_the_inbox(realm: Realm, open_page: OpenPage) -> None:
@@ -122,6 +127,7 @@ async def test_files_are_judged_before_they_go_in(realm: Realm, open_page: OpenP
     await expect(verdicts.nth(0)).to_have_attribute("data-state", "accepted")
     await expect(verdicts.nth(0)).to_contain_text("41 rows of OpenAI chat")
     await expect(verdicts.nth(0).locator(".bars li")).not_to_have_count(0)
+    await expect(verdicts.nth(0)).to_contain_text("Looked at: every row (41)")
     await expect(verdicts.nth(1)).to_have_attribute("data-state", "rejected")
     await expect(verdicts.nth(1).locator(".finding").first).to_contain_text("line 2, messages[0].role")
     await expect(verdicts.nth(1).locator("h3")).to_have_text("bad <b>.jsonl")

@@ -288,6 +288,19 @@ async def test_a_rewind_is_told_first_then_done_while_the_realm_is_up_and_undone
     assert (await realm.get(f"/checkpoint-data/{address}"))["branch"] is None
 
 
+async def test_a_quest_whose_file_is_gone_before_its_end_is_not_complete_after_a_rewind(realm: Vaulted) -> None:
+    """F13, F4: gold was paid for a quest of which two steps of five are learned, and which can never be ended."""
+    for path in realm.paths.lane("recently_completed").iterdir():
+        if path.name.startswith(HOSTILE):
+            path.unlink()
+    assert realm.daemon.report.quests_completed == 3
+    middle = realm.names["middle"]
+    await realm.post(f"/checkpoint-data/{middle}/rewind", {"confirm": middle, "requeue": True})
+    ended = await realm.errand_over()
+    assert (ended["state"], ended["result"]["undone"][0]["found"]) == ("done", False)
+    assert realm.daemon.report.quests_completed == 1
+
+
 async def test_what_is_beyond_the_limits_is_told_first_and_deleted_when_that_is_confirmed(realm: Vaulted) -> None:
     realm.paths.config_file.write_text("hyperparams: {max_length: 256}\nretention: {resumable: 1, min_age_hours: 0}\n")
     dry = (await realm.post("/vault/prune", {})).body

@@ -20,6 +20,7 @@ class TokenCensus:
         self.rows_truncated = 0
         self.rows_with_no_target_left = 0
         self.tokens_lost = 0
+        self.longest: int | None = None
         self._kept = 0
         self._lengths: list[int] = []
         self._trained: list[int] = []
@@ -30,6 +31,7 @@ class TokenCensus:
         self.rows_truncated += row.is_cut
         self.rows_with_no_target_left += row.trained > 0 and row.trained_kept == 0
         self.tokens_lost += row.tokens_lost
+        self.longest = max(self.longest or 0, row.length)
         if drawn:
             self._kept += row.length - row.tokens_lost
             self._lengths.append(row.length)
@@ -43,7 +45,7 @@ class TokenCensus:
         """`{max_length, rows_counted, tokens_kept, length: {min, max, median, p95, p99}, trained: {…}, …}`.
 
         `length` is that of whole rows, `trained` the tokens to learn in them before the cut, `tokens_kept` what the cut
-        leaves of all rows counted. The last three count over all rows looked at: rows that are cut, rows of which
+        leaves of all rows counted. The last four are of all rows looked at: the longest, how many are cut, of how many
         nothing to learn is left, and tokens cut off.
         """
         return {
@@ -52,6 +54,7 @@ class TokenCensus:
             "tokens_kept": self._kept,
             "length": _summary(self._lengths),
             "trained": _summary(self._trained),
+            "longest": self.longest,
             "rows_truncated": self.rows_truncated,
             "rows_with_no_target_left": self.rows_with_no_target_left,
             "tokens_lost": self.tokens_lost,

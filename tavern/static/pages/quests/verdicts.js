@@ -100,7 +100,7 @@ function Measured({ numbers }) {
   const { tokens, duplicates, near_duplicates: near, histogram } = numbers;
   const pairs = [
     [shapes.median, format.count(tokens?.length.median)],
-    [shapes.longest, format.count(tokens?.length.max)],
+    [shapes.longest, format.count(tokens?.longest)],
     [shapes.truncated, format.count(tokens?.rows_truncated)],
     [shapes.duplicates, format.count(duplicates)],
     near && [shapes.near, format.count(near.like_earlier_quests)],
@@ -110,6 +110,7 @@ function Measured({ numbers }) {
       ${pairs.map(([name, value]) => html`<div key=${name}><dt>${name}</dt><dd>${value}</dd></div>`)}
     </dl>
     ${histogram && html`<${Histogram} histogram=${histogram} />`}
+    ${tokens && html`<p class="quiet">${shapes.lookedAt}: ${tokens.looked_at}</p>`}
   `;
 }
 

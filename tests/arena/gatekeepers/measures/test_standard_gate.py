@@ -106,6 +106,7 @@ def test_one_enormous_row_is_named_wherever_it_stands(tmp_path: Path) -> None:
     assert verdict["tokens"]["looked_at"] == "of 5000 rows 100 drawn with seed 42 and the 100 longest others"
     assert verdict["tokens"]["rows_counted"] == 100
     assert verdict["tokens"]["length"]["max"] < 100
+    assert verdict["tokens"]["longest"] > 65001
 
 
 def test_a_row_beyond_all_measure_is_refused_without_being_tokenized(tmp_path: Path) -> None:

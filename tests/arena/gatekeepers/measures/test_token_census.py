@@ -56,6 +56,7 @@ def test_a_row_that_was_not_drawn_counts_but_does_not_shift_the_distribution() -
     told = census.to_json()
     assert told["rows_counted"] == 1
     assert told["length"]["max"] == 21 + 6
+    assert told["longest"] == 21 + 1 + 120
     assert told["rows_truncated"] == 1
     assert told["tokens_lost"] == 21 + 1 + 120 - 64
 

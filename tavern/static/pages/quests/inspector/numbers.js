@@ -29,7 +29,7 @@ function Numbers({ data }) {
   const { tokens, near_duplicates: near } = data;
   const pairs = [
     [words.median, format.count(tokens?.length.median)],
-    [words.longest, format.count(tokens?.length.max)],
+    [words.longest, format.count(tokens?.longest)],
     [words.trained, format.count(tokens?.trained.median)],
     [words.truncated, format.count(tokens?.rows_truncated), "rows-truncated"],
     [words.tokensLost, format.count(tokens?.tokens_lost)],
