@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -61,6 +62,37 @@ async def test_the_guild_moves_on_with_what_is_examined(guild: GuildRealm, open_
     await page.locator("#last-examinations tbody a").first.click()
     await expect(page.locator("#exam")).to_be_visible()
     await expect(page.locator("#skill-name")).to_contain_text("Binary Alchemy")
+
+
+WATCH_NUMBERS = """() => {
+  const shown = (window.shown = []);
+  const look = () => {
+    const facts = [...document.querySelectorAll("[data-skill=bin] .facts dd")].map((each) => each.textContent);
+    const now = JSON.stringify([document.querySelector("#total-level")?.textContent, ...facts]);
+    if (shown.at(-1) !== now) shown.push(now);
+  };
+  look();
+  new MutationObserver(look).observe(document.getElementById("app"), { subtree: true, childList: true, characterData: true });
+}"""
+
+
+async def test_a_second_viewer_takes_no_total_of_the_first_back(guild: GuildRealm, open_page: OpenPage) -> None:
+    """F2: totals of examinations sprang to 0 and back as soon as a second subscriber came. Both see the same."""
+    await guild.live_on(3)
+    first = await open_page(f"{guild.url}/guild")
+    await expect(first.locator("#total-level")).to_have_text("1")
+    await first.evaluate(WATCH_NUMBERS)
+    second = await open_page(f"{guild.url}/guild")
+    facts = "[data-skill=bin] .facts dd"
+    await expect(second.locator("#total-level")).to_have_text("1")
+    assert await second.locator(facts).all_inner_texts() == await first.locator(facts).all_inner_texts()
+    await guild.live_on(2)
+    await expect(second.locator("#total-level")).to_have_text("2")
+    await expect(first.locator("#total-level")).to_have_text("2")
+    await second.close()
+    totals = [int(json.loads(each)[0]) for each in await first.evaluate("window.shown")]
+    assert totals == sorted(totals)
+    assert totals[0] == 1
 
 
 async def test_a_skill_shows_every_level_and_what_is_forgotten(guild: GuildRealm, open_page: OpenPage) -> None:

@@ -214,11 +214,13 @@ async def test_a_page_whose_last_entry_goes_gives_way_to_the_one_before(realm: R
 async def test_the_inspector_shows_what_the_model_sees(realm: Realm, open_page: OpenPage) -> None:
     """D1, D2: what is coloured is learned, and nothing else; text is text, whatever it holds."""
     evil = "</pre><script>alert(1)</script> \u202eevil 👩‍👩‍👧"
-    rows = [chat(question=evil, answer="Fine."), chat(answer="x" * 3000), *(chat(f"{n}") for n in range(20))]
-    quest = realm.quest("deep.jsonl", *rows, rows[2], priority="low")
+    rows = [chat(question=evil, answer="Fine."), chat(answer="x" * 3000), chat(answer="a\u0007\u200b" + 51 * "\u0007"), *(chat(f"{n}") for n in range(19))]
+    quest = realm.quest("deep.jsonl", *rows, rows[3], priority="low")
     page = await open_page(f"{realm.site.url}/quests/{quest}")
     first = page.locator(".model-row").first
-    await expect(first.locator("pre")).to_contain_text(evil)
+    # A mark that would turn the text around is named, and turns nothing.
+    await expect(first.locator("pre")).to_contain_text(evil.replace("\u202e", "[U+202E]"))
+    await expect(page.locator(".model-row").nth(2).locator("ins abbr")).to_have_text("[U+0007 U+200B U+0007 +50]")
     assert await first.locator("ins").all_inner_texts() == ["Fine.<|im_end|>"]
     await expect(page.locator(".model-row").nth(1).locator("del")).to_have_count(1)
     await expect(page.locator("#duplicates")).to_have_text("1")

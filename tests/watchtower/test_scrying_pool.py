@@ -66,6 +66,35 @@ def test_a_report_of_a_dead_process_is_unknown(paths: RealmPaths) -> None:
     assert ScryingPool(paths).gaze(NOW).battle_state == "unknown"
 
 
+WRITER = """
+import json, sys
+from datetime import datetime
+from pathlib import Path
+from core.status_files import write_status
+path, now = Path(sys.argv[1]), datetime.fromisoformat(sys.argv[2])
+for line in sys.stdin:
+    write_status(path, json.loads(line), now=now, valid_for=10)
+    print("written", flush=True)
+"""
+
+
+def test_a_pool_that_has_looked_before_sees_what_another_process_reports_since(paths: RealmPaths) -> None:
+    """F8: an object of the other process was asked, of which this one had a copy that never changed."""
+    pool = ScryingPool(paths)
+    command = [sys.executable, "-c", WRITER, str(paths.battle_status), NOW.isoformat()]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdin is not None and writer.stdout is not None
+        seen = []
+        for current in (45, 46):
+            writer.stdin.write(json.dumps({**BATTLE, "current_round": current}) + "\n")
+            writer.stdin.flush()
+            assert writer.stdout.readline() == "written\n"
+            vision = pool.gaze(NOW)
+            seen.append((vision.battle_state, vision.current_round))
+        writer.stdin.close()
+    assert seen == [("fighting", 45), ("fighting", 46)]
+
+
 @pytest.mark.parametrize("content", [None, "", "{torn", "[1, 2]", "null", '{"state": "fighting"}', '{"state": {}}'])
 def test_no_usable_report_is_all_unknown(paths: RealmPaths, content: str | None) -> None:
     if content is not None:

@@ -143,6 +143,7 @@ export const quests = {
     losses: (first, last) => `loss ${first} → ${last}`,
     hidden: (count) => `… and ${count} more characters, too many to show`,
     beginning: "It begins:",
+    unseen: "Characters that are not seen by themselves, or turn the text around; the model reads them",
     go: "Go to row",
     goLabel: "Row number",
     none: "There is no row here.",

@@ -11,6 +11,9 @@ import { QUEST_EVENTS } from "../acting.js";
 const PAGE = 5;
 // Somewhere in a file of gigabytes, behind a trainer that has all processors.
 const LONGEST_MS = 60_000;
+// Control characters but tab and line feed, marks of direction, and letters without width but those that join others.
+const UNSEEN = /([\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]+)/;
+const UNSEEN_NAMED = 3;
 const words = texts.quests.rows;
 
 export function RowsCard({ path }) {
@@ -51,7 +54,6 @@ function Row({ row }) {
       ${row.fault !== null && html`<p class="bad"><bdi>${row.fault}</bdi>${row.spans.length > 0 && ` ${words.beginning}`}</p>`}
       ${
         row.spans.length > 0 &&
-        // Control characters and marks of direction are data here: the text stands on its own.
         html`<pre class="row-text" dir="auto" tabindex="0" aria-label=${words.row(row.number, row.line)}><bdi>${row.spans.map((span, index) => html`<${Span} key=${index} span=${span} />`)}</bdi></pre>`
       }
       ${row.hidden_characters > 0 && html`<p class="quiet">${words.hidden(format.count(row.hidden_characters))}</p>`}
@@ -61,8 +63,17 @@ function Row({ row }) {
 
 // Learned text is told apart by more than colour, also to those who hear it.
 function Span({ span: { text, trained, lost } }) {
-  if (lost) return html`<del>${text}</del>`;
-  return trained ? html`<ins>${text}</ins>` : html`<span>${text}</span>`;
+  const shown = text.split(UNSEEN).map((part, index) => (index % 2 ? html`<${Unseen} key=${index} marks=${part} />` : part));
+  if (lost) return html`<del>${shown}</del>`;
+  return trained ? html`<ins>${shown}</ins>` : html`<span>${shown}</span>`;
+}
+
+// What turns the letters around it, or is not seen at all, is named in its place: the model reads it as one more letter.
+function Unseen({ marks }) {
+  const name = (mark) => `U+${mark.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}`;
+  const told = [...marks.slice(0, UNSEEN_NAMED)].map(name).join(" ");
+  const more = marks.length > UNSEEN_NAMED ? ` +${format.count(marks.length - UNSEEN_NAMED)}` : "";
+  return html`<abbr title=${words.unseen}>${`[${told}${more}]`}</abbr>`;
 }
 
 function GoTo({ total, onGo }) {
