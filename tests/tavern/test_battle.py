@@ -135,6 +135,43 @@ def strike(realm: StoriedRealm, rows: int, points: list[tuple[int, float]]) -> N
     realm.strike(rows=rows, step=points[-1][0], loss=points[-1][1])
 
 
+STRIKE_AS_THE_QUEST_LEAVES = """
+  const later = window.setTimeout;
+  let planned = null;
+  window.setTimeout = (work, ...rest) => (String(work).includes("blowBetween") ? ((planned = work), 0) : later(work, ...rest));
+  window.struck = 0;
+  document.addEventListener("DOMContentLoaded", () =>
+    new MutationObserver(() => {
+      if (planned === null || document.getElementById("health")) return;
+      const work = planned;
+      planned = null;
+      work();
+      window.struck += 1;
+    }).observe(document.getElementById("app"), { subtree: true, childList: true }));
+"""
+"""Of the many moments in which a blow may fall, the worst: drawn is that there is no quest, and not yet heard of."""
+
+
+async def test_a_blow_that_falls_as_the_quest_ends_hits_nobody(tmp_path: Path, open_page: OpenPage) -> None:
+    """F10: a script broke on the quest that had just gone."""
+    realm = await StoriedRealm.make(tmp_path, steps=STEPS).start()
+    try:
+        page = await open_page("about:blank")
+        await page.add_init_script(STRIKE_AS_THE_QUEST_LEAVES)
+        await page.goto(realm.site.url)
+        await realm.watched()
+        await show_text(page, "percent", "45 %")
+        await until(page, PAST_IS_KNOWN)
+        strike(realm, 2944, [(STEPS + 1, 4.0)])
+        await show_text(page, "rows-left", "3,456 rows left")
+        realm.body["quest"] = None
+        realm.tell("quest_learned", "addition_level3.jsonl is learned.")
+        await until(page, "window.struck === 1")
+        await expect(page.locator(".hit")).to_have_count(0)
+    finally:
+        await realm.stop()
+
+
 async def test_what_happens_is_played_once_and_not_again_on_reload(realm: ScriptedRealm, open_page: OpenPage) -> None:
     page = await open_page(realm.site.url)
     await realm.watched()

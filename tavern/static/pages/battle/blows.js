@@ -26,8 +26,11 @@ export function useBlows(quest, training, best) {
       return undefined;
     }
     const strike = () => {
-      const blow = blowBetween(before, stand(latest.current), latest.current, lowest);
-      last.current = stand(latest.current);
+      const after = stand(latest.current);
+      // Drawn already and not looked at here yet: the quest may be over, or another one.
+      if (after.quest !== before.quest) return;
+      const blow = blowBetween(before, after, latest.current, lowest);
+      last.current = after;
       setStruck(({ blows, count }) => ({ blows: [...blows, { ...blow, key: count + 1 }].slice(-SHOWN_AT_MOST), count: count + 1 }));
     };
     if (now.rows === before.rows) return undefined;
