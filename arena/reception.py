@@ -121,7 +121,7 @@ class Reception:
         rooms = self._rooms
         return CheckpointDesk(
             rooms.paths, ledger=rooms.ledger, treasury=rooms.treasury, scribe=rooms.scribe, errands=self.errands,
-            going_back=self.going_back, note_read=rooms.scrubber.note_read,
+            going_back=self.going_back, note_read=rooms.scrubber.note_read, report=rooms.report,
         )  # fmt: skip
 
     def _make_reading_room(self) -> ReadingRoom:

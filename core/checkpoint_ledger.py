@@ -91,6 +91,8 @@ class CheckpointLedger:
 
     def __init__(self, index_file: Path, history_file: Path, checkpoints_root: Path, files: Files = DISK) -> None:
         self.root = checkpoints_root
+        # Of thousands of names a path each takes longer than all the rest. Below "." a name stands alone, as with Path.
+        self._below = "" if checkpoints_root == Path() else str(checkpoints_root)
         self.on_change = None
         self._files = files
         self._index = CheckpointIndex(index_file, history_file, files)
@@ -324,7 +326,7 @@ class CheckpointLedger:
 
     def _place(self, record: CheckpointRecord, name: str) -> CheckpointRecord:
         """The record under the name and path at which the directory lies now; a realm may have been moved (A13)."""
-        step, path = extract_step(name), str(self.root / name)
+        step, path = extract_step(name), os.path.join(self._below, name)
         if (record.step, record.canonical_name, record.path) == (step, name, path):
             return record  # of thousands, none is made anew for nothing
         return replace(record, step=step, canonical_name=name, path=path)

@@ -72,6 +72,15 @@ class _Target:
     cursor: Cursor
 
 
+@dataclass(frozen=True)
+class Here:
+    """Where a trainer stands that is at work, which may be beyond the newest checkpoint."""
+
+    step: int
+    quest_id: str | None
+    rows_done: int
+
+
 class Rewinder:
     """Looks at one standing realm and takes its history back. The caller holds the locks of realm and model."""
 
@@ -84,20 +93,30 @@ class Rewinder:
         self._history = read_history(self._journal)
 
     def rewind(
-        self, reference: str, *, now: datetime, requeue: bool, whole: bool = False, dry_run: bool = False
+        self,
+        reference: str,
+        *,
+        now: datetime,
+        requeue: bool,
+        whole: bool = False,
+        dry_run: bool = False,
+        here: Here | None = None,
     ) -> Rewound | None:
         """Make the checkpoint meant by `reference` the present one; None when it is, and nothing was learned since.
 
         `requeue` queues the undone quests again and goes on with the one that the checkpoint lies in, or queues it
-        too with `whole`. Raises `NotFound` for a checkpoint that is not there and `Conflict` for one that is torn, of
-        another history, or without an optimizer.
+        too with `whole`. `here` is for a dry run beside a trainer, which saves before it gives way. Raises `NotFound`
+        for a checkpoint that is not there and `Conflict` for one that is torn, of another history, or without an
+        optimizer.
         """
         target = self._target(reference)
         entry = self._entry(target, now, goes_on=requeue and not whole)
         after = self._history_after(entry)
         head = self._store.head()
         name = target.found.name if target.found else None
-        if name == head and not (whole and _is_inside(entry)) and self._learned_nothing_since(target, now):
+        from_step = max(self._present_step(head), here.step if here else 0)
+        is_there = name == head and from_step == entry.step
+        if is_there and not (whole and _is_inside(entry)) and self._learned_nothing_since(target, now):
             return None
         fates = list(self._fates(after, entry, requeue=requeue, now=now))
         left_behind = [each.name for each in self._store.list() if not self._stays(each, after, name)]
@@ -105,8 +124,8 @@ class Rewinder:
             checkpoint=name,
             step=entry.step,
             from_checkpoint=head,
-            from_step=self._present_step(head),
-            undone=[self._undone(after, entry, ordinal, fates) for ordinal in self._taken_back(after, entry)],
+            from_step=from_step,
+            undone=[self._undone(after, entry, ordinal, fates, here) for ordinal in self._taken_back(after, entry)],
             redone=[after.claims[ordinal].name for ordinal in after.undone_by(self._history)],
             left_behind=left_behind,
             branch=str(self._store.root / BRANCHES / f"rewound-{entry.seq}") if left_behind else None,
@@ -226,20 +245,23 @@ class Rewinder:
             if quest.quest_id != claim.quest_id and self._history.ordinal_of(quest.quest_id) is None:
                 yield Fate(quest_id=quest.quest_id, do="let_wait")
 
-    def _undone(self, after: History, entry: Rewind, ordinal: int, fates: list[Fate]) -> UndoneQuest:
+    def _undone(self, after: History, entry: Rewind, ordinal: int, fates: list[Fate], here: Here | None) -> UndoneQuest:
         claim = self._history.claims[ordinal]
         quest = self._lanes.find(claim.quest_id)
         fate = next(fate for fate in fates if fate.quest_id == claim.quest_id)
         kept = _rows_kept(after, entry, claim)
         return UndoneQuest(
             quest_id=claim.quest_id, file=quest.record.original_name if quest else claim.name,
-            rows_undone=max(self._rows_before(claim, quest) - kept, 0), rows_kept=kept,
+            rows_undone=max(self._rows_before(claim, quest, here) - kept, 0), rows_kept=kept,
             outcome=self._history.outcome_of(ordinal), found=quest is not None,
             queued_as={"queue_again": fate.new_id, "go_on": claim.quest_id}.get(fate.do),
         )  # fmt: skip
 
-    def _rows_before(self, claim: ClaimEntry, quest: Quest | None) -> int:
-        """Rows of a quest that were learned so far; of one that runs, as many as the present checkpoint holds."""
+    def _rows_before(self, claim: ClaimEntry, quest: Quest | None, here: Here | None) -> int:
+        """Rows of a quest that were learned so far; of one that runs, where nobody knows better, as many as the present
+        checkpoint holds."""
+        if here is not None and here.quest_id == claim.quest_id:
+            return here.rows_done
         present = self._store.resolve("latest")
         if quest is None or quest.record.outcome is not None or present is None:
             return self._history.rows_learned(claim.ordinal)

@@ -14,6 +14,7 @@ from arena.annals.going_back import GoingBack
 from arena.annals.lineage import lineage_of
 from arena.hall.errand_desk import Errand, ErrandDesk
 from arena.hall.turn_words import export_words, rewind_words
+from arena.telling.live_report import LiveReport
 from arena.upkeep.scrubber import inode_of
 from arena.upkeep.verifying import read_again
 from core.checkpoint_ledger import CheckpointLedger
@@ -45,7 +46,9 @@ class CheckpointDesk:
         errands: ErrandDesk,
         going_back: GoingBack,
         note_read: NoteRead,
+        report: LiveReport,
     ) -> None:
+        """`report` tells how far the trainer is, which may be beyond the newest checkpoint."""
         self._paths = paths
         self._ledger = ledger
         self._treasury = treasury
@@ -53,6 +56,7 @@ class CheckpointDesk:
         self.errands = errands
         self._going_back = going_back
         self._note_read = note_read
+        self._report = report
         self._exports = OwnThreads("exports", 1, refusal=Conflict)
         # Not the scribe's work: people wait for it, and beside a busy trainer the scribe gets little of the CPU.
         self._looks = OwnThreads("looks at checkpoints", 2, waiting=32)
@@ -144,9 +148,11 @@ class CheckpointDesk:
         """What going back comes to; the journal is only ever added to, so the trainer may work on. Reads all of the
         checkpoint."""
         # Loaded on use: no start waits for it.
-        from arena.annals.rewinding import Rewinder
+        from arena.annals.rewinding import Here, Rewinder
 
-        told = Rewinder(self._paths).rewind(address, now=datetime.now(UTC), requeue=requeue, dry_run=True)
+        quest = self._report.quest
+        here = Here(self._report.step or 0, quest.quest_id if quest else None, quest.rows_learned if quest else 0)
+        told = Rewinder(self._paths).rewind(address, now=datetime.now(UTC), requeue=requeue, dry_run=True, here=here)
         return None if told is None else asdict(told)
 
     async def _standing(self, reference: str) -> Standing:

@@ -138,7 +138,8 @@ def strike(realm: StoriedRealm, rows: int, points: list[tuple[int, float]]) -> N
 STRIKE_AS_THE_QUEST_LEAVES = """
   const later = window.setTimeout;
   let planned = null;
-  window.setTimeout = (work, ...rest) => (String(work).includes("blowBetween") ? ((planned = work), 0) : later(work, ...rest));
+  const isBlow = (work) => String(work).includes("blowBetween");
+  window.setTimeout = (work, ...rest) => (isBlow(work) ? ((planned = work), 0) : later(work, ...rest));
   window.struck = 0;
   document.addEventListener("DOMContentLoaded", () =>
     new MutationObserver(() => {

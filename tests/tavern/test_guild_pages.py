@@ -72,7 +72,8 @@ WATCH_NUMBERS = """() => {
     if (shown.at(-1) !== now) shown.push(now);
   };
   look();
-  new MutationObserver(look).observe(document.getElementById("app"), { subtree: true, childList: true, characterData: true });
+  const all = { subtree: true, childList: true, characterData: true };
+  new MutationObserver(look).observe(document.getElementById("app"), all);
 }"""
 
 

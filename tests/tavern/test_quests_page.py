@@ -214,7 +214,9 @@ async def test_a_page_whose_last_entry_goes_gives_way_to_the_one_before(realm: R
 async def test_the_inspector_shows_what_the_model_sees(realm: Realm, open_page: OpenPage) -> None:
     """D1, D2: what is coloured is learned, and nothing else; text is text, whatever it holds."""
     evil = "</pre><script>alert(1)</script> \u202eevil 👩‍👩‍👧"
-    rows = [chat(question=evil, answer="Fine."), chat(answer="x" * 3000), chat(answer="a\u0007\u200b" + 51 * "\u0007"), *(chat(f"{n}") for n in range(19))]
+    unseen = chat(answer="a\u0007\u200b" + 51 * "\u0007")
+    plain = [chat(f"{n}") for n in range(19)]
+    rows = [chat(question=evil, answer="Fine."), chat(answer="x" * 3000), unseen, *plain]
     quest = realm.quest("deep.jsonl", *rows, rows[3], priority="low")
     page = await open_page(f"{realm.site.url}/quests/{quest}")
     first = page.locator(".model-row").first

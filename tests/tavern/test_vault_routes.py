@@ -12,11 +12,14 @@ import pytest_asyncio
 
 from arena.annals import turning
 from arena.annals.turning import is_turning
+from arena.cursor import Cursor
 from arena.journal import JOURNAL_NAME, read_history
 from arena.protocol import RanOut
+from arena.telling.live_report import QuestInBattle
 from core.checkpoint_ledger import CheckpointLedger
 from core.checkpoint_records import CheckpointRecord
 from core.paths import RealmPaths
+from tests.arena.annals.past import Past
 from tests.tavern.vaulted_realm import HOSTILE, Vaulted, vaulted_realm
 from tests.waiting import wait_until_async
 from vault.checkpoints import CheckpointStore
@@ -286,6 +289,29 @@ async def test_a_rewind_is_told_first_then_done_while_the_realm_is_up_and_undone
     assert (await realm.errand_over())["state"] == "done"
     assert CheckpointStore(realm.paths.current_model).head() == last
     assert (await realm.get(f"/checkpoint-data/{address}"))["branch"] is None
+
+
+async def test_what_no_checkpoint_holds_yet_is_told_before_a_rewind_too(realm: Vaulted) -> None:
+    """F13: the page showed step 18, and to go back from it was told as nothing to undo, or as from step 15."""
+    last = realm.names["last"]
+    assert (await realm.post(f"/checkpoint-data/{last}/rewind", {})).body["changes"] is None
+    report = realm.daemon.report
+    past = Past(realm.paths, steps=15, cursor=Cursor(ordinal=4))
+    fourth = past.begin("fourth")
+    report.step = 18
+    report.quest = QuestInBattle(fourth, "fourth.jsonl", 20, steps=5, epochs=1, first_step=15, rows_learned=12)
+    for requeue in (False, True):
+        dry = (await realm.post(f"/checkpoint-data/{last}/rewind", {"requeue": requeue})).body
+        assert f"from step 18 to step 15 ({last})" in dry["text"]
+        (undone,) = dry["changes"]["undone"]
+        assert (undone["file"], undone["rows_undone"], undone["rows_kept"]) == ("fourth.jsonl", 12, 0)
+    past.step_on(2)
+    inside = past.save(loss=0.3)
+    for requeue in (False, True):
+        dry = (await realm.post(f"/checkpoint-data/{inside}/rewind", {"requeue": requeue})).body
+        assert f"from step 18 to step 17 ({inside})" in dry["text"]
+        (undone,) = dry["changes"]["undone"]
+        assert (undone["rows_undone"], undone["rows_kept"]) == (4, 8)
 
 
 async def test_a_quest_whose_file_is_gone_before_its_end_is_not_complete_after_a_rewind(realm: Vaulted) -> None:

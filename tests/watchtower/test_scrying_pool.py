@@ -83,7 +83,8 @@ def test_a_pool_that_has_looked_before_sees_what_another_process_reports_since(p
     pool = ScryingPool(paths)
     command = [sys.executable, "-c", WRITER, str(paths.battle_status), NOW.isoformat()]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
-        assert writer.stdin is not None and writer.stdout is not None
+        assert writer.stdin is not None
+        assert writer.stdout is not None
         seen = []
         for current in (45, 46):
             writer.stdin.write(json.dumps({**BATTLE, "current_round": current}) + "\n")
