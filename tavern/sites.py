@@ -102,4 +102,5 @@ def _rooms_for_the_page(daemon: Daemon, keeper: VaultKeeper) -> Routes:
         *rowbook_routes(RowDesk(daemon.board, daemon.reception.ask_scribe)),
         health_endpoint(DataHealth(daemon.paths).view),
         lineage_endpoint(daemon.paths.data_lineage),
+        *storage_routes(daemon.paths.storage_status),
     ]

@@ -73,7 +73,7 @@ def _text(standing: Standing, size: int, going: Deletion | None, pin: Pin | None
         return f"{name} is deleted, {free}.{shared}"
     whole = "with its optimizer: training cannot go back to it any more" if _resumable(standing) else "weights only"
     return (
-        f"This deletes {name}, {size_text(size)} at {place} ({whole}). {free.capitalize()}.{shared} "
+        f"This deletes {name}, {size_text(size)} at {place} ({whole}). {free}.{shared} "
         "It cannot be brought back from here; its line in the ledger's history stays."
     )
 

@@ -80,6 +80,11 @@ def telling_routes(
         Endpoint("GET", "/saga/stats", tales.stats,
                  "How many tales there are, by category and type.",
                  tag="telling", answer="arena.telling.answers:TaleStats", raises=[Unavailable]),
+        # Names of the first version (spec 4.1), which programs may still ask.
+        Endpoint("GET", "/chronicle", saga, "The same as `/saga`.",
+                 tag="telling", answer="arena.telling.answers:Tales", raises=[Unavailable]),
+        Endpoint("GET", "/chronicle/stats", tales.stats, "The same as `/saga/stats`.",
+                 tag="telling", answer="arena.telling.answers:TaleStats", raises=[Unavailable]),
         Endpoint("GET", "/api/momentum", SharedAnswer(momentum).get,
                  "Why nothing is happening, or not as much as could, and what to do about it.",
                  tag="telling", answer="arena.telling.answers:Momentum"),

@@ -23,6 +23,7 @@ from tests.arena.annals.past import Past
 from tests.tavern.vaulted_realm import HOSTILE, Vaulted, vaulted_realm
 from tests.waiting import wait_until_async
 from vault.checkpoints import CheckpointStore
+from vault.giving_up import size_text
 from vault.routes import LedgerPage, ledger_page
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -182,6 +183,7 @@ async def test_a_deletion_is_told_first_and_done_on_the_very_name(realm: Vaulted
     assert (dry["dry_run"], dry["deleted"], dry["confirm"], dry["held"]) == (True, False, name, None)
     assert dry["frees_bytes"] == dry["size_bytes"] > 0
     assert name in dry["text"]
+    assert f"{size_text(dry['size_bytes'])} come free" in dry["text"]
     assert (realm.paths.current_model / name).is_dir()
     wrong = await realm.post("/checkpoint-data/5/delete", {"confirm": realm.names["middle"]})
     assert (wrong.status, wrong.body["error"]) == (409, "conflict")
@@ -204,6 +206,13 @@ async def test_what_is_held_says_by_what_and_stays(still: Vaulted) -> None:
         refused = await still.post(f"/checkpoint-data/{name}/delete", {"confirm": name})
         assert refused.status == 409
         assert (still.paths.current_model / name).is_dir()
+
+
+async def test_the_browser_finds_storage_and_the_old_names_of_the_saga_on_its_own_port(still: Vaulted) -> None:
+    """F15, F22: 8081 is no port of the page's; programs for the first version ask for the chronicle."""
+    assert (await still.get("/api/storage"))["strongholds"] == (await still.get("/api/storage/details"))["strongholds"]
+    assert await still.get("/chronicle?limit=5") == await still.get("/saga?limit=5")
+    assert (await still.get("/chronicle/stats"))["by_category"] == (await still.get("/saga/stats"))["by_category"]
 
 
 async def test_what_an_errand_relies_on_is_not_deleted(still: Vaulted) -> None:
