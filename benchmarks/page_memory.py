@@ -21,7 +21,7 @@ from playwright.async_api import Browser, CDPSession, Page, Playwright, async_pl
 
 from benchmarks.busy_realm import BusyRealm
 from benchmarks.growth import Allowance, Series
-from benchmarks.launching import run_benchmark
+from benchmarks.launching import end_with, run_benchmark
 from benchmarks.page_watch import number_in
 from tests.acceptance.nursery import Nursery
 from tests.chromium import ARGUMENTS, find_chromium
@@ -199,10 +199,7 @@ def main(minutes: Annotated[float, typer.Option(min=0.5, help="How long to sampl
     for series in seen.series:
         typer.echo(f"{series.name}: {series}")
     faults = seen.faults(fewest=int(FEWEST * seconds / SAMPLE_SECONDS))
-    for fault in faults:
-        typer.echo(f"  wrong: {fault}")
-    if faults:
-        raise typer.Exit(1)
+    end_with(faults)
 
 
 if __name__ == "__main__":
