@@ -13,6 +13,7 @@ from pathlib import Path
 
 from arena.blockade import Blockade
 from arena.gatekeepers.likeness import SKETCH_SUFFIX
+from arena.hall.half_exports import sweep_half_exports
 from arena.lanes.retention import LaneBudget
 from arena.quest_board import QuestBoard
 from arena.rowbook.tidying import tidy_row_books
@@ -71,6 +72,7 @@ class Housekeeper:
         return {
             "Following moves by hand": lambda: sweep_lanes(self._board, self._saga, now=now),
             "Clearing temporary files": lambda: drop_temporaries(self._written_folders, now=now),
+            "Clearing what killed exports have left": lambda: sweep_half_exports(self._paths.exports),
             "Turning logs over": lambda: self._turn_logs_over(budgets.log_megabytes << 20),
             "Forgetting completed quests": lambda: self._forget("recently_completed", completed, now),
             "Forgetting failed quests": lambda: self._forget("failed", failed, now),
