@@ -1,7 +1,8 @@
 """Going back to an earlier checkpoint while the realm is up: what `realm rewind` does, with the trainer sent to rest.
 
 The trainer saves and ends, nothing is deleted meanwhile, the history is turned under the model's own lock, and what the
-daemon knows is read from the disk anew, as a start does. A realm that is killed in between finishes it when it starts.
+daemon knows is read from the disk anew, as a start does. A realm that is killed in between finishes it when it starts;
+one whose disk refused in between, with the next trainer or the next round of the house.
 """
 
 from __future__ import annotations
@@ -78,6 +79,7 @@ class GoingBack:
                 self._supervisor.standing_down(f"the hero goes back to {address}", LAST_SAVE_SECONDS),
                 self.alone,
             ):
+                await self._finish_what_broke_off()
                 done = await asyncio.to_thread(self._turn, address, requeue)
                 if done is not None:
                     await self._take_up(done.left_behind)
@@ -89,9 +91,21 @@ class GoingBack:
         """
         if is_turning(self._paths):
             async with self.alone:
-                await asyncio.to_thread(self._finish)
-                left = await asyncio.to_thread(CheckpointStore(self._paths.current_model).branches)
-                await self._take_up([each.name for each in left])
+                await self._finish_what_broke_off()
+
+    async def finish_at_rest(self) -> None:
+        """The same for whoever keeps no trainer from starting; while training is stopped, none has it done."""
+        if is_turning(self._paths):
+            reason = "going back, which broke off, is finished"
+            async with self._supervisor.standing_down(reason, LAST_SAVE_SECONDS):
+                await self.finish()
+
+    async def _finish_what_broke_off(self) -> None:
+        """To be called by who holds `alone`; somebody may have done it while that was waited for."""
+        if is_turning(self._paths):
+            await asyncio.to_thread(self._finish)
+            left = await asyncio.to_thread(CheckpointStore(self._paths.current_model).branches)
+            await self._take_up([each.name for each in left])
 
     async def _take_up(self, left_behind: Collection[str]) -> None:
         """Have all who work here know where the hero stands now."""

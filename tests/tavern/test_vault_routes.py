@@ -317,10 +317,8 @@ async def test_nobody_goes_back_while_the_disk_holds_everything(realm: Vaulted) 
     assert read_history(realm.paths.current_model / JOURNAL_NAME).seq == 4
 
 
-async def test_a_turn_that_broke_off_is_finished_before_a_trainer_starts(
-    realm: Vaulted, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The journal has turned, the lanes have not: quests were learned on that, and set aside with the next start."""
+async def break_off(realm: Vaulted, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Go back to the first checkpoint, on a disk that refuses once the journal has turned."""
 
     def refuse(*_: object) -> None:
         raise OSError(28, "No space left on device")
@@ -330,10 +328,67 @@ async def test_a_turn_that_broke_off_is_finished_before_a_trainer_starts(
         await realm.post("/checkpoint-data/5/rewind", {"confirm": realm.names["first"], "requeue": True})
         assert (await realm.errand_over())["state"] == "failed"
     assert is_turning(realm.paths)
-    await realm.daemon._begin()
+
+
+def must_stand_at_the_first(realm: Vaulted) -> None:
     assert not is_turning(realm.paths)
-    assert realm.daemon.report.checkpoint == realm.names["first"]
+    assert (realm.daemon.report.checkpoint, realm.daemon.report.step) == (realm.names["first"], 5)
     assert realm.daemon.board.counts()["total_queued"] == 2
+
+
+async def test_a_turn_that_broke_off_is_finished_before_a_trainer_starts(
+    realm: Vaulted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The journal has turned, the lanes have not: quests were learned on that, and set aside with the next start."""
+    await break_off(realm, monkeypatch)
+    await realm.daemon._begin()
+    must_stand_at_the_first(realm)
+
+
+async def test_a_turn_that_broke_off_is_finished_while_training_is_stopped(
+    realm: Vaulted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing but the start of a trainer took it up: the page told of the old step until then, and the house was kept
+    on lanes that were half moved."""
+    await realm.daemon._supervisor.retire("stopped")
+    await break_off(realm, monkeypatch)
+    assert realm.daemon.report.step == 15
+    await realm.daemon._keep_house()
+    must_stand_at_the_first(realm)
+    assert not realm.daemon._supervisor.wanted
+
+
+async def test_the_house_is_not_kept_while_a_turn_cannot_be_finished(
+    realm: Vaulted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of lanes that are half moved nothing is to be concluded."""
+    await break_off(realm, monkeypatch)
+    kept: list[object] = []
+
+    def refuse(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    async def keep(*_: object, **__: object) -> None:
+        kept.append(1)
+
+    with monkeypatch.context() as full:
+        full.setattr(turning, "_move_quests", refuse)
+        full.setattr(realm.daemon._housekeeper, "keep", keep)
+        await realm.daemon._keep_house()
+        assert (kept, is_turning(realm.paths)) == ([], True)
+    # It is wanted as before: its start has the turn finished too.
+    assert realm.daemon._supervisor.wanted
+    await realm.daemon._begin()
+    must_stand_at_the_first(realm)
+
+
+async def test_who_goes_back_again_to_where_a_turn_broke_off_stands_there(
+    realm: Vaulted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The earlier turn was finished on the way, nothing was left to be undone, and nobody was told."""
+    await break_off(realm, monkeypatch)
+    assert await realm.daemon.reception.going_back.go_back(realm.names["first"], requeue=True) is None
+    must_stand_at_the_first(realm)
 
 
 async def test_the_beginning_is_gone_back_to_like_any_checkpoint(realm: Vaulted) -> None:
