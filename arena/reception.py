@@ -102,7 +102,8 @@ class Reception:
         self.errands = ErrandDesk(rooms.events.tell)
         self.going_back = GoingBack(
             rooms.paths, supervisor=rooms.supervisor, events=rooms.events, treasury=rooms.treasury,
-            ledger=rooms.ledger, held=lambda: rooms.governor.reason, recover=rooms.recover, on_turned=rooms.on_turned,
+            ledger=rooms.ledger, saga=rooms.saga, held=lambda: rooms.governor.reason, recover=rooms.recover,
+            on_turned=rooms.on_turned,
         )  # fmt: skip
         self.checkpoint_desk = self._make_checkpoint_desk()
         journal = rooms.paths.current_model / JOURNAL_NAME

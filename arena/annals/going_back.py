@@ -20,6 +20,7 @@ from arena.supervision.trainer_supervisor import TrainerSupervisor
 from core.checkpoint_ledger import CheckpointLedger
 from core.errors import Conflict
 from core.paths import RealmPaths
+from core.saga import Saga
 from vault.checkpoint_facts import must_stand
 from vault.checkpoints import CheckpointStore
 from vault.treasury import Treasury
@@ -45,6 +46,7 @@ class GoingBack:
         events: TrainerEvents,
         treasury: Treasury,
         ledger: CheckpointLedger,
+        saga: Saga,
         held: Callable[[], str | None],
         recover: Callable[[], None],
         on_turned: Callable[[], None],
@@ -56,6 +58,7 @@ class GoingBack:
         self._events = events
         self._treasury = treasury
         self._ledger = ledger
+        self._saga = saga
         self._held = held
         self._recover = recover
         self._on_turned = on_turned
@@ -120,14 +123,14 @@ class GoingBack:
 
     def _finish(self) -> None:
         with self._treasury.untouched():
-            finish_what_was_begun(self._paths)
+            finish_what_was_begun(self._paths, self._saga)
 
     def _turn(self, reference: str, requeue: bool) -> Rewound | None:
         # Loaded on use: no start waits for it.
         from arena.annals.rewinding import Rewinder
 
-        with self._treasury.untouched(), model_at_rest(self._paths, f"rewind {reference}"):
-            return Rewinder(self._paths).rewind(reference, now=datetime.now(UTC), requeue=requeue)
+        with self._treasury.untouched(), model_at_rest(self._paths, f"rewind {reference}", self._saga):
+            return Rewinder(self._paths, saga=self._saga).rewind(reference, now=datetime.now(UTC), requeue=requeue)
 
     def _tell_catalog(self, left_behind: Collection[str]) -> None:
         """The turn has written the ledger's index itself: whoever keeps other books has not heard of it."""

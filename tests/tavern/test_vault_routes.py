@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
@@ -315,6 +317,26 @@ async def test_nobody_goes_back_while_the_disk_holds_everything(realm: Vaulted) 
     ended = await realm.errand_over()
     assert (ended["state"], "the disk is full" in ended["text"]) == ("failed", True)
     assert read_history(realm.paths.current_model / JOURNAL_NAME).seq == 4
+
+
+async def test_open_pages_are_told_that_the_hero_went_back(realm: Vaulted) -> None:
+    """The turn wrote that with a saga of its own, of which this process heard nothing: curves, exams and the log still
+    showed what was undone. What a page then asks for is as it will stay."""
+    waiting: list[int] = []
+    leave = realm.daemon._saga.subscribe(
+        lambda event: waiting.append(realm.daemon.board.counts()["total_queued"]) if event.kind == "rewound" else None
+    )
+    async with realm.visitor.session.get(f"{realm.url}/api/events/stream") as stream:
+        await realm.post("/checkpoint-data/5/rewind", {"confirm": realm.names["first"], "requeue": True})
+        heard = b""
+        async with asyncio.timeout(10):
+            while b"errand_done" not in heard:
+                heard += await stream.content.readany()
+    leave()
+    told = [json.loads(line[6:]) for line in heard.decode().splitlines() if line.startswith('data: {"id"')]
+    assert [event["kind"] for event in told] == ["errand_begun", "rewound", "errand_done"]
+    assert told[1]["message"].startswith("The hero went back to step 5")
+    assert waiting == [2]
 
 
 async def break_off(realm: Vaulted, monkeypatch: pytest.MonkeyPatch) -> None:
