@@ -478,7 +478,7 @@ class Daemon:
         await self._claims.refresh_settings()
         async with turning:
             await self._housekeeper.keep(self._settings.current.budgets, now=datetime.now(UTC))
-        await self._events.make_up()
+            await self._events.make_up()
         self._claims.note_news()
         self.school.note_news()
 

@@ -8,8 +8,8 @@ one whose disk refused in between, with the next trainer or the next round of th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -64,6 +64,10 @@ class GoingBack:
         self._on_turned = on_turned
         self.alone = asyncio.Lock()
         """Held while the history is turned, and by whoever else moves quests about without the board being asked."""
+        self._is_moving = False
+        self._hands = 0
+        self._no_hands = asyncio.Event()
+        self._no_hands.set()
 
     async def go_back(self, reference: str, *, requeue: bool) -> Rewound | None:
         """Make that checkpoint the present one; None where it is, and nothing was learned since. Training goes on from
@@ -80,7 +84,7 @@ class GoingBack:
         with holding:
             async with (
                 self._supervisor.standing_down(f"the hero goes back to {address}", LAST_SAVE_SECONDS),
-                self.alone,
+                self._moving_quests(),
             ):
                 await self._finish_what_broke_off()
                 done = await asyncio.to_thread(self._turn, address, requeue)
@@ -93,7 +97,7 @@ class GoingBack:
         none. For whoever keeps trainers from starting meanwhile. Raises `RealmError` or `OSError` where it cannot be.
         """
         if is_turning(self._paths):
-            async with self.alone:
+            async with self._moving_quests():
                 await self._finish_what_broke_off()
 
     async def finish_at_rest(self) -> None:
@@ -103,8 +107,36 @@ class GoingBack:
             async with self._supervisor.standing_down(reason, LAST_SAVE_SECONDS):
                 await self.finish()
 
+    @contextmanager
+    def by_hand(self) -> Iterator[None]:
+        """Somebody moves a quest by hand until the end of the block; a turn waits for that. Raises `Conflict` while the
+        quests of undone history are being moved: the same file would be taken to two places."""
+        if self._is_moving:
+            raise Conflict(
+                "The hero is going back to an earlier checkpoint, and quests are moved for that.",
+                hint="Try again in a moment.",
+            )
+        self._hands += 1
+        self._no_hands.clear()
+        try:
+            yield
+        finally:
+            self._hands -= 1
+            if not self._hands:
+                self._no_hands.set()
+
+    @asynccontextmanager
+    async def _moving_quests(self) -> AsyncIterator[None]:
+        async with self.alone:
+            self._is_moving = True
+            try:
+                await self._no_hands.wait()
+                yield
+            finally:
+                self._is_moving = False
+
     async def _finish_what_broke_off(self) -> None:
-        """To be called by who holds `alone`; somebody may have done it while that was waited for."""
+        """To be called with `_moving_quests`; somebody may have done it while that was waited for."""
         if is_turning(self._paths):
             await asyncio.to_thread(self._finish)
             left = await asyncio.to_thread(CheckpointStore(self._paths.current_model).branches)

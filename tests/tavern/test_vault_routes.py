@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import threading
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -19,6 +21,7 @@ from arena.protocol import RanOut
 from core.checkpoint_ledger import CheckpointLedger
 from core.checkpoint_records import CheckpointRecord
 from core.paths import RealmPaths
+from tests.arena.quest_makers import take
 from tests.tavern.vaulted_realm import HOSTILE, Vaulted, vaulted_realm
 from tests.waiting import wait_until_async
 from vault.checkpoints import CheckpointStore
@@ -337,6 +340,53 @@ async def test_open_pages_are_told_that_the_hero_went_back(realm: Vaulted) -> No
     assert [event["kind"] for event in told] == ["errand_begun", "rewound", "errand_done"]
     assert told[1]["message"].startswith("The hero went back to step 5")
     assert waiting == [2]
+
+
+async def test_nobody_moves_quests_by_hand_while_the_hero_goes_back(
+    realm: Vaulted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rewind moves files without the board's lock: one that a person moved in those seconds went to two places."""
+    (third,) = (path for path in realm.paths.lane("recently_completed").glob("third*.jsonl"))
+    take(realm.daemon.board, "waits.jsonl")
+    may_go_on = threading.Event()
+    moved, real = threading.Event(), turning._move_quests
+
+    def slowly(*what: Any) -> None:
+        moved.set()
+        assert may_go_on.wait(20)
+        real(*what)
+
+    monkeypatch.setattr(turning, "_move_quests", slowly)
+    await realm.post("/checkpoint-data/5/rewind", {"confirm": realm.names["first"], "requeue": True})
+    await asyncio.to_thread(moved.wait, 20)
+    for wish, body in (("move", {"priority": "high"}), ("remove", {}), ("retry", {})):
+        refused = await realm.post(f"/api/quests/{wish}", {"quest": "waits.jsonl", **body})
+        assert (refused.status, refused.body["error"]) == (409, "conflict")
+        assert refused.body["message"].startswith("The hero is going back to an earlier checkpoint")
+    may_go_on.set()
+    assert (await realm.errand_over())["state"] == "done"
+    assert not third.exists()
+    assert (await realm.post("/api/quests/move", {"quest": "waits.jsonl", "priority": "high"})).status == 200
+
+
+async def test_a_turn_waits_for_whoever_moves_a_quest_by_hand(realm: Vaulted, monkeypatch: pytest.MonkeyPatch) -> None:
+    going_back = realm.daemon.reception.going_back
+    order: list[str] = []
+    real = going_back._turn
+
+    def turn(*what: Any) -> Any:
+        order.append("turned")
+        return real(*what)
+
+    monkeypatch.setattr(going_back, "_turn", turn)
+    with going_back.by_hand():
+        await realm.post("/checkpoint-data/5/rewind", {"confirm": realm.names["first"]})
+        await wait_until_async(going_back.alone.locked, message="the turn does not begin")
+        for _ in range(20):  # threads take their work in order
+            await asyncio.to_thread(lambda: None)
+        order.append("moved")
+    assert (await realm.errand_over())["state"] == "done"
+    assert order == ["moved", "turned"]
 
 
 async def break_off(realm: Vaulted, monkeypatch: pytest.MonkeyPatch) -> None:
