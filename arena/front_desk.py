@@ -13,7 +13,7 @@ from arena.command.battle_control import BattleControl
 from arena.command.granting import NOTHING_TO_SKIP, effect_of
 from arena.quest_board import QuestBoard
 from arena.quests import Quest
-from arena.reading_room.stories import removal_of
+from arena.reading_room.parting import removal_of
 from arena.reading_room.telling import as_text
 from arena.supervision.trainer_events import TrainerEvents
 from arena.telling.live_report import LiveReport
