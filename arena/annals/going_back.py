@@ -64,6 +64,8 @@ class GoingBack:
         self._on_turned = on_turned
         self.alone = asyncio.Lock()
         """Held while the history is turned, and by whoever else moves quests about without the board being asked."""
+        self._standing = asyncio.Lock()
+        """Held while trainers are kept from starting: who ends that first would let them start under the other."""
         self._is_moving = False
         self._hands = 0
         self._no_hands = asyncio.Event()
@@ -83,6 +85,7 @@ class GoingBack:
             holding = self._treasury.holding(standing.found.path, "The hero is going back to it.")
         with holding:
             async with (
+                self._standing,
                 self._supervisor.standing_down(f"the hero goes back to {address}", LAST_SAVE_SECONDS),
                 self._moving_quests(),
             ):
@@ -104,7 +107,7 @@ class GoingBack:
         """The same for whoever keeps no trainer from starting; while training is stopped, none has it done."""
         if is_turning(self._paths):
             reason = "going back, which broke off, is finished"
-            async with self._supervisor.standing_down(reason, LAST_SAVE_SECONDS):
+            async with self._standing, self._supervisor.standing_down(reason, LAST_SAVE_SECONDS):
                 await self.finish()
 
     @contextmanager
@@ -133,7 +136,9 @@ class GoingBack:
                 await self._no_hands.wait()
                 yield
             finally:
-                self._is_moving = False
+                self._standing = asyncio.Lock()
+        """Held while trainers are kept from starting: who ends that first would let them start under the other."""
+        self._is_moving = False
 
     async def _finish_what_broke_off(self) -> None:
         """To be called with `_moving_quests`; somebody may have done it while that was waited for."""
