@@ -42,7 +42,8 @@ def recover(
     open_ids = {quest.quest_id for lane in CLAIMED_LANES for quest in board.quests(lane)}
     open_ids |= {quest.quest_id for quest in board.reclaim(begun)}
     # One whose file is gone before its last step lies in no lane, and is not complete for that.
-    open_ids |= {claim.quest_id for claim in _ahead_of(paths, present, history)}
+    if ahead := {claim.quest_id for claim in _ahead_of(paths, present, history)} - open_ids:
+        open_ids |= ahead - {quest.quest_id for quest in board.quests("recently_completed")}
     report.quests_completed = sum(
         1
         for ordinal, claim in history.claims.items()
