@@ -2,8 +2,8 @@
 
 import { html } from "../vendor/preact/standalone.module.js";
 
-// Up to an underscore or a hyphen, or to where the ending of a file's name begins. Without looking behind: not all browsers can.
-const PART = /[^]*?(?:[^\s_-][_-]+(?=[^\s_-])|\w(?=\.[a-z])|$)/gi;
+// Up to an underscore or a hyphen within it. Without looking behind: not all browsers can.
+const PART = /[^]*?(?:[^_-][_-]+(?=[^_-])|$)/g;
 // Shorter words stay whole; what is longer than any text of ours is broken wherever it must be.
 const LONG_WORD = 20;
 const LONGEST = 400;
