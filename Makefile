@@ -48,10 +48,11 @@ bench: $(DEV) $(PEERS_READY) ## Measure all of it, training beside TRL; takes so
 	$(BIN)/python -m benchmarks.curriculum
 	$(BIN)/python -m benchmarks.all_figures
 
-soak: $(DEV) chromium ## Kill a realm 200 times at random while it learns 40 quests, and compare; watch what grows, and what the page shows. Takes about 80 minutes.
+soak: $(DEV) chromium ## Kill a realm 200 times at random while it learns 40 quests, and compare; watch what grows, what the page shows, and what it needs. Takes about two and a half hours.
 	$(BIN)/python -m benchmarks.soak --quests 40 --kills 200 --minutes 30 --pairs 30
 	$(BIN)/python -m benchmarks.three_machines
 	$(BIN)/python -m benchmarks.page_truth --minutes 10
+	$(BIN)/python -m benchmarks.page_memory --minutes 60
 
 # torch goes first and by its exact version: asked for as somebody's dependency, pip looks for the newest build, which
 # brings several gigabytes of CUDA packages.

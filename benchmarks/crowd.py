@@ -25,7 +25,7 @@ import typer
 
 from benchmarks.callers import ask_again_and_again
 from benchmarks.figures import percentile
-from benchmarks.launching import run_benchmark
+from benchmarks.launching import end_with, run_benchmark
 from tests.acceptance.living_realm import LivingRealm
 from tests.acceptance.quest_files import write_quest
 
@@ -137,10 +137,7 @@ def main(seconds: Annotated[float, typer.Option(min=1, help="For how long they a
     """Print how long answers took, and what is wrong; exit code 1 when anything is."""
     with tempfile.TemporaryDirectory(prefix="crowd-") as folder:
         faults = crowd(Path(folder), seconds=seconds, tell=typer.echo)
-    for fault in faults:
-        typer.echo(f"  wrong: {fault}")
-    if faults:
-        raise typer.Exit(1)
+    end_with(faults)
 
 
 if __name__ == "__main__":

@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -35,13 +33,12 @@ from core.saga import News, Saga, open_saga
 from core.saga_series import rebuild_rollups
 from core.settings import BudgetSettings
 from tests.acceptance.living_realm import LivingRealm
+from tests.chromium import ARGUMENTS, find_chromium
 
 QUESTS = 5
 EVENTS_TOGETHER = 5_000
 ALL_OF_IT = {"metric_points": 1_000_000_000, "events": 1_000_000_000}
 """Budgets under which nothing is thinned."""
-CHROMIUM = ("--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-gpu",
-            "--disable-dev-shm-usage")  # fmt: skip
 DRAWN = {
     "/": "#loss-chart .chart[data-told='true']",
     "/battle-log": "#tales .tale",
@@ -187,13 +184,10 @@ async def measure_answers(realm: LivingRealm, points: int, seconds: float) -> li
 
 async def measure_pages(realm: LivingRealm, rounds: int) -> list[Figure]:
     """Seconds until Chromium paints, and until a page shows the past; with an empty cache, and loaded again."""
-    path = shutil.which("chromium") or shutil.which("chromium-browser")
-    if path is None:
-        sys.exit("This drives the system's Chromium, which is not installed: apt-get install chromium")
     url = f"http://127.0.0.1:{port_of(realm, 'tavern')}"
     figures = []
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=path, args=list(CHROMIUM))
+        browser = await playwright.chromium.launch(executable_path=find_chromium(), args=ARGUMENTS)
         for page, drawn in DRAWN.items():
             loads = [await _load(browser, url + page, drawn) for _ in range(rounds)]
             for name in (

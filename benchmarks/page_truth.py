@@ -10,7 +10,6 @@ brought up again at once.
 from __future__ import annotations
 
 import asyncio
-import shutil
 import tempfile
 import time
 from collections.abc import Callable
@@ -23,8 +22,8 @@ import typer
 from playwright.async_api import Browser, Page, async_playwright
 from playwright.async_api import Error as PlaywrightError
 
-from benchmarks.callers import free_ports
-from benchmarks.launching import run_benchmark
+from benchmarks.busy_realm import BusyRealm
+from benchmarks.launching import end_with, run_benchmark
 from benchmarks.page_watch import (
     RECORDER,
     TAKE_ROWS,
@@ -36,11 +35,8 @@ from benchmarks.page_watch import (
     rows_of,
 )
 from tests.acceptance.nursery import Nursery
-from tests.acceptance.undying_realm import UndyingRealm
+from tests.chromium import ARGUMENTS, find_chromium
 
-CHROMIUM_ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-ROWS, EPOCHS = 480, 20
-"""Of a quest: 1 200 steps of the smallest hero, so that each brings a level."""
 LOOK_SECONDS = 0.2
 RELOAD_SECONDS = 2.0
 KILL_SECONDS = 60.0
@@ -77,19 +73,16 @@ class Sightings:
 class PageWatch:
     """Two pages on one realm."""
 
-    def __init__(self, realm: UndyingRealm, browser: Browser, url: str) -> None:
+    def __init__(self, realm: BusyRealm, browser: Browser) -> None:
         self._realm = realm
         self._browser = browser
-        self._url = url
         self.seen = Sightings()
         self._pages: list[Page] = []
-        self._quests = 0
         self._loaded_at = 0.0
 
     async def watch(self, seconds: float, kills_at: list[float]) -> Sightings:
         """Let it learn for so long, killing the daemon after so many seconds of it, and then come to rest."""
         self._pages = [await self._open(), await self._open()]
-        self._drop()
         await self._until(lambda: self.seen.xp > 0, "the first steps")
         begun = time.monotonic()
         while time.monotonic() - begun < seconds:
@@ -109,13 +102,12 @@ class PageWatch:
     async def _open(self) -> Page:
         page = await (await self._browser.new_context()).new_page()
         await page.add_init_script(RECORDER)
-        await page.goto(self._url)
+        await page.goto(self._realm.url)
         return page
 
     async def _look(self) -> None:
         await asyncio.sleep(LOOK_SECONDS)
-        if self._open_quests() < 2:
-            self._drop()
+        self._realm.keep_busy()
         self.seen.first += rows_of(await self._pages[0].evaluate(TAKE_ROWS))
         # It may be on its way to being loaded anew: a page whose script came too late does so by itself.
         with suppress(PlaywrightError):
@@ -126,14 +118,6 @@ class PageWatch:
             self.seen.reloads += 1
             with suppress(PlaywrightError):
                 await self._pages[1].reload()
-
-    def _drop(self) -> None:
-        self._realm.drop(f"quest-{self._quests:03}", ROWS, start=self._quests * ROWS)
-        self._quests += 1
-
-    def _open_quests(self) -> int:
-        lanes = [*self._realm.lane("normal"), *self._realm.lane("processing")]
-        return len(lanes) + len(list(self._realm.paths.inbox.glob("*.jsonl")))
 
     async def _until(self, holds: Callable[[], bool], what: str) -> None:
         until = time.monotonic() + PATIENCE_SECONDS
@@ -146,21 +130,13 @@ class PageWatch:
 
 async def watch_pages(folder: Path, *, seconds: float, kills_at: list[float]) -> Sightings:
     """Bring a realm up, let it learn under the eyes of two pages, and end it."""
-    path = shutil.which("chromium") or shutil.which("chromium-browser")
-    if path is None:
-        raise SystemExit("This drives the system's Chromium, which is not installed: apt-get install chromium")
-    tavern, vault, watchtower = free_ports(3)
-    services = {"tavern": tavern, "vault": vault, "watchtower": watchtower}
     with Nursery() as nursery:
-        realm = UndyingRealm(
-            folder, nursery=nursery, services=services, hyperparams={"batch_size": 8, "epochs": EPOCHS}
-        )  # fmt: skip
+        realm = BusyRealm(folder, nursery=nursery)
         try:
             await asyncio.to_thread(realm.up)
             async with async_playwright() as playwright:
-                browser = await playwright.chromium.launch(executable_path=path, args=CHROMIUM_ARGUMENTS)
-                watch = PageWatch(realm, browser, f"http://127.0.0.1:{tavern}/")
-                return await watch.watch(seconds, kills_at)
+                browser = await playwright.chromium.launch(executable_path=find_chromium(), args=ARGUMENTS)
+                return await PageWatch(realm, browser).watch(seconds, kills_at)
         finally:
             await asyncio.to_thread(realm.close)
 
@@ -176,10 +152,7 @@ def main(minutes: Annotated[float, typer.Option(min=0.2, help="How long to watch
     typer.echo(f"in common: {common_moments(seen.first, seen.second)}; loaded anew {seen.reloads} times")
     typer.echo(f"the daemon was killed {seen.kills} times; steps in the end: {seen.xp:g}")
     typer.echo(f"numbers that went to 0 or back, or differed: {len(faults)}")
-    for fault in faults[:50]:
-        typer.echo(f"  wrong: {fault}")
-    if faults:
-        raise typer.Exit(1)
+    end_with(faults)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from arena.supervision.position_file import Phase
 from benchmarks.calm import RSS_BUDGET, calm
 from benchmarks.crowd import crowd
 from benchmarks.growth import FOLDERS, size_of
-from benchmarks.launching import run_benchmark
+from benchmarks.launching import end_with, run_benchmark
 from tests.acceptance.crash_walk import STATIONS, Station, Walk
 from tests.acceptance.nursery import Nursery
 from tests.acceptance.quest_files import write_quest
@@ -261,10 +261,7 @@ def main(
             faults += calm(Path(folder), minutes=calm_minutes, tell=typer.echo)
         if crowd_seconds:
             faults += crowd(Path(folder), seconds=crowd_seconds, tell=typer.echo)
-    for fault in faults:
-        typer.echo(f"  wrong: {fault}")
-    if faults:
-        raise typer.Exit(1)
+    end_with(faults)
 
 
 def random_kills(

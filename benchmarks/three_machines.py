@@ -23,7 +23,7 @@ from typing import Annotated
 import typer
 import yaml
 
-from benchmarks.launching import run_benchmark
+from benchmarks.launching import end_with, run_benchmark
 from benchmarks.machines import Machine, machines
 from benchmarks.transfer import NAME, make_checkpoint
 from core.errors import RealmError
@@ -54,10 +54,7 @@ def main(
     """Print what was carried through which cuts; exit code 1 when anything is wrong."""
     with tempfile.TemporaryDirectory(prefix="three-machines-") as folder:
         faults = three_machines(Path(folder), carries=carries, megabytes=megabytes, seed=seed)
-    for fault in faults:
-        typer.echo(f"  wrong: {fault}")
-    if faults:
-        raise typer.Exit(1)
+    end_with(faults)
 
 
 def three_machines(folder: Path, *, carries: int, megabytes: int, seed: int) -> list[str]:

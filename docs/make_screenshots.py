@@ -7,7 +7,6 @@ together from what the browser gives, so that no library for pictures is needed.
 from __future__ import annotations
 
 import asyncio
-import shutil
 import struct
 import tempfile
 import zlib
@@ -21,6 +20,7 @@ from playwright.async_api import Browser, Page, async_playwright
 from benchmarks.launching import run_benchmark
 from core.paths import CHECKOUT
 from tests.acceptance.living_realm import LivingRealm
+from tests.chromium import ARGUMENTS, find_chromium
 
 OUTPUT = CHECKOUT / "docs" / "images"
 SAMPLES = sorted((CHECKOUT / "examples" / "quests").glob("*.jsonl"))
@@ -109,9 +109,6 @@ def _is_in_the_midst(quest: dict[str, Any] | None) -> bool:
 
 
 async def _make(folder: Path) -> None:
-    path = shutil.which("chromium") or shutil.which("chromium-browser")
-    if path is None:
-        raise SystemExit("This drives the system's Chromium, which is not installed: apt-get install chromium")
     with tempfile.TemporaryDirectory(prefix="screenshots-") as base:
         realm = LivingRealm(
             Path(base) / "realm", hero="seedling", trainer={"device": "cpu"}, hyperparams={"epochs": EPOCHS}
@@ -120,7 +117,7 @@ async def _make(folder: Path) -> None:
             await asyncio.to_thread(realm.up)
             realm.cli("quest", "add", *map(str, SAMPLES))
             async with async_playwright() as playwright:
-                browser = await playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+                browser = await playwright.chromium.launch(executable_path=find_chromium(), args=ARGUMENTS)
                 await take_pictures(browser, realm.services()["tavern"]["url"], folder)
         finally:
             await asyncio.to_thread(realm.close)

@@ -35,7 +35,7 @@ function Loaded({ page, parameters }) {
   const [failure, setFailure] = useState(null);
   const [broken, mend] = useErrorBoundary((error) => console.error(error));
   useEffect(() => {
-    page.load().then(
+    import(`./pages/${page.name}/page.js`).then(
       (module) => setPage(() => module.Page),
       (error) => setFailure(error),
     );

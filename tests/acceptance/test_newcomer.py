@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
 
 import pytest
@@ -12,7 +11,7 @@ from playwright.sync_api import FilePayload, Page, expect, sync_playwright
 from tests.acceptance.conftest import Founder
 from tests.acceptance.nursery import Nursery
 from tests.acceptance.quest_files import chat_rows
-from tests.tavern.conftest import ARGUMENTS
+from tests.chromium import ARGUMENTS, find_chromium
 
 PATIENCE_MS = 120_000
 """Others may want the two cores too; alone, all of it takes some ten seconds."""
@@ -22,11 +21,8 @@ LATER_ROWS = 64
 
 @pytest.fixture
 def page() -> Iterator[Page]:
-    path = shutil.which("chromium") or shutil.which("chromium-browser")
-    if path is None:
-        pytest.fail("This test drives the system's Chromium, which is not installed: apt-get install chromium")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=find_chromium(), args=ARGUMENTS)
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         page.set_default_timeout(PATIENCE_MS)
         broken: list[str] = []

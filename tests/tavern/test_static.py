@@ -42,6 +42,7 @@ def test_scripts_and_server_know_the_same_pages() -> None:
     single = re.findall(r'path: "([^"]+)"', code)
     further = [path for paths in re.findall(r"also: \[([^\]]*)\]", code) for path in re.findall(r'"([^"]+)"', paths)]
     assert sorted(re.sub(r":(\w+)", r"{\1}", path) for path in [*single, *further]) == sorted(PAGE_PATHS)
+    assert all((STATIC / "pages" / name / "page.js").is_file() for name in re.findall(r'name: "([^"]+)"', code))
 
 
 def test_the_page_tells_of_what_ravens_tell_of() -> None:
