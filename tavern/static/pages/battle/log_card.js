@@ -10,7 +10,7 @@ import { texts } from "../../texts.js";
 
 const LOG = "/battle-log";
 // What is marked beside that of which people are told wherever they are.
-const TONES = { quest_learned: "quest", hero_level_up: "level", checkpoint_saved: "kept", quest_claimed: "battle" };
+const TONES = { quest_learned: "quest", hero_level_up: "level", checkpoint_saved: "kept", quest_started: "battle" };
 
 export function LogCard() {
   const events = useRealm(({ snapshot }) => snapshot?.events ?? null);
