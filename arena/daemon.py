@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeGuard
 
 from arena.academy.school import School
+from arena.annals.going_back import LAST_SAVE_SECONDS
 from arena.blockade import Blockade
 from arena.command.battle_control import BattleControl
 from arena.command.beginning import begin_of
@@ -68,7 +69,7 @@ from arena.upkeep.recovery import recover
 from arena.upkeep.scrubber import Scrubber
 from core.checkpoint_ledger import CheckpointLedger
 from core.crash_points import crash_point
-from core.errors import Unavailable
+from core.errors import RealmError, Unavailable
 from core.http.metrics import Reading
 from core.paths import RealmPaths
 from core.saga import Saga
@@ -94,8 +95,6 @@ HUNG_SECONDS = 60.0
 """A loop that only looks at small files is late after so long."""
 HUNG_AT_WORK_SECONDS = 600.0
 """The same for work that may move, hash or delete large files."""
-LAST_SAVE_SECONDS = 600.0
-"""How long the end of the realm waits for the trainer to finish its step and save."""
 
 
 class Daemon:
@@ -471,14 +470,15 @@ class Daemon:
         if self._governor.bars_trainer or turning.locked():
             return  # of lanes that are out of reach, or half moved, nothing is to be concluded
         try:
+            await self.reception.going_back.finish_at_rest()
             await self._recover_once()
-        except OSError as error:
+        except (OSError, RealmError) as error:
             logger.warning("the folders are not in order yet: %s", error, extra={"event": "not_recovered"})
             return
         await self._claims.refresh_settings()
         async with turning:
             await self._housekeeper.keep(self._settings.current.budgets, now=datetime.now(UTC))
-        await self._events.make_up()
+            await self._events.make_up()
         self._claims.note_news()
         self.school.note_news()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from arena.command.battle_control import BattleControl
 from arena.command.granting import NOTHING_TO_SKIP, effect_of
 from arena.quest_board import QuestBoard
 from arena.quests import Quest
-from arena.reading_room.stories import removal_of
+from arena.reading_room.parting import removal_of
 from arena.reading_room.telling import as_text
 from arena.supervision.trainer_events import TrainerEvents
 from arena.telling.live_report import LiveReport
@@ -32,14 +33,17 @@ class FrontDesk:
         control_files: BattleControl,
         report: LiveReport,
         events: TrainerEvents,
+        by_hand: Callable[[], AbstractContextManager[None]],
         on_news: Callable[[], None],
     ) -> None:
-        """`on_news` hears that the board has changed."""
+        """Quests are moved within `by_hand`, which raises where they cannot be now (`GoingBack.by_hand`); `on_news`
+        hears that the board has changed."""
         self._paths = paths
         self._board = board
         self._control_files = control_files
         self._report = report
         self._events = events
+        self._by_hand = by_hand
         self._on_news = on_news
 
     async def status(self) -> dict[str, Any]:
@@ -59,13 +63,14 @@ class FrontDesk:
 
     async def quest_action(self, action: str, quest: str, priority: str | None) -> dict[str, Any]:
         now = datetime.now(UTC)
-        before = await asyncio.to_thread(self._board.find, quest)
         work: dict[str, Callable[[], Quest | Path | None]] = {
             "retry": lambda: self._board.retry(quest, now=now),
             "remove": lambda: self._board.remove(quest),
             "move": lambda: self._board.move(quest, priority or "normal"),
         }
-        done = await asyncio.to_thread(work[action])
+        with self._by_hand():
+            before = await asyncio.to_thread(self._board.find, quest)
+            done = await asyncio.to_thread(work[action])
         self._on_news()
         name = done.name if done is not None else quest
         told = removal_of(before) if before is not None and action == "remove" else {"file": as_text(name)}

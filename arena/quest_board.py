@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from arena.lanes.admission import Admission, admit_all, copy_ahead
-from arena.lanes.forgetting import forget_surplus
+from arena.lanes.forgetting import Forgotten, forget_surplus
 from arena.lanes.lookup import SEARCH_ORDER, candidates
 from arena.lanes.moves import LaneMover, Move, body_of, fit_name, foreign_keys, quest_of
 from arena.lanes.pledges import Pledges
@@ -412,10 +412,10 @@ class QuestBoard:
 
     def forget(
         self, lane: str, budget: LaneBudget, *, now: datetime, needed: Callable[[], Container[str]] = frozenset
-    ) -> tuple[list[str], OSError | None]:
+    ) -> tuple[list[Forgotten], OSError | None]:
         """Delete what a lane of ended quests may not keep any more (law 9, A20); `needed` tells the ids that stay.
 
-        Returns the names, oldest first, and why some others could not be deleted, if so.
+        Returns them, oldest first, and why some others could not be deleted, if so.
         """
         return forget_surplus(lane, budget, self._lanes, self._mover, self._lock, now=now, needed=needed)
 

@@ -83,9 +83,14 @@ class Reception:
 
     def __init__(self, rooms: Backrooms) -> None:
         self._rooms = rooms
+        self.going_back = GoingBack(
+            rooms.paths, supervisor=rooms.supervisor, events=rooms.events, treasury=rooms.treasury,
+            ledger=rooms.ledger, saga=rooms.saga, held=lambda: rooms.governor.reason, recover=rooms.recover,
+            on_turned=rooms.on_turned,
+        )  # fmt: skip
         self.desk = FrontDesk(
             rooms.paths, board=rooms.board, control_files=rooms.control_files, report=rooms.report,
-            events=rooms.events, on_news=rooms.claims.note_news,
+            events=rooms.events, by_hand=self.going_back.by_hand, on_news=rooms.claims.note_news,
         )  # fmt: skip
         self.tales, self.charts = TaleTeller(rooms.saga), ChartRoom(rooms.saga)
         self.guild_desk = GuildDesk(rooms.paths, rooms.school, rooms.board)
@@ -100,10 +105,6 @@ class Reception:
             trainer_pid=lambda: rooms.supervisor.pid,
         )  # fmt: skip
         self.errands = ErrandDesk(rooms.events.tell)
-        self.going_back = GoingBack(
-            rooms.paths, supervisor=rooms.supervisor, events=rooms.events, treasury=rooms.treasury,
-            ledger=rooms.ledger, held=lambda: rooms.governor.reason, recover=rooms.recover, on_turned=rooms.on_turned,
-        )  # fmt: skip
         self.checkpoint_desk = self._make_checkpoint_desk()
         journal = rooms.paths.current_model / JOURNAL_NAME
         self.base_model_card = BaseModelCard(rooms.paths, rooms.base_model, rooms.hero.title, journal.exists)

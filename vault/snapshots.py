@@ -1,11 +1,12 @@
 """Daily snapshots: `snapshots/YYYY-MM-DD/` holds the present checkpoint of that day and the settings (spec 1.19).
 
     snapshots/2026-11-21/checkpoint-190000-20261121-0152/   every file that its manifest names, and the manifest
-    snapshots/2026-11-21/realm.yaml
+    snapshots/2026-11-21/settings.yaml                      what `realm.yaml` set, without its secrets
     snapshots/2026-11-21/SNAPSHOT.json
 
 The files are hard links where the disk has them, which costs no room while the checkpoint is there too: nothing writes
 into a published checkpoint. A snapshot is whole or absent: it is filled in `.staging-*`, checked, and renamed.
+No secret lies in it, as it may be carried to any host.
 """
 
 from __future__ import annotations
@@ -15,17 +16,19 @@ import os
 import re
 import shutil
 import uuid
-from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from core.checkpoint_records import is_checkpoint_name
 from core.crash_points import crash_point
-from core.errors import Conflict, RealmError, Unavailable
+from core.errors import Conflict, InvalidInput, RealmError, Unavailable
 from core.file_lock import directory_locked_if_free, locked_directory
 from core.files import DISK, NO_HARD_LINKS, Files, read_json
 from core.paths import RealmPaths
+from core.settings_reading import read_yaml, secret_settings
 from vault.checkpoints import STAGING, CheckpointDir, CheckpointStore
 from vault.manifest import MANIFEST, check_manifest, listed_files
 from vault.trash import discard, hidden_folders, to_trash
@@ -34,6 +37,7 @@ from vault.weights import ADAPTER_CONFIG, CONFIG, is_adapter, weight_files
 logger = logging.getLogger(__name__)
 
 NOTE = "SNAPSHOT.json"
+SETTINGS = "settings.yaml"
 VERSION = 1
 TRIES = 3
 """A checkpoint in the rolling slot may be replaced by a newer one while its files are linked."""
@@ -151,9 +155,8 @@ def _fill(paths: RealmPaths, staging: Path, day: date, now: datetime, files: Fil
         return None
     present, linked = brought
     _refuse(present, _check_model(staging / present.name, deep=True))
-    with suppress(FileNotFoundError):
-        # A copy: settings are edited in place.
-        files.copy(paths.config_file, staging / "realm.yaml")
+    if (settings := _settings_of(paths, day)) is not None:
+        files.write_atomic(staging / SETTINGS, settings.encode(), durable=True)
     note = {
         "version": VERSION,
         "day": day.isoformat(),
@@ -167,6 +170,26 @@ def _fill(paths: RealmPaths, staging: Path, day: date, now: datetime, files: Fil
         files.fsync_dir(Path(parent))
     crash_point("snapshot.staged")
     return note
+
+
+def _settings_of(paths: RealmPaths, day: date) -> str | None:
+    """Comments are left out too, as an address may stand in one; None where there are none that could be read."""
+    try:
+        values = read_yaml(paths.config_file) if paths.config_file.exists() else None
+    except InvalidInput as error:  # somebody may be at work on them; the model is snapped all the same
+        logger.warning("no settings in a snapshot: %s", error, extra={"event": "snapshot_without_settings"})
+        return None
+    if values is None:
+        return None
+    for name in secret_settings():
+        *sections, last = name.split(".")
+        place: Any = values
+        for section in sections:
+            place = place.get(section) if isinstance(place, dict) else None
+        if isinstance(place, dict):
+            place.pop(last, None)
+    told = f"# What configs/{paths.config_file.name} set on {day}, without comments and secrets.\n"
+    return told + yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
 
 
 def _bring_present(store: CheckpointStore, staging: Path, files: Files) -> tuple[CheckpointDir, bool] | None:

@@ -21,6 +21,7 @@ from core.checkpoint_records import match_checkpoint
 from core.errors import Conflict, NotFound
 from core.files import DISK, Files
 from core.paths import RealmPaths
+from core.saga import Saga
 from vault.checkpoints import BRANCHES, CheckpointDir, CheckpointStore
 from vault.manifest import check_manifest
 
@@ -75,9 +76,11 @@ class _Target:
 class Rewinder:
     """Looks at one standing realm and takes its history back. The caller holds the locks of realm and model."""
 
-    def __init__(self, paths: RealmPaths, files: Files = DISK) -> None:
+    def __init__(self, paths: RealmPaths, files: Files = DISK, *, saga: Saga | None = None) -> None:
+        """`saga` as for `arena.annals.turning.carry_out`."""
         self._paths = paths
         self._files = files
+        self._saga = saga
         self._store = CheckpointStore(paths.current_model, files)
         self._lanes = LaneUndoing(paths, files)
         self._journal = paths.current_model / JOURNAL_NAME
@@ -116,7 +119,7 @@ class Rewinder:
                 kind="rewound", seq=entry.seq, at=entry.at, message=entry.reason, head=name,
                 cursor=(entry.ordinal, entry.quest_step), series_until=entry.step, fates=fates,
             )  # fmt: skip
-            carry_out(self._paths, entry, turn, files=self._files)
+            carry_out(self._paths, entry, turn, saga=self._saga, files=self._files)
         return told
 
     # --- the target ---------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
     1. the plan in `current_model/.turn.json`, and an adopted checkpoint in its place, not yet HEAD
                                                crash: the journal does not have the line: it never happened
     2. the line in the journal (the commit)    crash: whoever starts next finishes it
-    3. HEAD; the checkpoints left behind go to `branches/`; ledger, charts, quests
+    3. HEAD; the checkpoints left behind go to `branches/`; ledger, charts, quests; the saga tells of it
     4. the plan is removed
 
 Every step of 3 may be done twice. Once the journal has gone on, only the quests are left to be moved.
@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import logging
 import shutil
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import nullcontext, suppress
 from datetime import datetime
 from typing import Literal
 
@@ -29,7 +30,7 @@ from core.crash_points import crash_point
 from core.errors import Conflict, NotFound, RealmError
 from core.files import DISK, Files
 from core.paths import RealmPaths
-from core.saga import open_saga
+from core.saga import Saga, open_saga
 from vault.checkpoints import CheckpointStore
 
 logger = logging.getLogger(__name__)
@@ -67,8 +68,13 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     fates: list[Fate] = []
 
 
-def carry_out(paths: RealmPaths, entry: Rewind | Genesis, turn: Turn, *, files: Files = DISK) -> None:
-    """Turn the history; the caller holds the locks of realm and model. On `OSError` nothing has happened."""
+def carry_out(
+    paths: RealmPaths, entry: Rewind | Genesis, turn: Turn, *, saga: Saga | None = None, files: Files = DISK
+) -> None:
+    """Turn the history; the caller holds the locks of realm and model. On `OSError` nothing has happened.
+
+    `saga` is that of a realm that is up: whoever listens to it is told. None has it opened for this.
+    """
     plan = paths.current_model / PLAN
     files.write_atomic(plan, msgspec.json.encode(turn), durable=True)
     crash_point("turn.planned")
@@ -82,11 +88,12 @@ def carry_out(paths: RealmPaths, entry: Rewind | Genesis, turn: Turn, *, files: 
     except OSError:
         _never_happened(paths, turn, files)
         raise
-    finish_turn(paths, files=files)
+    finish_turn(paths, saga=saga, files=files)
 
 
-def finish_turn(paths: RealmPaths, *, files: Files = DISK) -> str | None:
-    """Finish what was decided, or forget what was not; returns what it was. The caller holds the locks."""
+def finish_turn(paths: RealmPaths, *, saga: Saga | None = None, files: Files = DISK) -> str | None:
+    """Finish what was decided, or forget what was not; returns what it was. The caller holds the locks; `saga` as for
+    `carry_out`."""
     turn = _read_plan(paths)
     if turn is None:
         return None
@@ -97,9 +104,11 @@ def finish_turn(paths: RealmPaths, *, files: Files = DISK) -> str | None:
     if history.seq == turn.seq:
         _place_checkpoints(paths, turn, history, files)
         _reset_position(paths, turn)
-        _cut_series(paths, turn, files)
+        _in_saga(paths, saga, lambda saga: _cut_series(paths, turn, saga, files))
         forget_status(paths)
     _move_quests(paths, turn, files)
+    # Pages ask anew when they hear of it.
+    _in_saga(paths, saga, lambda saga: _tell(turn, saga))
     crash_point("turn.quests")
     files.unlink(paths.current_model / PLAN)
     return turn.message
@@ -183,14 +192,25 @@ def _move_quests(paths: RealmPaths, turn: Turn, files: Files) -> None:
                 lanes.complete_again(fate.quest_id, rows_learned=fate.rows_learned, now=now)
 
 
-def _cut_series(paths: RealmPaths, turn: Turn, files: Files) -> None:
-    """Charts, curriculum and the battle log; a saga that cannot be written is no reason to stop half way."""
-    if not paths.saga_db.exists():
+def _in_saga(paths: RealmPaths, saga: Saga | None, work: Callable[[Saga], object]) -> None:
+    """A saga that cannot be written is no reason to stop half way."""
+    if saga is None and not paths.saga_db.exists():
         return
     try:
-        with open_saga(paths) as saga:
-            saga.cut_back(turn.series_until)
-            take_back(paths, saga, turn.series_until, files)
-            saga.append(turn.kind, turn.message, now=datetime.fromisoformat(turn.at))
+        with open_saga(paths) if saga is None else nullcontext(saga) as opened:
+            work(opened)
     except RealmError as error:
         logger.warning("the saga does not tell of a turn: %s", error, extra={"event": "saga_failed"})
+
+
+def _cut_series(paths: RealmPaths, turn: Turn, saga: Saga, files: Files) -> None:
+    """Charts and curriculum."""
+    saga.cut_back(turn.series_until)
+    take_back(paths, saga, turn.series_until, files)
+
+
+def _tell(turn: Turn, saga: Saga) -> None:
+    """Once, however often it is finished."""
+    told = saga.newest_of(turn.kind)
+    if told is None or told.at != turn.at:
+        saga.append(turn.kind, turn.message, now=datetime.fromisoformat(turn.at))

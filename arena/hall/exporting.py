@@ -1,21 +1,20 @@
 """Handing out a hero's checkpoint as an ordinary model directory, which needs neither the realm nor peft.
 
 The weights of a hero who trains all of them are copied; adapters are merged into their base model by a child. The
-directory appears under its name whole or not at all; what a killed export has left beside it goes with the next one.
+directory appears under its name whole or not at all; what a killed export has left beside it goes with the next one,
+or, in `exports/`, when the realm keeps house.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from arena.hall.errands import merge_adapter
+from arena.hall.half_exports import staging
 from arena.journal import JOURNAL_NAME, read_history
 from arena.memory.estimate import FP32
 from arena.memory.model_sizes import sizes_of_hero
@@ -23,7 +22,6 @@ from arena.start_check import Setup, read_setup
 from core.checkpoint_ledger import CheckpointLedger
 from core.checkpoint_survey import folder_size
 from core.errors import Conflict, NotFound, RealmError, Unavailable
-from core.file_lock import directory_locked_if_free
 from core.files import DISK, Files
 from core.paths import RealmPaths
 from vault.adoption import model_files
@@ -33,9 +31,6 @@ from vault.weights import ADAPTER, ADAPTER_CONFIG, is_adapter
 
 EXTRAS_BYTES = 16 << 20
 """Of a model besides its tensors: the tokenizer."""
-
-STAGED, MARK = "model", ".realm-export"
-"""In the directory beside the target: what is to become the target, and the sign that the directory is our own."""
 
 BROUGHT = ".adapter"
 """In the directory that is being made: the adapter, out of reach of whatever becomes of its checkpoint meanwhile."""
@@ -66,13 +61,13 @@ def export_model(paths: RealmPaths, target: Path, *, reference: str = "latest", 
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         _check_room(paths, found.path, setup, target.parent, files)
-        with _staging(target) as staging:
+        with staging(target) as place:
             if setup is None:
-                _copy(found.path, staging, model_files(listed_files(found.path)), files)
+                _copy(found.path, place, model_files(listed_files(found.path)), files)
             else:
-                merge_into(staging, found.path, setup, paths, files=files)
-            size = folder_size(staging)
-            _publish(staging, target, files)
+                merge_into(place, found.path, setup, paths, files=files)
+            size = folder_size(place)
+            _publish(place, target, files)
     except FileNotFoundError as error:
         raise Unavailable(
             f"{error.filename} has vanished while {found.name} was read.", hint="Name another checkpoint."
@@ -163,50 +158,17 @@ def _bytes_free(folder: Path, files: Files) -> int:
     return disk.f_bavail * disk.f_frsize
 
 
-@contextmanager
-def _staging(target: Path) -> Iterator[Path]:
-    """An empty directory beside `target`, which is gone afterwards, unless it was given another name."""
-    folder = target.with_name(f".{target.name}.part")
-    try:
-        folder.mkdir()
-    except FileExistsError:
-        _check_own(folder)
-    with directory_locked_if_free(folder) as is_ours:
-        if not is_ours:
-            raise Conflict(f"Another export to {target} is under way.", hint="Wait for its end.")
-        try:
-            (folder / MARK).touch()
-            staging = folder / STAGED
-            if staging.exists():  # by one that was killed
-                shutil.rmtree(staging)
-            staging.mkdir()
-            yield staging
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _check_own(folder: Path) -> None:
-    """Raise `Conflict` unless an export of this user has left the directory: anyone can guess its name."""
-    status = folder.lstat()
-    is_own = stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
-    if not is_own or not {MARK} <= {path.name for path in folder.iterdir()} <= {MARK, STAGED}:
-        raise Conflict(
-            f"{folder}, where the model would be made, is there already and was not made by an export.",
-            hint="Move it away, or export to a directory of another name.",
-        )
-
-
 def _copy(source: Path, target: Path, names: list[str], files: Files) -> None:
     for name in names:
         files.copy(source / name, target / name)
 
 
-def _publish(staging: Path, target: Path, files: Files) -> None:
-    for file in staging.iterdir():
+def _publish(place: Path, target: Path, files: Files) -> None:
+    for file in place.iterdir():
         with file.open("rb") as handle:
             files.fsync(handle.fileno())
-    files.fsync_dir(staging)
+    files.fsync_dir(place)
     if os.path.lexists(target):
         raise Conflict(f"{target} has come into being meanwhile.", hint="Name a new directory.")
-    files.rename_dir(staging, target)
+    files.rename_dir(place, target)
     files.fsync_dir(target.parent)

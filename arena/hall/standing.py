@@ -10,6 +10,7 @@ from arena.annals.turning import finish_turn, is_turning
 from core.errors import Conflict, Unavailable
 from core.instance import InstanceLock
 from core.paths import RealmPaths
+from core.saga import Saga
 
 logger = logging.getLogger(__name__)
 
@@ -34,21 +35,21 @@ def standing_still(paths: RealmPaths, doing: str) -> Iterator[None]:
         realm.release()
 
 
-def finish_what_was_begun(paths: RealmPaths) -> None:
+def finish_what_was_begun(paths: RealmPaths, saga: Saga | None = None) -> None:
     """A rewind, an adoption or a change of heroes that was cut off is finished, before a realm starts to work on it.
 
-    The caller holds the realm's lock. Raises as `standing_still` does.
+    The caller holds the realm's lock. `saga` is that of a realm that is up. Raises as `standing_still` does.
     """
     if is_turning(paths) or paths.hero_change.exists():
-        with model_at_rest(paths, "finishing what was cut off"):
+        with model_at_rest(paths, "finishing what was cut off", saga):
             return
 
 
 @contextmanager
-def model_at_rest(paths: RealmPaths, doing: str) -> Iterator[None]:
+def model_at_rest(paths: RealmPaths, doing: str, saga: Saga | None = None) -> Iterator[None]:
     """Hold the lock of the model, with whatever was cut off before finished; the caller holds the realm's.
 
-    Raises as `standing_still` does.
+    `saga` is that of a realm that is up. Raises as `standing_still` does.
     """
     # It brings in what writes settings; a realm that starts, with nothing to be finished, does not wait for it.
     from arena.hall.changing import finish_change
@@ -65,7 +66,7 @@ def model_at_rest(paths: RealmPaths, doing: str) -> Iterator[None]:
             hint="It saves and ends by itself; try again in a minute.",
         ) from error
     try:
-        for finished in (finish_turn(paths), finish_change(paths)):
+        for finished in (finish_turn(paths, saga=saga), finish_change(paths)):
             if finished is not None:
                 logger.warning("finished what was cut off: %s", finished, extra={"event": "turn_finished"})
         yield

@@ -5,10 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Container
 from contextlib import AbstractContextManager
 from datetime import datetime
+from typing import NamedTuple
 
 from arena.lanes.moves import LaneMover
 from arena.lanes.reading import LaneReader, stamp_of
 from arena.lanes.retention import Ended, LaneBudget, finished_at, surplus
+from arena.quests import QuestRecord
+
+
+class Forgotten(NamedTuple):
+    """A quest whose file was deleted."""
+
+    name: str
+    finished_at: datetime
+    record: QuestRecord | None
 
 
 def forget_surplus(
@@ -20,13 +30,14 @@ def forget_surplus(
     *,
     now: datetime,
     needed: Callable[[], Container[str]],
-) -> tuple[list[str], OSError | None]:
+) -> tuple[list[Forgotten], OSError | None]:
     """See `QuestBoard.forget`; holds the board's lock for one file at a time, as there may be thousands."""
     with lock:
         files = {file.path: file for file in reader.files(lane)}
         records = {path: reader.peek(lane, file.name) for path, file in files.items()}
         ended = [Ended(path, finished_at(records[path], path), file.size) for path, file in files.items()]
-    gone, stuck = [], None
+    gone: list[Forgotten] = []
+    stuck = None
     going = surplus(ended, budget, now=now)
     stays: Container[str] = needed() if going else ()
     for quest in going:
@@ -38,7 +49,7 @@ def forget_surplus(
                 # Retried and failed once more in between, it is another file under the old name.
                 if stamp_of(quest.path) == files[quest.path].stamp:
                     mover.files.unlink(quest.path)
-                    gone.append(quest.path.name)
+                    gone.append(Forgotten(quest.path.name, quest.finished_at, record))
                     mover.drop_sidecar(quest.path)
         except OSError as error:
             stuck = error

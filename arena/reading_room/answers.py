@@ -121,10 +121,13 @@ class EndedShown(Answer):
     ended_at: str
     file: str
     quest: QuestShown | None
-    """Null for one that was removed; then what the saga kept of it stands in the fields below."""
+    """Null where its file is not on the disk any more: it was removed, or past the days or the size of its lane. Then
+    what the saga kept of it stands in the fields below."""
     quest_id: str | None
     rows: int | None
     added_at: str | None
+    outcome: str | None
+    rows_learned: int | None
     loss_first: float | None
     loss_last: float | None
 

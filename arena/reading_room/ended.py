@@ -1,7 +1,7 @@
 """The quests that are over, newest first: completed, failed, skipped, and removed by people.
 
 There may be 100 000 of them. When a completed one ended stands in its file's name, so that no sidecar is read for the
-order; only of the entries that are shown the records are looked at.
+order; only of the entries that are shown the records are looked at. Of files that are deleted the saga tells on.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import heapq
 import re
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
@@ -19,14 +20,16 @@ from arena.lanes.reading import DataFile, LaneReader
 from arena.lanes.retention import finished_at
 from arena.quest_board import QuestBoard
 from arena.reading_room.lane_pages import Shown
+from arena.reading_room.parting import REMOVED, forgotten_quests
 from core.saga import Event, Saga
 
 Ending = Literal["completed", "failed", "skipped", "removed"]
+FALLEN: tuple[Ending, ...] = ("failed", "skipped")
 
-REMOVED = "quest_remove"
-"""The event of a removal."""
 MOST_REMOVED = 1000
 """Removals that are looked for in the saga."""
+MOST_FORGOTTEN = 1000
+"""The same of quests that were past their days or size."""
 _SEALED_AT = re.compile(r"_(\d{4})(\d\d)(\d\d)_(\d\d)(\d\d)(\d\d)(?:_\d+)?\.jsonl$")
 
 
@@ -37,8 +40,8 @@ class Ended(NamedTuple):
     """Unix time."""
     name: str
     ending: Ending
-    event: Event | None = None
-    """That of a removal; all others lie in a lane."""
+    kept: Mapping[str, Any] | None = None
+    """Of one that lies in no lane any more: what the saga keeps of it."""
 
 
 @dataclass(frozen=True)
@@ -69,20 +72,21 @@ class EndedQuests:
         with self._lock:
             completed = self._in_order(files)
         removals = self._saga.find_events(limit=MOST_REMOVED, kinds=[REMOVED])
-        by_ending: dict[Ending, list[Ended]] = {
-            "completed": completed,
-            "failed": [each for each in failed if each.ending == "failed"],
-            "skipped": [each for each in failed if each.ending == "skipped"],
-            "removed": [_removed(event) for event in reversed(removals)],
-        }
-        runs = list(by_ending.values()) if ending is None else [by_ending[ending]]
-        newest_first = heapq.merge(*map(reversed, runs), key=lambda each: (each.at, each.name), reverse=True)
+        forgotten = sorted(map(_forgotten, forgotten_quests(self._saga, MOST_FORGOTTEN)), key=_place)
+        runs: list[tuple[Ending, list[Ended]]] = [
+            ("completed", completed),
+            ("removed", [_removed(event) for event in reversed(removals)]),
+        ]
+        runs += [(kind, [each for each in failed if each.ending == kind]) for kind in FALLEN]
+        runs += [(kind, [each for each in forgotten if each.ending == kind]) for kind in ("completed", *FALLEN)]
+        totals: dict[str, int] = {kind: sum(len(run) for each, run in runs if each == kind) for kind, _ in runs}
+        wanted = [run for kind, run in runs if ending in (None, kind)]
+        newest_first = heapq.merge(*map(reversed, wanted), key=_place, reverse=True)
         part = list(islice(newest_first, offset, offset + limit))
         entries = self._board.look(lambda lanes: [(each, _shown(lanes, each)) for each in part])
-        totals: dict[str, int] = {kind: len(found) for kind, found in by_ending.items()}
         if len(removals) >= MOST_REMOVED:
             totals["removed"] = self._saga.count_by_kind().get(REMOVED, 0)
-        return EndedPage(sum(map(len, runs)), totals, entries)
+        return EndedPage(sum(map(len, wanted)), totals, entries)
 
     def _in_order(self, files: list[DataFile]) -> list[Ended]:
         names = {file.name for file in files}
@@ -98,7 +102,7 @@ def _both_lanes(lanes: LaneReader) -> tuple[list[DataFile], list[Ended]]:
     failed = []
     for file in lanes.files("failed"):
         record = lanes.known("failed", file.name)
-        ending: Ending = "skipped" if record is not None and record.outcome == "skipped" else "failed"
+        ending = _ending(record.outcome if record is not None else None)
         failed.append(Ended(finished_at(record, file.path).timestamp(), file.name, ending))
     return lanes.files("recently_completed"), sorted(failed)
 
@@ -116,13 +120,28 @@ def _sealed_at(file: DataFile) -> float:
 
 
 def _removed(event: Event) -> Ended:
-    file = (event.data or {}).get("file")
+    kept = event.data or {}
+    file = kept.get("file")
     name = file if isinstance(file, str) else event.message.removesuffix(": remove")
-    return Ended(datetime.fromisoformat(event.at).timestamp(), name, "removed", event)
+    return Ended(datetime.fromisoformat(event.at).timestamp(), name, "removed", kept)
+
+
+def _forgotten(kept: Mapping[str, Any]) -> Ended:
+    ending: Ending = "completed" if kept["lane"] == "recently_completed" else _ending(kept.get("outcome"))
+    return Ended(datetime.fromisoformat(kept["ended_at"]).timestamp(), kept["file"], ending, kept)
+
+
+def _ending(outcome: object) -> Ending:
+    """Of what lies in `failed/`, or lay there."""
+    return "skipped" if outcome == "skipped" else "failed"
+
+
+def _place(ended: Ended) -> tuple[float, str]:
+    return ended.at, ended.name
 
 
 def _shown(lanes: LaneReader, ended: Ended) -> Shown | None:
-    if ended.event is not None:
+    if ended.kept is not None:
         return None
     lane = "recently_completed" if ended.ending == "completed" else "failed"
     file = lanes.file(lane, ended.name)
@@ -131,8 +150,3 @@ def _shown(lanes: LaneReader, ended: Ended) -> Shown | None:
 
 def ended_at(ended: Ended) -> str:
     return datetime.fromtimestamp(ended.at, UTC).isoformat()
-
-
-def remembered(event: Event) -> dict[str, Any]:
-    """What the event of a removal kept of its quest."""
-    return {key: value for key, value in (event.data or {}).items() if isinstance(key, str)}

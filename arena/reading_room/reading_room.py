@@ -17,7 +17,7 @@ from arena.doorstep.inbox_report import look_into_inbox
 from arena.gatekeepers.measures.yardstick import Yardstick, is_at_hand
 from arena.quest_board import QuestBoard
 from arena.quests import NAMELESS, QuestRecord, dropped_options
-from arena.reading_room.ended import Ended, EndedQuests, Ending, ended_at, remembered
+from arena.reading_room.ended import Ended, EndedQuests, Ending, ended_at
 from arena.reading_room.lane_pages import LanePage, Shown, likely_measured, page_of
 from arena.reading_room.pace import Pace, Schedule, left_of, tokens_per_byte
 from arena.reading_room.reasons import Why, why_nothing_goes_on
@@ -278,11 +278,14 @@ def _ended_told(ended: Ended, shown: Shown | None, light: Light) -> dict[str, An
     told = {"ending": ended.ending, "ended_at": ended_at(ended), "quest": None, "file": as_text(ended.name)}
     if shown is not None:
         return {**told, "quest": quest_told(shown, light), **dict.fromkeys(_KEPT)}
-    kept = remembered(ended.event) if ended.event is not None else {}
+    kept = ended.kept or {}
     return {**told, **{key: kept[key] if isinstance(kept.get(key), kind) else None for key, kind in _KEPT.items()}}
 
 
-_KEPT: dict[str, Any] = {"quest_id": str, "rows": int, "added_at": str, "loss_first": float, "loss_last": float}
+_KEPT: dict[str, Any] = {
+    "quest_id": str, "rows": int, "added_at": str, "outcome": str, "rows_learned": int, "loss_first": float,
+    "loss_last": float,
+}  # fmt: skip
 
 
 def _now() -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from arena.doorstep.left_alone import is_left_alone
 from arena.quest_board import QuestBoard
 from arena.quest_names import report_of
-from arena.quests import QUEST_ID, Quest, QuestRecord
+from arena.quests import QUEST_ID, QuestRecord
 from arena.reading_room.lane_pages import Shown
 from arena.reading_room.telling import as_text
 from core.checkpoint_ledger import CheckpointLedger
@@ -115,21 +115,3 @@ def _checkpoints(record: QuestRecord, ledger: CheckpointLedger) -> list[dict[str
         }
         for each in after[:MOST_CHECKPOINTS]
     ]
-
-
-def removal_of(quest: Quest) -> dict[str, Any]:
-    """What the event of a removal keeps of a quest, as nothing else of it will be left."""
-    record = quest.record
-    return {
-        "quest_id": record.quest_id,
-        "file": as_text(quest.name),
-        "lane": quest.lane,
-        "priority": record.priority,
-        "rows": record.rows,
-        "added_at": record.submitted_at,
-        "outcome": record.outcome,
-        "reason": record.reason,
-        "rows_learned": record.rows_learned,
-        "loss_first": record.loss_first,
-        "loss_last": record.loss_last,
-    }

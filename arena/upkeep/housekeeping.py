@@ -13,8 +13,10 @@ from pathlib import Path
 
 from arena.blockade import Blockade
 from arena.gatekeepers.likeness import SKETCH_SUFFIX
+from arena.hall.half_exports import sweep_half_exports
 from arena.lanes.retention import LaneBudget
 from arena.quest_board import QuestBoard
+from arena.reading_room.parting import news_of_forgotten
 from arena.rowbook.tidying import tidy_row_books
 from arena.tokens.token_cache import TokenCache
 from arena.upkeep.replay_needs import needed_for_replay
@@ -71,6 +73,7 @@ class Housekeeper:
         return {
             "Following moves by hand": lambda: sweep_lanes(self._board, self._saga, now=now),
             "Clearing temporary files": lambda: drop_temporaries(self._written_folders, now=now),
+            "Clearing what killed exports have left": lambda: sweep_half_exports(self._paths.exports),
             "Turning logs over": lambda: self._turn_logs_over(budgets.log_megabytes << 20),
             "Forgetting completed quests": lambda: self._forget("recently_completed", completed, now),
             "Forgetting failed quests": lambda: self._forget("failed", failed, now),
@@ -106,9 +109,7 @@ class Housekeeper:
 
     def _forget(self, lane: str, budget: LaneBudget, now: datetime) -> None:
         gone, stuck = self._board.forget(lane, budget, now=now, needed=lambda: needed_for_replay(self._paths))
-        if gone:
-            message = f"{len(gone)} quests of queue/{lane}/ were past their days or size and are deleted"
-            self._saga.append("quests_forgotten", message, now=now, data={"lane": lane, "files": gone[:20]})
+        self._saga.append_all(news_of_forgotten(lane, gone), now=now)
         if stuck is not None:
             raise stuck
 

@@ -14,6 +14,7 @@ from playwright.async_api import FilePayload, Locator, Page, expect
 
 from arena.daemon import Daemon
 from core.http.site import Site
+from core.settings import BudgetSettings
 from docs.make_reference import idle_realm
 from tests.arena.gatekeepers.scroll_making import chat, lines
 from tests.arena.quest_makers import NOW, admit, drop, take
@@ -184,6 +185,13 @@ async def test_the_history_tells_losses_and_lets_the_fallen_rise(realm: Realm, o
     await expect(page.locator("#lane-of-normal")).to_contain_text("fallen.jsonl")
     await expect(page.locator("#history .empty")).to_be_visible()
     assert realm.lane_of("fallen.jsonl") == "normal"
+    await page.get_by_role("button", name="Completed 1").click()
+    await realm.daemon._housekeeper.keep(BudgetSettings(), now=NOW + timedelta(days=30))
+    # Its file is deleted, which the page hears of.
+    await expect(rows.locator(".history-why")).to_have_text("Its file is not on the disk any more.")
+    await expect(rows.locator(".loss-change.is-better")).to_have_text("5.500 → 2.250")
+    await expect(rows.locator("[data-outcome=learned]")).to_be_visible()
+    await expect(rows.locator("a")).to_have_count(0)
 
 
 async def test_a_page_whose_last_entry_goes_gives_way_to_the_one_before(realm: Realm, open_page: OpenPage) -> None:

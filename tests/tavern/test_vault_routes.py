@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
+import threading
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -17,6 +21,7 @@ from arena.protocol import RanOut
 from core.checkpoint_ledger import CheckpointLedger
 from core.checkpoint_records import CheckpointRecord
 from core.paths import RealmPaths
+from tests.arena.quest_makers import take
 from tests.tavern.vaulted_realm import HOSTILE, Vaulted, vaulted_realm
 from tests.waiting import wait_until_async
 from vault.checkpoints import CheckpointStore
@@ -317,10 +322,75 @@ async def test_nobody_goes_back_while_the_disk_holds_everything(realm: Vaulted) 
     assert read_history(realm.paths.current_model / JOURNAL_NAME).seq == 4
 
 
-async def test_a_turn_that_broke_off_is_finished_before_a_trainer_starts(
+async def test_open_pages_are_told_that_the_hero_went_back(realm: Vaulted) -> None:
+    """The turn wrote that with a saga of its own, of which this process heard nothing: curves, exams and the log still
+    showed what was undone. What a page then asks for is as it will stay."""
+    waiting: list[int] = []
+    leave = realm.daemon._saga.subscribe(
+        lambda event: waiting.append(realm.daemon.board.counts()["total_queued"]) if event.kind == "rewound" else None
+    )
+    async with realm.visitor.session.get(f"{realm.url}/api/events/stream") as stream:
+        await realm.post("/checkpoint-data/5/rewind", {"confirm": realm.names["first"], "requeue": True})
+        heard = b""
+        async with asyncio.timeout(10):
+            while b"errand_done" not in heard:
+                heard += await stream.content.readany()
+    leave()
+    told = [json.loads(line[6:]) for line in heard.decode().splitlines() if line.startswith('data: {"id"')]
+    assert [event["kind"] for event in told] == ["errand_begun", "rewound", "errand_done"]
+    assert told[1]["message"].startswith("The hero went back to step 5")
+    assert waiting == [2]
+
+
+async def test_nobody_moves_quests_by_hand_while_the_hero_goes_back(
     realm: Vaulted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The journal has turned, the lanes have not: quests were learned on that, and set aside with the next start."""
+    """A rewind moves files without the board's lock: one that a person moved in those seconds went to two places."""
+    (third,) = (path for path in realm.paths.lane("recently_completed").glob("third*.jsonl"))
+    take(realm.daemon.board, "waits.jsonl")
+    may_go_on = threading.Event()
+    moved, real = threading.Event(), turning._move_quests
+
+    def slowly(*what: Any) -> None:
+        moved.set()
+        assert may_go_on.wait(20)
+        real(*what)
+
+    monkeypatch.setattr(turning, "_move_quests", slowly)
+    await realm.post("/checkpoint-data/5/rewind", {"confirm": realm.names["first"], "requeue": True})
+    await asyncio.to_thread(moved.wait, 20)
+    for wish, body in (("move", {"priority": "high"}), ("remove", {}), ("retry", {})):
+        refused = await realm.post(f"/api/quests/{wish}", {"quest": "waits.jsonl", **body})
+        assert (refused.status, refused.body["error"]) == (409, "conflict")
+        assert refused.body["message"].startswith("The hero is going back to an earlier checkpoint")
+    may_go_on.set()
+    assert (await realm.errand_over())["state"] == "done"
+    assert not third.exists()
+    assert (await realm.post("/api/quests/move", {"quest": "waits.jsonl", "priority": "high"})).status == 200
+
+
+async def test_a_turn_waits_for_whoever_moves_a_quest_by_hand(realm: Vaulted, monkeypatch: pytest.MonkeyPatch) -> None:
+    going_back = realm.daemon.reception.going_back
+    order: list[str] = []
+    real = going_back._turn
+
+    def turn(*what: Any) -> Any:
+        order.append("turned")
+        return real(*what)
+
+    monkeypatch.setattr(going_back, "_turn", turn)
+    with going_back.by_hand():
+        await realm.post("/checkpoint-data/5/rewind", {"confirm": realm.names["first"]})
+        await wait_until_async(going_back.alone.locked, message="the turn does not begin")
+        for _ in range(20):  # threads take their work in order
+            await asyncio.to_thread(lambda: None)
+        order.append("moved")
+    assert (await realm.errand_over())["state"] == "done"
+    assert order == ["moved", "turned"]
+
+
+async def break_off(realm: Vaulted, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Go back to the first checkpoint, on a disk that refuses once the journal has turned."""
 
     def refuse(*_: object) -> None:
         raise OSError(28, "No space left on device")
@@ -330,10 +400,67 @@ async def test_a_turn_that_broke_off_is_finished_before_a_trainer_starts(
         await realm.post("/checkpoint-data/5/rewind", {"confirm": realm.names["first"], "requeue": True})
         assert (await realm.errand_over())["state"] == "failed"
     assert is_turning(realm.paths)
-    await realm.daemon._begin()
+
+
+def must_stand_at_the_first(realm: Vaulted) -> None:
     assert not is_turning(realm.paths)
-    assert realm.daemon.report.checkpoint == realm.names["first"]
+    assert (realm.daemon.report.checkpoint, realm.daemon.report.step) == (realm.names["first"], 5)
     assert realm.daemon.board.counts()["total_queued"] == 2
+
+
+async def test_a_turn_that_broke_off_is_finished_before_a_trainer_starts(
+    realm: Vaulted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The journal has turned, the lanes have not: quests were learned on that, and set aside with the next start."""
+    await break_off(realm, monkeypatch)
+    await realm.daemon._begin()
+    must_stand_at_the_first(realm)
+
+
+async def test_a_turn_that_broke_off_is_finished_while_training_is_stopped(
+    realm: Vaulted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing but the start of a trainer took it up: the page told of the old step until then, and the house was kept
+    on lanes that were half moved."""
+    await realm.daemon._supervisor.retire("stopped")
+    await break_off(realm, monkeypatch)
+    assert realm.daemon.report.step == 15
+    await realm.daemon._keep_house()
+    must_stand_at_the_first(realm)
+    assert not realm.daemon._supervisor.wanted
+
+
+async def test_the_house_is_not_kept_while_a_turn_cannot_be_finished(
+    realm: Vaulted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of lanes that are half moved nothing is to be concluded."""
+    await break_off(realm, monkeypatch)
+    kept: list[object] = []
+
+    def refuse(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    async def keep(*_: object, **__: object) -> None:
+        kept.append(1)
+
+    with monkeypatch.context() as full:
+        full.setattr(turning, "_move_quests", refuse)
+        full.setattr(realm.daemon._housekeeper, "keep", keep)
+        await realm.daemon._keep_house()
+        assert (kept, is_turning(realm.paths)) == ([], True)
+    # It is wanted as before: its start has the turn finished too.
+    assert realm.daemon._supervisor.wanted
+    await realm.daemon._begin()
+    must_stand_at_the_first(realm)
+
+
+async def test_who_goes_back_again_to_where_a_turn_broke_off_stands_there(
+    realm: Vaulted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The earlier turn was finished on the way, nothing was left to be undone, and nobody was told."""
+    await break_off(realm, monkeypatch)
+    assert await realm.daemon.reception.going_back.go_back(realm.names["first"], requeue=True) is None
+    must_stand_at_the_first(realm)
 
 
 async def test_the_beginning_is_gone_back_to_like_any_checkpoint(realm: Vaulted) -> None:

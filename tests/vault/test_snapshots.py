@@ -16,6 +16,7 @@ from core.errors import Conflict, Unavailable
 from core.files import Files
 from core.paths import RealmPaths
 from core.settings import RetentionSettings
+from core.settings_reading import load_settings
 from tests.vault.making import killed_at, publish
 from vault.checkpoints import CheckpointStore
 from vault.manifest import check_manifest
@@ -87,13 +88,44 @@ def test_a_snapshot_holds_the_present_checkpoint_its_journal_and_the_settings(
     folder = folder_of(paths)
     assert check_snapshot(folder, deep=True) == []
     assert check_manifest(folder / NEW) == []
-    assert {path.name for path in folder.iterdir()} == {NEW, "realm.yaml", "SNAPSHOT.json"}
+    assert {path.name for path in folder.iterdir()} == {NEW, "settings.yaml", "SNAPSHOT.json"}
     assert {*MODEL, "model.safetensors", "tokenizer", "MANIFEST.json", ".ledger.json"} == {
         path.name for path in (folder / NEW).iterdir()
     }
-    assert (folder / "realm.yaml").read_text() == "save_steps: 7\n"
+    settings = (folder / "settings.yaml").read_text().splitlines()
+    assert settings[1:] == ["save_steps: 7"]
     assert json.loads((folder / "SNAPSHOT.json").read_text()) == note
     assert (snapshot_days(paths), hidden(paths)) == ([DAY], [])
+
+
+@pytest.mark.parametrize(
+    "notifications",
+    [
+        "notifications:\n  targets: [slack://hunter2]\n  gather_seconds: 3\n",
+        "notifications: {targets: ['slack://hunter2'], gather_seconds: 3}\n",
+        'notifications:\n  gather_seconds: 3\n  targets:\n  - "slack:\\/\\/hunter2"\n',
+        "notifications:\n  #targets: [slack://hunter2]\n  gather_seconds: 3  # was slack://hunter2\n",
+    ],
+)
+def test_no_secret_lies_in_a_snapshot_and_its_settings_can_be_used(
+    paths: RealmPaths, store: CheckpointStore, notifications: str
+) -> None:
+    """Law 8: a snapshot may be had over HTTP and carried to any host; addresses of notifications are passwords."""
+    paths.config_file.write_text(f"save_steps: 7\n{notifications}retention: {{snapshot_time: 03:00}}\n")
+    before = load_settings(paths.config_file, env={})
+    take(paths)
+    kept = folder_of(paths) / "settings.yaml"
+    assert "hunter2" not in kept.read_text()
+    after = load_settings(kept, env={})
+    assert (after.save_steps, after.retention.snapshot_time) == (7, before.retention.snapshot_time)
+    assert (after.notifications.gather_seconds, after.notifications.targets) == (3, ())
+
+
+def test_settings_that_cannot_be_read_keep_no_model_from_being_kept(paths: RealmPaths, store: CheckpointStore) -> None:
+    paths.config_file.write_text("notifications: {targets: [slack://hunter2\n")
+    assert take(paths) is not None
+    assert {path.name for path in folder_of(paths).iterdir()} == {NEW, "SNAPSHOT.json"}
+    assert check_snapshot(folder_of(paths), deep=True) == []
 
 
 def test_without_a_head_the_newest_is_taken_by_number(paths: RealmPaths, store: CheckpointStore) -> None:
@@ -108,7 +140,6 @@ def test_it_takes_no_room_and_outlives_its_checkpoint(paths: RealmPaths, store: 
     take(paths)
     original = store.root / NEW / "model.safetensors"
     assert original.samefile(folder_of(paths) / NEW / "model.safetensors")
-    assert not paths.config_file.samefile(folder_of(paths) / "realm.yaml")
     store.set_head(OLD)
     store.trash(NEW)
     store.empty_trash()

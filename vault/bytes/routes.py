@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import PurePosixPath
 from typing import Any
 
 from aiohttp import web
@@ -83,13 +84,19 @@ def byte_routes(source: AssetSource, benches: Benches | None = None) -> list[End
 
 def _held(source: AssetSource, asset_id: str) -> Held:
     held = source.held(asset_id)
-    if SETTINGS in (held.asset.name, held.place.name):
-        raise NotFound("Settings are not handed out: they may hold secrets.", hint="`GET /config` shows them without.")
+    _refuse_settings(held.asset.name, held.place.name)
     return held
 
 
 def _open(source: AssetSource, path: FilePath) -> OpenFile:
+    # They may lie in a directory too: in a snapshot of an earlier version, or a model that somebody put together.
+    _refuse_settings(PurePosixPath(path.file).name)
     return OpenFile(_held(source, path.asset_id), path.file)
+
+
+def _refuse_settings(*names: str) -> None:
+    if SETTINGS in names:
+        raise NotFound("Settings are not handed out: they may hold secrets.", hint="`GET /config` shows them without.")
 
 
 async def _send(request: web.Request, opened: OpenFile, bench: OwnThreads) -> web.StreamResponse:

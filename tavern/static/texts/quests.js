@@ -104,6 +104,7 @@ export const quests = {
       removed: "removed",
     },
     none: "Nothing is over yet.",
+    forgotten: "Its file is not on the disk any more.",
     quest: "Quest",
     ended: "Ended",
     outcome: "Outcome",

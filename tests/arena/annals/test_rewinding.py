@@ -22,7 +22,7 @@ from core.db import Database
 from core.errors import Conflict, NotFound
 from core.files import Files
 from core.paths import RealmPaths
-from core.saga import MIGRATIONS, Saga
+from core.saga import MIGRATIONS, Saga, open_saga
 from core.settings import BudgetSettings
 from realm import app
 from tests.arena.annals.past import NOW, Past, folder_names, lanes_of, run_until_killed, snapshot, write_record
@@ -321,6 +321,13 @@ def test_a_rewind_that_is_killed_is_finished_by_the_next_start_or_never_happened
         "recently_completed": [("first_20261121_093000.jsonl", "learned")],
     }
     assert list(read_history(past.journal.path).claims) == [1, 2]
+
+
+def test_a_turn_that_is_finished_twice_is_told_once(past: Past, paths: RealmPaths) -> None:
+    with open_saga(paths) as saga:
+        assert run_until_killed(REWIND, "turn.quests", str(paths.base), "7", NOW.isoformat(), "no")
+        finish_what_was_begun(paths, saga)
+        assert [event.kind for event in saga.latest_events(5)] == ["rewound"]
 
 
 def test_a_plan_that_is_found_after_the_history_went_on_moves_nothing_back(past: Past, paths: RealmPaths) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import json
 import os
@@ -12,15 +13,21 @@ import pytest
 from arena.hall.adoption import adopt_for_hero
 from arena.hall.exporting import export_model
 from arena.hall.model_look import look_at_model
+from arena.quest_board import QuestBoard
+from arena.upkeep.housekeeping import Housekeeper
+from core.checkpoint_ledger import CheckpointLedger
 from core.errors import Conflict, InvalidInput, NotFound, RealmError, Unavailable
 from core.file_lock import directory_locked_if_free
 from core.files import Files
 from core.paths import RealmPaths
-from tests.arena.annals.past import NOW
+from core.saga import open_saga
+from core.settings import BudgetSettings, RetentionSettings
+from tests.arena.annals.past import NOW, folder_names
 from tests.arena.hall.model_dirs import make_byte_model
 from tests.arena.test_lora import mira
 from vault.checkpoints import CheckpointStore
 from vault.snapshots import take_snapshot
+from vault.treasury import Treasury
 
 MODEL = {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"}
 BESIDE = ("optimizer.pt", "journal.jsonl", "cursor.json")
@@ -111,6 +118,29 @@ def test_what_a_killed_export_has_left_goes_and_one_under_way_is_left_alone(path
     export_model(paths, tmp_path / "mira")
     assert not left.exists()
     assert {file.name for file in (tmp_path / "mira").iterdir()} == MODEL
+
+
+def test_what_a_killed_export_has_left_goes_with_the_next_round_of_the_house(
+    paths: RealmPaths,
+) -> None:
+    """Law 9: half a model of gigabytes stayed until somebody exported the same checkpoint again, if ever."""
+    checkpoint(paths, 5)
+    left, running, foreign, link = (paths.exports / f".{name}.part" for name in ("left", "running", "foreign", "link"))
+    for folder in (left, running):
+        (folder / "model").mkdir(parents=True)
+        (folder / "model" / "model.safetensors").write_bytes(b"half")
+        (folder / ".realm-export").touch()
+    (foreign / "model").mkdir(parents=True)
+    link.symlink_to(foreign)
+    export_model(paths, paths.exports / "whole")
+    settings = RetentionSettings()
+    treasury = Treasury(paths, CheckpointLedger.of(paths), lambda: settings)
+    with open_saga(paths) as saga, directory_locked_if_free(running):
+        board = QuestBoard(paths)
+        asyncio.run(Housekeeper(paths, board, saga, treasury).keep(BudgetSettings(), now=NOW))
+        assert [event.kind for event in saga.latest_events(5)] == []
+    assert folder_names(paths.exports) == [".foreign.part", ".link.part", ".running.part", "whole"]
+    assert (running / "model" / "model.safetensors").read_bytes() == b"half"
 
 
 def test_a_directory_of_somebody_else_beside_the_target_is_left_alone(

@@ -7,12 +7,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from arena.lanes.forgetting import Forgotten
 from arena.quest_board import QuestBoard
 from arena.reading_room import ended
 from arena.reading_room.ended import EndedQuests
+from arena.reading_room.parting import REMOVED, forgotten_quests, news_of_forgotten
 from core.paths import RealmPaths
 from core.saga import open_saga
-from tests.arena.quest_makers import NOW, take
+from core.settings import BudgetSettings
+from tests.arena.quest_makers import NOW, drop, record_of, take
 from tests.arena.reading_room.conftest import House
 from tests.vault.making import publish
 from vault.checkpoints import CheckpointStore
@@ -53,6 +56,56 @@ async def test_the_history_tells_each_quest_with_its_loss_before_and_after(house
     assert (second["offset"], len(second["quests"]), second["total"]) == (4, 1, 5)
 
 
+async def test_quests_whose_files_are_deleted_stay_in_the_history_with_their_losses(house: House) -> None:
+    """Past the days or the size of their lane, nothing was left to be seen of what the hero had learned."""
+    daemon, visitor = house.daemon, house.visitor
+    board = daemon.board
+    old = complete(board, "old.jsonl", NOW, (2.5, 1.5))
+    board.fail(take(board, "dull.jsonl").quest_id, outcome="skipped", reason="by hand", now=NOW + timedelta(hours=1))
+    new = complete(board, "new.jsonl", NOW + timedelta(days=9), (1.5, 0.75))
+    # A file that never had a record is past its days too.
+    stray = board.paths.lane("failed") / "stray.jsonl"
+    stray.write_text("no record")
+    budgets = BudgetSettings.model_validate({"failed_days": 1})
+    await daemon._housekeeper.keep(budgets, now=NOW + timedelta(days=10))
+    assert len(board.quests("recently_completed")) == 1
+    told = (await visitor.get("/api/quests/history?ending=completed")).body
+    assert (told["total"], told["totals"]) == (2, {"completed": 2, "failed": 1, "skipped": 1, "removed": 0})
+    newest, oldest = told["quests"]
+    assert (newest["quest"]["quest_id"], newest["quest_id"]) == (new, None)
+    kept = ("quest", "quest_id", "rows", "outcome", "rows_learned", "loss_first", "loss_last")
+    assert [oldest[key] for key in kept] == [None, old, 1, "learned", 1, 2.5, 1.5]
+    assert datetime.fromisoformat(oldest["ended_at"]) == NOW
+    assert oldest["file"].startswith("old_")
+    (skipped,) = (await visitor.get("/api/quests/history?ending=skipped")).body["quests"]
+    assert (skipped["file"], skipped["outcome"], skipped["rows_learned"]) == ("dull.jsonl", "skipped", None)
+
+
+def test_of_thousands_that_are_deleted_at_once_the_latest_are_told(paths: RealmPaths) -> None:
+    """Law 9: events of a hundred thousand of them pushed everything else out of the saga."""
+    gone = [
+        Forgotten(f"q{number}.jsonl", NOW + timedelta(minutes=number), record_of(drop(paths, f"q{number}.jsonl")))
+        for number in range(3)
+    ]
+    many = [gone[0]] * 40_000 + gone * 7 + [Forgotten("stray.jsonl", NOW, None)]
+    with open_saga(paths) as saga:
+        news = news_of_forgotten("recently_completed", many)
+        assert (len(news), news[0].message.split()[0]) == (26, "39522")
+        saga.append_all(news, now=NOW)
+        saga.append("quests_forgotten", "of an earlier version", now=NOW, data={"lane": "failed", "files": ["x.jsonl"]})
+        strange = {
+            "lane": "failed",
+            "quests": [1, {}, {"file": "x", "ended_at": "soon"}, {"file": 1, "ended_at": "2026"}],
+        }
+        saga.append("quests_forgotten", "by hand", now=NOW, data=strange)
+        kept = forgotten_quests(saga, 1000)
+        assert len(kept) == 500
+        assert [each["file"] for each in kept[:5]] == ["stray.jsonl", "q2.jsonl", "q1.jsonl", "q0.jsonl", "q2.jsonl"]
+        assert len(forgotten_quests(saga, 30)) == 30
+        page = EndedQuests(QuestBoard(paths), saga).page("completed", 0, 3)
+    assert (page.total, [each.name for each, _ in page.entries]) == (500, ["q2.jsonl"] * 3)
+
+
 def test_twenty_thousand_are_paged_without_reading_their_records(paths: RealmPaths) -> None:
     """F19, F20. The order comes from the names; it is kept, so that only the first page pays for it."""
     lane = paths.lane("recently_completed")
@@ -79,7 +132,7 @@ def test_removals_are_counted_beyond_those_that_are_listed(paths: RealmPaths, mo
     monkeypatch.setattr(ended, "MOST_REMOVED", 2)
     with open_saga(paths) as saga:
         for number in range(3):
-            saga.append(ended.REMOVED, f"x{number}.jsonl: remove", now=NOW)
+            saga.append(REMOVED, f"x{number}.jsonl: remove", now=NOW)
         page = EndedQuests(QuestBoard(paths), saga).page(None, 0, 10)
     assert (page.total, page.totals["removed"]) == (2, 3)
 

@@ -30,6 +30,11 @@ CONTENT = os.urandom(1024) * 2500  # two and a half chunks
 async def api(paths: RealmPaths) -> AsyncIterator[Visitor]:
     store = furnish(paths)
     paths.config_file.write_text("notifications: {targets: ['discord://id/token']}\n")
+    snapshot = paths.snapshots / "2026-11-20"
+    (snapshot / "deep").mkdir(parents=True)
+    (snapshot / "SNAPSHOT.json").write_text("{}")
+    for folder in (snapshot, snapshot / "deep"):
+        shutil.copy(paths.config_file, folder)
     head = store.head() or ""
     staging = store.stage()
     (staging / "model.safetensors").write_bytes(CONTENT)
@@ -138,6 +143,16 @@ async def test_settings_are_not_handed_out(api: Visitor) -> None:
         assert (refused.status, refused.body["error"]) == (404, "not_found")
         assert refused.body["message"].startswith("Settings are not handed out: they may hold secrets.")
     assert (await api.get("/api/assets/config_config/files/config.yaml")).status == 200
+
+
+async def test_settings_within_a_directory_are_not_handed_out_either(api: Visitor) -> None:
+    """Law 8: a snapshot held a copy of them, which whoever asked for its files got with all its secrets."""
+    told = (await api.get("/api/assets/snapshot_2026-11-20/manifest")).body
+    assert set(told["manifest"]["files"]) == {"realm.yaml", "deep/realm.yaml", "SNAPSHOT.json"}
+    for name in ("realm.yaml", "deep/realm.yaml"):
+        status, said, _ = await raw(api, f"/api/assets/snapshot_2026-11-20/files/{name}")
+        assert (status, b"Settings are not handed out" in said, b"token" in said) == (404, True, False)
+    assert (await raw(api, "/api/assets/snapshot_2026-11-20/files/SNAPSHOT.json"))[:2] == (200, b"{}")
 
 
 async def test_what_is_torn_is_told_as_torn(api: Visitor, paths: RealmPaths) -> None:

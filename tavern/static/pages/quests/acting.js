@@ -11,7 +11,8 @@ export const PRIORITIES = ["high", "normal", "low"];
 export const QUEST_EVENTS = [
   "quest_accepted", "quest_rejected", "quest_refused", "quest_started", "quest_learned", "quest_skipped", "quest_withdrawn",
   "quest_lost", "quest_sealed", "quest_move", "quest_retry", "quest_remove", "quest_strike", "quests_forgotten",
-  "quest_generated", "quest_measuring", "quest_remarks", "inbox_strange", "went_back", "trainer_ready", "checkpoint_saved",
+  "quest_generated", "quest_measuring", "quest_remarks", "inbox_strange", "went_back", "rewound", "trainer_ready",
+  "checkpoint_saved",
 ];
 
 const words = texts.quests;

@@ -67,16 +67,18 @@ function Entries({ entries }) {
 
 function Entry({ entry }) {
   const { quest, ending, file } = entry;
-  const { loss_first: first, loss_last: last } = quest ?? entry;
-  const outcome = quest?.outcome ?? (ending === "completed" ? "learned" : ending);
+  const { loss_first: first, loss_last: last, rows_learned: rows } = quest ?? entry;
+  const told = ending === "removed" ? null : (quest ?? entry).outcome;
+  const outcome = told ?? (ending === "completed" ? "learned" : ending);
   return html`
     <tr data-ending=${ending}>
       <td data-label=${words.quest} class="history-name">
         ${quest === null ? html`<${Breakable} text=${file} />` : html`<a href=${inspectorOf(quest)}><${Breakable} text=${file} /></a>`}
+        ${quest === null && ending !== "removed" && html`<p class="quiet history-why">${words.forgotten}</p>`}
         ${quest?.why && html`<p class="quiet history-why"><${Breakable} text=${quest.why.message} /></p>`}
       </td>
       <td data-label=${words.outcome}><span class="outcome" data-outcome=${outcome}>${words.outcomes[outcome] ?? outcome}</span></td>
-      <td data-label=${words.rows} class="number">${format.count(quest?.rows_learned)}</td>
+      <td data-label=${words.rows} class="number">${format.count(rows)}</td>
       <td data-label=${words.loss}><${LossChange} first=${first} last=${last} /></td>
       <td data-label=${words.ended}><${Moment} at=${entry.ended_at} /></td>
       <td class="history-actions">${quest?.lane === "failed" && html`<${Actions} quest=${quest} />`}</td>
