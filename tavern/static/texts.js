@@ -178,7 +178,8 @@ export const texts = {
     xpLabel: "Steps towards the next level",
     xp: (steps, missing, next) => `${steps} steps (XP). ${missing} more to level ${next}.`,
     xpUnknown: "Steps (XP) not known yet.",
-    model: (name, parameters, device) => `${name}, ${parameters} parameters, on ${device}`,
+    parameters: (count) => `${count} parameters`,
+    device: (device) => `on ${device}`,
     plain: {
       atk: (loss) => `1 / loss ${loss}`,
       def: (loss) => `1 / validation loss ${loss}`,
@@ -236,7 +237,6 @@ export const texts = {
       realm: "Realm",
       trouble: "Trouble",
     },
-    count: (count) => ` ${count}`,
     list: "What happened, newest first",
     none: "Nothing has happened yet.",
     nothing: "Nothing in the log is like that.",

@@ -196,6 +196,23 @@ async def test_what_happens_is_played_once_and_not_again_on_reload(realm: Script
     await expect(page.locator(".falling")).to_have_count(1)
 
 
+async def test_news_of_an_enemy_that_was_never_seen_breaks_nothing(realm: ScriptedRealm, open_page: OpenPage) -> None:
+    """F10: the page was opened after the battle, and the event says no more than its sentence."""
+    realm.body.update(quest=None)
+    page = await open_page(realm.site.url)
+    await realm.watched()
+    await show_text(page, "quest-name", "The next quest is about to come")
+    told = "train_BIN_level1_512_20261122_054511.jsonl is learned"
+    realm.tell("quest_learned", told)
+    await expect(page.locator(".happening.learned")).to_contain_text(told)
+    await expect(page.locator(".falling")).to_have_count(0)
+    newest = page.locator("#log li").first
+    await expect(newest).to_have_attribute("data-tone", "quest")
+    # A long name may be broken at its joints, and is still the same text.
+    await expect(newest.locator("bdi")).to_have_text(told)
+    await expect(newest.locator("wbr")).to_have_count(5)
+
+
 async def test_a_wound_is_seen_by_everybody_until_it_heals(realm: ScriptedRealm, open_page: OpenPage) -> None:
     spike = {"id": 3, "at": realm.time(), "kind": "spike", "message": "The loss spiked.", "data": None}
     realm.body["mood"] = {"wound": spike, "rise": None}

@@ -11,6 +11,8 @@ const FONT = "13px system-ui, sans-serif";
 const SPREAD = "40"; // alpha of the band between the least and the greatest value
 const EDGE = "70"; // and of its edges: a spike of one step is no wider than that
 const AREA = "14";
+// Between the marks below: no step is half a step.
+const WHOLE_STEPS = Array.from({ length: 12 }, (_, power) => [1, 2, 5].map((times) => times * 10 ** power)).flat();
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
 // `lines` is [{name, label, colour, dots}, …] with the curve of each in `curves`; `view` is [from, to] in steps, or null
@@ -71,8 +73,8 @@ function make(element, latest) {
     },
     scales: { x: { time: false }, y: { range: (_, low, high) => rangeOf(low, high, latest.current.fromZero) } },
     axes: [
-      { ...axis(), values: (_, steps) => steps.map((step) => format.count(step)), space: 90, size: 34 },
-      { ...axis(), values: (_, values) => values.map((value) => format.rate(value)), size: 58, space: 44 },
+      { ...axis(), values: told(format.count, latest), incrs: WHOLE_STEPS, space: 90, size: 34 },
+      { ...axis(), values: told(format.rate, latest), size: widthOf, space: 44 },
     ],
     series: [{}, ...lines.flatMap(seriesOf)],
     bands: lines.map((line, index) => ({ series: [3 * index + 2, 3 * index + 1], fill: () => `${colour(line.colour)}${SPREAD}` })),
@@ -90,6 +92,16 @@ function seriesOf({ colour: name, dots = false }) {
     ? { ...edge, points: { show: true, size: 8, stroke, fill: () => colour("--card"), width: 2 } }
     : { scale: "y", stroke, width: 2, spanGaps: true, points: { show: false }, fill: () => `${colour(name)}${AREA}` };
   return [edge, { ...edge }, mean];
+}
+
+// Where there is no step yet, there is nothing to measure.
+function told(tell, latest) {
+  return (_, values) => values.map((value) => (latest.current.curves.some(({ steps }) => steps.length > 0) ? tell(value) : ""));
+}
+
+// Of the axis of values: as wide as what stands there.
+function widthOf(_, values) {
+  return 16 + 8 * Math.max(2, ...(values ?? []).map((value) => value.length));
 }
 
 function axis() {

@@ -6,7 +6,7 @@ import { texts } from "../texts.js";
 let show = null;
 
 // Resolves to true when the answer is yes. `text` is a sentence, `body` anything that is drawn below it; `serious` marks
-// what cannot be undone.
+// what cannot be undone. Where `no` is null, nothing is asked: something is told, and closed.
 export function ask({ title, text = null, body = null, yes, no = texts.dialog.no, serious = false }) {
   return new Promise((resolve) => show({ title, text, body, yes, no, serious, resolve }));
 }
@@ -36,8 +36,8 @@ export function DialogHost() {
         <h2 id="confirm-title"><bdi>${question?.title}</bdi></h2>
         ${question?.text && html`<p id="confirm-text">${question.text}</p>`} ${question?.body}
         <menu>
-          <li><button value="no" autofocus>${question?.no}</button></li>
-          <li><button value="yes" id="confirm-yes" class=${question?.serious ? "serious" : ""}>${question?.yes}</button></li>
+          ${question?.no !== null && html`<li><button value="no" autofocus>${question?.no}</button></li>`}
+          <li><button value="yes" id="confirm-yes" autofocus=${question?.no === null} class=${question?.serious ? "serious" : ""}>${question?.yes}</button></li>
         </menu>
       </form>
     </dialog>

@@ -16,8 +16,9 @@ export function Footer() {
   return html`
     <footer>
       <p>
-        <span id="version">${version === null ? "" : texts.version(version)}</span>${" "}
-        <a href="/api/game">${texts.plainData}</a>${" "}<a href="/docs">${texts.docs}</a>
+        <span id="version">${version === null ? "" : texts.version(version)}</span>
+        <a href="/api/game">${texts.plainData}</a>
+        <a href="/docs">${texts.docs}</a>
       </p>
       <form method="post" action="/logout" id="logout" hidden=${!canLogOut}><button type="submit">${texts.logout}</button></form>
     </footer>

@@ -36,7 +36,7 @@ function State() {
   return html`
     <div class="state">
       <p class="pill" role="status"><span class="dot" aria-hidden="true"></span><span id="state">${texts.states[state]}</span></p>
-      <p class="reason" id="state-reason"><bdi>${why}</bdi></p>
+      <p class="reason" id="state-reason" title=${why}><bdi>${why}</bdi></p>
       <p class="as-of">${texts.asOf} <time id="as-of" datetime=${timestamp ?? ""}>${format.time(timestamp)}</time></p>
     </div>
   `;

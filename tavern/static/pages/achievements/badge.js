@@ -2,6 +2,7 @@
 
 import { html } from "../../vendor/preact/standalone.module.js";
 import * as format from "../../format.js";
+import { Breakable } from "../../parts/breakable.js";
 import { Meter, Moment } from "../../parts/panels.js";
 import { texts } from "../../texts.js";
 import { Medal } from "./medal.js";
@@ -25,7 +26,7 @@ export function Badge({ badge }) {
 
 function Earned({ at, why }) {
   return html`
-    <p class="why"><bdi>${why}</bdi></p>
+    <p class="why" title=${why}><${Breakable} text=${why} /></p>
     <p class="quiet">${words.since} <${Moment} at=${at} /></p>
   `;
 }

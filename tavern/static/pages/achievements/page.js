@@ -24,10 +24,10 @@ export function Page() {
         <p class="quiet">${words.lead}</p>
         <${Meter} className="mastery" value=${data?.earned} most=${data?.total} label=${words.earnedLabel} text=${told(data)} />
         <p class="mastery-text"><b id="earned">${told(data)}</b></p>
-        <div class="pick-one" role="group" aria-label=${words.show}>
+        <div class="chips" role="group" aria-label=${words.show}>
           ${Object.keys(FILTERS).map(
             (name) => html`
-              <button key=${name} type="button" class=${filter === name ? "chosen" : ""} aria-pressed=${String(filter === name)} onClick=${() => choose(name)}>
+              <button key=${name} type="button" aria-pressed=${String(filter === name)} onClick=${() => choose(name)}>
                 ${words.filters[name]}
               </button>
             `,

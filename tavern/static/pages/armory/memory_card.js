@@ -5,6 +5,7 @@ import * as format from "../../format.js";
 import { post } from "../../link/request.js";
 import { Card } from "../../parts/panels.js";
 import { texts } from "../../texts.js";
+import { explained } from "./values.js";
 
 const WAIT_MS = 500;
 const GIGABYTE = 1e9;
@@ -77,7 +78,7 @@ function Estimate({ estimate, isEdited }) {
     </table>
     <p class="quiet">${words.parameters(format.parameters(estimate.parameters))}, ${words.tokens(format.count(then.tokens), then.gradient_checkpointing)}</p>
     ${estimate.fits === null
-      ? html`<p class="quiet">${words.unknownRoom}</p>`
+      ? html`<p class="quiet">${explained(words.unknownRoom)}</p>`
       : html`<p class=${estimate.fits ? "quiet" : "bad"} id="memory-verdict">${estimate.fits ? words.fits(room) : words.fitsNot(room)}</p>`}
   `;
 }

@@ -44,7 +44,7 @@ export function Setting({ setting, draft, effects }) {
       <p class="setting-facts quiet">
         <span title=${texts.armory.takesExplained(effects[setting.takes_effect])}><${Icon} name="clock" />${texts.armory.takes[setting.takes_effect]}</span>
         <span data-source=${setting.source.kind}><${Icon} name="scroll" />${sourceOf(setting)}</span>
-        ${setting.fixed !== null && html`<span class="fixed"><${Icon} name="lock" />${explained(setting.fixed)}</span>`}
+        ${setting.fixed !== null && html`<span class="fixed"><${Icon} name="lock" /><span>${explained(setting.fixed)}</span></span>`}
         ${setting.pending &&
         html`<span class="pending"><${Icon} name="trouble" />${texts.armory.pending(setting.secret ? texts.armory.confirm.secret : told(setting.in_force), effects[setting.takes_effect])}</span>`}
       </p>

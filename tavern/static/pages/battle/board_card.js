@@ -3,6 +3,7 @@
 import { html } from "../../vendor/preact/standalone.module.js";
 import * as format from "../../format.js";
 import { useRealm } from "../../link/realm.js";
+import { Breakable } from "../../parts/breakable.js";
 import { Card } from "../../parts/panels.js";
 import { texts } from "../../texts.js";
 
@@ -39,7 +40,7 @@ function LeftLying({ inbox }) {
     <div class="left-lying" id="left-lying" hidden=${named.length === 0 && more === 0}>
       <p class="bad" id="left-title">${words.left(format.count(count), count === 1)}</p>
       <ul id="left">
-        ${named.map(({ file, reason }) => html`<li key=${file}><bdi>${words.leftFile(file, reason)}</bdi></li>`)}
+        ${named.map(({ file, reason }) => html`<li key=${file}><${Breakable} text=${words.leftFile(file, reason)} /></li>`)}
         ${more > 0 && html`<li key="">${words.leftMore(format.count(more))}</li>`}
       </ul>
     </div>

@@ -11,11 +11,11 @@ export function CheckpointCard() {
   const checkpoint = useRealm(({ snapshot }) => snapshot?.checkpoint ?? null);
   const latest = checkpoint?.latest ?? null;
   const kept = checkpoint?.count;
-  const count = format.known(kept) ? words.count(format.count(kept), kept === 1) : "";
+  const count = kept > 0 ? words.count(format.count(kept), kept === 1) : "";
   const name = latest ? (latest.name ?? texts.unknown) : checkpoint ? words.none : texts.unknown;
   return html`
     <${Card} id="newest" title=${words.title} className="newest" aside=${html`<p class="quiet" id="vault-count">${count}</p>`}>
-      <p class="checkpoint-name" id="checkpoint-name">
+      <p class="checkpoint-name ${latest ? "" : "quiet"}" id="checkpoint-name">
         ${format.known(latest?.step) ? html`<${PageLink} to="/checkpoint/${latest.step}"><bdi>${name}</bdi><//>` : name}
       </p>
       ${

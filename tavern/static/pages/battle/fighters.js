@@ -56,7 +56,7 @@ function Foe({ scene, quest, count, happening }) {
   const { current } = seen;
   if (current.standing && current.standing.id !== quest?.quest_id) current.fallen = current.standing;
   current.standing = quest ? { id: quest.quest_id, foe } : null;
-  const hasFallen = current.fallen !== null && happening?.kind === "learned" && current.fallen.id === happening.event.data?.quest_id;
+  const hasFallen = happening?.kind === "learned" && current.fallen !== null && current.fallen.id === happening.event.data?.quest_id;
   // A key that changes makes the element anew, which starts its animation.
   return html`
     ${hasFallen && html`<div key="fallen-${happening.key}" class="body falling ${sizeOf(current.fallen.foe)}"><${Sprite} name=${current.fallen.foe} /></div>`}

@@ -27,9 +27,7 @@ export function HeroCard() {
         <div>
           <p class="eyebrow">${words.title}</p>
           <h2 id="hero-name"><bdi>${hero?.name ?? texts.unknown}</bdi></h2>
-          <p class="model" id="hero-model">
-            <bdi>${model ? words.model(model.name, format.parameters(model.parameters), model.device ?? texts.unknown) : ""}</bdi>
-          </p>
+          <p class="quiet model" id="hero-model"><bdi>${model ? modelText(model) : ""}</bdi></p>
         </div>
         <p class="level">${words.level}<strong id="hero-level">${format.count(hero?.level)}</strong></p>
       </div>
@@ -58,6 +56,12 @@ function Stat({ name, value, plain }) {
       <dd class="plain" id="plain-${name}">${plain}</dd>
     </div>
   `;
+}
+
+// What is not known yet, as before the model is loaded, is left out.
+function modelText({ name, parameters, device }) {
+  const size = format.known(parameters) && words.parameters(format.parameters(parameters));
+  return [name, size, device && words.device(device)].filter(Boolean).join(", ");
 }
 
 function xpText(hero) {

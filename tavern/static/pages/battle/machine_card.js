@@ -17,35 +17,38 @@ export function MachineCard() {
   const without = machine.gpus === 0 ? words.noGpu : texts.unknown;
   return html`
     <${Card} id="machine" title=${words.title} className="machine" aside=${html`<p class="quiet"><bdi>${gpu?.name ?? ""}</bdi></p>`}>
-      <${Load} id="cpu" value=${cpu} most=${100} text=${words.cores(percent(cpu), format.count(cores))} />
-      <${Load} id="ram" value=${ram} most=${allRam} text=${words.of(format.gigabytes(ram), format.gigabytes(allRam))} />
-      <${Load} id="disk" value=${machine.disk_used_gb} most=${disk} text=${words.free(format.gigabytes(free), format.gigabytes(disk))} />
-      <${Load}
-        id="gpu"
-        value=${gpu?.utilization_pct}
-        most=${100}
-        text=${hasGpu ? words.heat(percent(gpu.utilization_pct), format.count(gpu.temperature_c)) : without}
-      />
-      ${
-        hasGpu &&
-        html`<${Load}
-          id="vram"
-          value=${gpu.vram_used_gb}
-          most=${gpu.vram_total_gb}
-          text=${words.of(format.gigabytes(gpu.vram_used_gb), format.gigabytes(gpu.vram_total_gb))}
-        />`
-      }
+      <div class="loads">
+        <${Load} id="cpu" value=${cpu} most=${100} text=${words.cores(percent(cpu), format.count(cores))} />
+        <${Load} id="ram" value=${ram} most=${allRam} text=${words.of(format.gigabytes(ram), format.gigabytes(allRam))} />
+        <${Load}
+          id="gpu"
+          value=${gpu?.utilization_pct}
+          most=${100}
+          hasBar=${machine.gpus !== 0}
+          text=${hasGpu ? words.heat(percent(gpu.utilization_pct), format.count(gpu.temperature_c)) : without}
+        />
+        ${
+          hasGpu &&
+          html`<${Load}
+            id="vram"
+            value=${gpu.vram_used_gb}
+            most=${gpu.vram_total_gb}
+            text=${words.of(format.gigabytes(gpu.vram_used_gb), format.gigabytes(gpu.vram_total_gb))}
+          />`
+        }
+        <${Load} id="disk" value=${machine.disk_used_gb} most=${disk} text=${words.free(format.gigabytes(free), format.gigabytes(disk))} />
+      </div>
       <p class="quiet">${words.own(format.gigabytes(machine.realm_ram_gb), format.gigabytes(machine.trainer_ram_gb))}</p>
     <//>
   `;
 }
 
-function Load({ id, value, most, text }) {
+function Load({ id, value, most, text, hasBar = true }) {
   return html`
     <div class="load">
       <span class="load-name">${words[id]}</span>
       <span class="load-text" id="machine-${id}">${text}</span>
-      <${Meter} id="${id}-bar" className="load-bar" value=${value} most=${most} label=${words[id]} text=${text} />
+      ${hasBar && html`<${Meter} id="${id}-bar" className="load-bar" value=${value} most=${most} label=${words[id]} text=${text} />`}
     </div>
   `;
 }

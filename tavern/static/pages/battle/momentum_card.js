@@ -2,6 +2,7 @@
 
 import { html } from "../../vendor/preact/standalone.module.js";
 import { useRealm } from "../../link/realm.js";
+import { Breakable } from "../../parts/breakable.js";
 import { isPage, PageLink } from "../../parts/page_link.js";
 import { Card, Moment } from "../../parts/panels.js";
 import { wish } from "../../parts/wish.js";
@@ -33,10 +34,13 @@ function Cause({ weight, kind, message, since, until, remedies }) {
     <li class="cause" data-weight=${weight} data-kind=${kind}>
       <span class="weight">${words.weights[weight]}</span>
       <div>
-        <p><bdi>${message}</bdi></p>
-        <p class="quiet">
-          ${since && html`${words.since} <${Moment} at=${since} />`} ${until && html`${words.until} <${Moment} at=${until} />`}
-        </p>
+        <p><${Breakable} text=${message} /></p>
+        ${
+          (since || until) &&
+          html`<p class="quiet">
+            ${since && html`${words.since} <${Moment} at=${since} />`} ${until && html`${words.until} <${Moment} at=${until} />`}
+          </p>`
+        }
         ${remedies.map((remedy) => html`<${Remedy} key=${remedy.action} ...${remedy} />`)}
       </div>
     </li>

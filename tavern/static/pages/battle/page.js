@@ -17,14 +17,14 @@ export function Page() {
         <${Stage} />
         <${MomentumCard} />
         <${LossCard} />
-        <${LogCard} />
       </div>
       <div class="column">
         <${HeroCard} />
         <${BoardCard} />
-        <${MachineCard} />
-        <${CheckpointCard} />
+        <${LogCard} />
       </div>
+      <${MachineCard} />
+      <${CheckpointCard} />
     </div>
   `;
 }

@@ -4,6 +4,7 @@ import { html, useEffect, useState } from "../../vendor/preact/standalone.module
 import * as format from "../../format.js";
 import { shownState, useRealm } from "../../link/realm.js";
 import { useResource } from "../../link/resource.js";
+import { Breakable } from "../../parts/breakable.js";
 import { Icon } from "../../parts/icons.js";
 import { Facts } from "../../parts/panels.js";
 import { texts } from "../../texts.js";
@@ -38,7 +39,7 @@ export function Stage() {
       <div class="battle-head">
         <div>
           <p class="eyebrow" id="battle-eyebrow">${quest || !isKnown ? words.title : words.rest}</p>
-          <h2 class="quest-name" id="quest-name"><bdi>${name}</bdi></h2>
+          <h2 class="quest-name" id="quest-name" title=${quest?.file}><${Breakable} text=${name} /></h2>
           <p class="hint" id="battle-hint">${words.hints[hintOf(state, quest, isComing)] ?? ""}</p>
         </div>
         <p class="percent" hidden=${quest === null}><strong id="percent">${share}</strong>${words.learned}</p>

@@ -4,6 +4,7 @@ import { html, useEffect, useState } from "../../vendor/preact/standalone.module
 import * as format from "../../format.js";
 import { useKept } from "../../link/kept.js";
 import { useResource } from "../../link/resource.js";
+import { Breakable } from "../../parts/breakable.js";
 import { Card, Empty, Moment, Pager, Waiting } from "../../parts/panels.js";
 import { texts } from "../../texts.js";
 import { CHANGES } from "../vault/changes.js";
@@ -104,7 +105,7 @@ function Quests({ quests }) {
           ${quests.map(
             (one) => html`
               <tr key=${one.ordinal} data-quest=${one.quest_id}>
-                <td class="wide"><a href=${`/quests/${one.quest_id}`} title=${one.quest_id}><bdi>${one.file}</bdi></a></td>
+                <td class="wide"><a href=${`/quests/${one.quest_id}`} title=${one.quest_id}><${Breakable} text=${one.file} /></a></td>
                 <td class="number">${format.count(one.rows)}</td>
                 <td class="number">${format.count(one.steps)}</td>
                 <td class="number">${words.ofFile(format.count(one.rows_total), format.count(one.rows_of_file * one.epochs))}</td>

@@ -2,12 +2,13 @@
 
 import { html } from "../../vendor/preact/standalone.module.js";
 import * as format from "../../format.js";
+import { Breakable } from "../../parts/breakable.js";
 import { Card, Facts, Moment } from "../../parts/panels.js";
 import { texts } from "../../texts.js";
 import { CheckpointLink } from "../vault/links.js";
 
 const words = texts.checkpoint;
-const text = (value) => (value ? html`<bdi>${value}</bdi>` : texts.unknown);
+const text = (value) => (value ? html`<${Breakable} text=${value} />` : texts.unknown);
 
 export function NumbersCard({ told }) {
   const record = told.ledger;

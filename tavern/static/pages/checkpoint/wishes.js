@@ -26,7 +26,7 @@ export async function agree({ told, labels, name, isPossible, body = null }) {
   const text = html`<p class="dry-run" id="dry-run" tabindex="0">${told.text}</p>`;
   const title = labels.title(name);
   if (!isPossible) {
-    await ask({ title, body: text, yes: words.cannot, no: texts.dialog.no });
+    await ask({ title, body: text, yes: words.cannot, no: null });
     return false;
   }
   return ask({ title, body: html`${text}${body}`, yes: labels.yes, serious: true });

@@ -47,13 +47,13 @@ function Shown({ tales, stats }) {
 
 function Categories({ chosen, counts, onChoose }) {
   const button = (name, label, count) => html`
-    <button key=${name} type="button" class=${name === chosen ? "chosen" : ""} data-category=${name || "all"}
+    <button key=${name} type="button" data-category=${name || "all"}
       aria-pressed=${String(name === chosen)} onClick=${() => onChoose(name)}>
-      ${label}<span class="tale-count">${format.known(count) ? texts.battleLog.count(format.count(count)) : ""}</span>
+      ${label} <span class="chip-count">${format.known(count) ? format.count(count) : ""}</span>
     </button>
   `;
   return html`
-    <div class="tale-categories" role="group" aria-label=${texts.battleLog.categories}>
+    <div class="chips" role="group" aria-label=${texts.battleLog.categories}>
       ${button("", texts.battleLog.all, counts?.total)}
       ${CATEGORIES.map((name) => button(name, texts.battleLog.category[name], counts?.by_category[name]))}
     </div>

@@ -2,6 +2,7 @@
 
 import { html } from "../../vendor/preact/standalone.module.js";
 import * as format from "../../format.js";
+import { Breakable } from "../../parts/breakable.js";
 import { Icon } from "../../parts/icons.js";
 import { Facts } from "../../parts/panels.js";
 import { texts } from "../../texts.js";
@@ -18,7 +19,7 @@ export function Tale({ tale }) {
       <span class="tale-icon"><${Icon} name=${KIND_ICONS[type] ?? ICONS[category] ?? "quill"} /></span>
       <time datetime=${at} title=${at}>${format.clock(at)}</time>
       <div class="tale-body">
-        <p id="tale-text-${id}"><bdi>${message}</bdi></p>
+        <p id="tale-text-${id}"><${Breakable} text=${message} /></p>
         ${facts.length > 0 &&
         html`
           <details>

@@ -4,6 +4,7 @@ import { html, useState } from "../../vendor/preact/standalone.module.js";
 import * as format from "../../format.js";
 import { useKept } from "../../link/kept.js";
 import { useResource } from "../../link/resource.js";
+import { Breakable } from "../../parts/breakable.js";
 import { Card, Empty, Moment, Pager, Waiting } from "../../parts/panels.js";
 import { texts } from "../../texts.js";
 import { QUEST_EVENTS, remove, retry } from "./acting.js";
@@ -26,11 +27,11 @@ export function History() {
   };
   return html`
     <${Card} id="history" title=${words.title}>
-      <div class="endings" role="group" aria-label=${words.filter}>
+      <div class="chips" role="group" aria-label=${words.filter}>
         ${ENDINGS.map(
           (each) => html`
-            <button type="button" key=${each} class=${each === ending ? "chosen" : ""} aria-pressed=${String(each === ending)} onClick=${() => choose(each)}>
-              ${words.endings[each]} ${totals && html`<span class="lane-count">${format.count(totals[each])}</span>`}
+            <button type="button" key=${each} aria-pressed=${String(each === ending)} onClick=${() => choose(each)}>
+              ${words.endings[each]} ${totals && html`<span class="chip-count">${format.count(totals[each])}</span>`}
             </button>
           `,
         )}
@@ -72,9 +73,9 @@ function Entry({ entry }) {
   return html`
     <tr data-ending=${ending}>
       <td data-label=${words.quest} class="history-name">
-        ${quest === null ? html`<bdi>${file}</bdi>` : html`<a href=${inspectorOf(quest)}><bdi>${file}</bdi></a>`}
+        ${quest === null ? html`<${Breakable} text=${file} />` : html`<a href=${inspectorOf(quest)}><${Breakable} text=${file} /></a>`}
         ${quest === null && ending !== "removed" && html`<p class="quiet history-why">${words.forgotten}</p>`}
-        ${quest?.why && html`<p class="quiet history-why"><bdi>${quest.why.message}</bdi></p>`}
+        ${quest?.why && html`<p class="quiet history-why"><${Breakable} text=${quest.why.message} /></p>`}
       </td>
       <td data-label=${words.outcome}><span class="outcome" data-outcome=${outcome}>${words.outcomes[outcome] ?? outcome}</span></td>
       <td data-label=${words.rows} class="number">${format.count(rows)}</td>

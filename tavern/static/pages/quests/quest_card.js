@@ -3,6 +3,7 @@
 import { html, useEffect, useRef, useState } from "../../vendor/preact/standalone.module.js";
 import * as format from "../../format.js";
 import { useRealm } from "../../link/realm.js";
+import { Breakable } from "../../parts/breakable.js";
 import { Icon } from "../../parts/icons.js";
 import { Meter } from "../../parts/panels.js";
 import { texts } from "../../texts.js";
@@ -56,7 +57,7 @@ export function QuestCard({ quest, told, onDrag }) {
   return html`
     <li class="quest-card" data-quest=${key} data-why=${why?.code} draggable=${canMove} aria-busy=${isBusy ? "true" : null}
       onDragStart=${drag} onDragEnd=${() => onDrag(null)} onKeyDown=${press}>
-      <a class="board-name" ref=${link} title=${file} href=${inspectorOf(quest)} draggable=${false}><bdi>${file}</bdi></a>
+      <a class="board-name" ref=${link} title=${file} href=${inspectorOf(quest)} draggable="false"><${Breakable} text=${file} /></a>
       <p class="quest-facts">
         <span>${words.rows(format.count(quest.rows), quest.rows === 1)}</span>
         <span>${bytes(quest.size_bytes)}</span>

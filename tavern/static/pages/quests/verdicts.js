@@ -3,6 +3,7 @@
 import { html, useEffect, useRef, useState } from "../../vendor/preact/standalone.module.js";
 import * as format from "../../format.js";
 import { request } from "../../link/request.js";
+import { Breakable } from "../../parts/breakable.js";
 import { texts } from "../../texts.js";
 import { PRIORITIES } from "./acting.js";
 import { Findings } from "./findings.js";
@@ -84,7 +85,7 @@ function Verdict({ file, told: { state, verdict, why, name } }) {
   return html`
     <li class="verdict" data-state=${state}>
       <div class="verdict-head">
-        <h3><bdi>${name ?? file.name}</bdi></h3>
+        <h3><${Breakable} text=${name ?? file.name} /></h3>
         <p class="verdict-state">${words[state] ?? state}</p>
       </div>
       <p class="quiet">${bytes(file.size)}${verdict?.format && `, ${words.shape(format.count(verdict.rows), verdict.format)}`}</p>

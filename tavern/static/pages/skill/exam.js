@@ -54,12 +54,12 @@ function Answers({ answers }) {
   const shown = only === null ? answers : answers.filter(({ verdict }) => verdict === only);
   const count = (verdict) => answers.filter((each) => each.verdict === verdict).length;
   const button = (verdict, label) => html`
-    <button key=${label} type="button" class=${only === verdict ? "chosen" : ""} aria-pressed=${String(only === verdict)} onClick=${() => choose(verdict)}>
+    <button key=${label} type="button" aria-pressed=${String(only === verdict)} onClick=${() => choose(verdict)}>
       ${label}
     </button>
   `;
   return html`
-    <div class="pick-one" role="group" aria-label=${words.filter}>
+    <div class="chips" role="group" aria-label=${words.filter}>
       ${button(null, words.all(format.count(answers.length)))}
       ${VERDICTS.filter(count).map((verdict) => button(verdict, words.only(words.verdicts[verdict], format.count(count(verdict)))))}
     </div>

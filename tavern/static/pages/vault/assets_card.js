@@ -4,6 +4,7 @@ import { html, useEffect, useState } from "../../vendor/preact/standalone.module
 import * as format from "../../format.js";
 import { useKept } from "../../link/kept.js";
 import { useResource } from "../../link/resource.js";
+import { Breakable } from "../../parts/breakable.js";
 import { Card, Empty, Pager, Waiting } from "../../parts/panels.js";
 import { texts } from "../../texts.js";
 import { CHANGES } from "./changes.js";
@@ -96,7 +97,7 @@ function Table({ assets }) {
 function Row({ asset }) {
   const places = [...new Set(asset.locations.map(({ stronghold }) => stronghold))];
   const isHere = asset.asset_type === "checkpoint" && places.includes("local_vault");
-  const name = html`<bdi>${asset.name}</bdi>`;
+  const name = html`<${Breakable} text=${asset.name} />`;
   return html`
     <tr data-asset=${asset.asset_id}>
       <td class="wide" title=${asset.locations.map(({ path }) => path).join("\n")}>

@@ -67,7 +67,7 @@ function Prune({ onDone }) {
 async function agree({ deleted, kept, freed_bytes: freed }) {
   if (deleted.length === 0) {
     const held = kept.filter(({ reason }) => reason !== null).length;
-    await ask({ title: words.prune, text: words.pruneNothing(format.count(held)), yes: texts.checkpoint.actions.cannot });
+    await ask({ title: words.prune, text: words.pruneNothing(format.count(held)), yes: texts.checkpoint.actions.cannot, no: null });
     return false;
   }
   const rest = deleted.length - NAMED;

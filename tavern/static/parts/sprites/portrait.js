@@ -14,9 +14,9 @@ const FACES = {
   victorious: ["sesseso", "esseseo", "swwwso.", "smmso.."],
 };
 const MARKS = {
-  resting: [["wwww", "..w.", ".w..", "wwww"], 10, 0],
-  victorious: [["..y..", ".yFy.", "yFwFy", ".yFy.", "..y.."], 9, 0],
-  wounded: [["c", "c"], 8, 3],
+  resting: [["wwww", "..w.", ".w..", "wwww"], 13, 1],
+  victorious: [["..y..", ".yFy.", "yFwFy", ".yFy.", "..y.."], 12, 0],
+  wounded: [["c", "c"], 9, 4],
 };
 
 export const MOODS = Object.keys(FACES);
@@ -32,10 +32,10 @@ export function portraitOf(mood) {
 function draw(mood) {
   const mark = MARKS[mood];
   return doubled(
-    compose(15, 16, [
-      [SHOULDERS, 0, 11],
-      [HEAD, 1, 1],
-      [FACES[mood], 6, 8],
+    compose(17, 17, [
+      [SHOULDERS, 1, 12],
+      [HEAD, 2, 2],
+      [FACES[mood], 7, 9],
       ...(mark ? [mark] : []),
     ]),
   );

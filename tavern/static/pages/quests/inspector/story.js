@@ -2,6 +2,7 @@
 
 import { html } from "../../../vendor/preact/standalone.module.js";
 import * as format from "../../../format.js";
+import { Breakable } from "../../../parts/breakable.js";
 import { Card, Empty, Moment } from "../../../parts/panels.js";
 import { texts } from "../../../texts.js";
 import { Findings } from "../findings.js";
@@ -18,7 +19,7 @@ export function StoryCard({ story: { record, rejection, events, checkpoints } })
       }
       ${events.length === 0 && html`<${Empty}>${words.none}<//>`}
       <ol class="story-events">
-        ${[...events].reverse().map(({ id, at, message }) => html`<li key=${id}><${Moment} at=${at} /> <bdi>${message}</bdi></li>`)}
+        ${[...events].reverse().map(({ id, at, message }) => html`<li key=${id}><${Moment} at=${at} /> <${Breakable} text=${message} /></li>`)}
       </ol>
       <${Strikes} strikes=${record?.strikes ?? []} />
       <${Checkpoints} checkpoints=${checkpoints} />

@@ -2,6 +2,7 @@
 
 import { html, useState } from "../../../vendor/preact/standalone.module.js";
 import * as format from "../../../format.js";
+import { Breakable } from "../../../parts/breakable.js";
 import { Card, Facts, Moment } from "../../../parts/panels.js";
 import { texts } from "../../../texts.js";
 import { isRemovable, isWaiting, move, neighbour, remove, retry } from "../acting.js";
@@ -11,7 +12,7 @@ const words = texts.quests.inspector;
 const { lanes, card } = texts.quests;
 
 export function SummaryCard({ story: { quest }, path }) {
-  const title = html`<bdi id="quest-file">${quest.file}</bdi>`;
+  const title = html`<span id="quest-file"><${Breakable} text=${quest.file} /></span>`;
   const aside = html`<${Badge} kind=${quest.lane}><span id="quest-lane">${lanes[quest.lane]}</span><//>`;
   return html`
     <${Card} id="summary" title=${title} aside=${aside}>
