@@ -56,7 +56,7 @@ def test_the_page_tells_of_what_ravens_tell_of() -> None:
 
 
 def test_what_takes_hold_of_focus_keys_and_dialogs_does_so_with_the_drawing() -> None:
-    """A `useEffect` runs up to a tenth of a second after what belongs to it is seen: an Escape in between closed nothing,
+    """A `useEffect` runs up to a tenth of a second after its words are seen: an Escape in between closed nothing,
     and a file that was let go was opened by the browser in place of the page."""
     holds = (
         "showModal(",
