@@ -6,10 +6,13 @@ import asyncio
 import time
 from collections.abc import Callable
 
+PATIENCE_SECONDS = 40.0
+"""What takes a moment alone takes many beside the tests of two other workers on two cores."""
+
 
 def wait_until(
     predicate: Callable[[], object],
-    timeout: float = 10.0,
+    timeout: float = PATIENCE_SECONDS,
     message: str = "the predicate never held",
     every: float = 0.02,
 ) -> None:
@@ -22,7 +25,7 @@ def wait_until(
 
 
 async def wait_until_async(
-    predicate: Callable[[], object], timeout: float = 10.0, message: str = "the predicate never held"
+    predicate: Callable[[], object], timeout: float = PATIENCE_SECONDS, message: str = "the predicate never held"
 ) -> None:
     """`wait_until` that lets the event loop run in between."""
     deadline = time.monotonic() + timeout

@@ -8,9 +8,11 @@ export const KINDS = ["quest", "level", "trouble"];
 
 const WISHES = "realm-announce";
 const ANNOUNCED = "realm-announced";
-const REMEMBERED = 100;
 // A laptop that wakes up after days is not told of all that time.
 const OLD_MS = 3_600_000;
+// What one tab writes down, another reads some time later, and a lock is no fence for it: until all must have heard of an
+// event, the lock itself says that it was told.
+const HELD_MS = 60_000;
 
 let isRefused = false;
 
@@ -50,18 +52,32 @@ export function startAnnouncing() {
 
 function announce(event) {
   // Ids begin anew with a new database: the time makes an event one of a kind.
-  const key = `${event.id} ${event.at}`;
-  return navigator.locks.request(ANNOUNCED, () => {
-    const announced = read(ANNOUNCED, []);
-    if (announced.includes(key)) return;
-    write(ANNOUNCED, [...announced, key].slice(-REMEMBERED));
+  const key = `${ANNOUNCED} ${event.at} ${event.id}`;
+  return navigator.locks.request(key, { ifAvailable: true }, (lock) => {
+    if (lock === null || read(key, false)) return undefined;
+    forgetOldOnes();
+    write(key, true);
     const shown = make({ body: event.message, tag: key, icon: "/static/crest.png" });
-    if (shown === null) return;
-    shown.onclick = () => {
-      window.focus();
-      shown.close();
-    };
+    if (shown !== null) {
+      shown.onclick = () => {
+        window.focus();
+        shown.close();
+      };
+    }
+    return new Promise((done) => setTimeout(done, HELD_MS));
   });
+}
+
+// Nobody is told of anything so old, and it need not be known that it was told.
+function forgetOldOnes() {
+  try {
+    for (const key of Object.keys(localStorage)) {
+      const [name, at] = key.split(" ");
+      if (name === ANNOUNCED && !(Date.now() - Date.parse(at) < OLD_MS)) localStorage.removeItem(key);
+    }
+  } catch {
+    // Storage is forbidden: there is nothing to forget.
+  }
 }
 
 // Null where the browser lets no page make any: Chrome on Android has them for service workers alone.

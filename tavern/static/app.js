@@ -1,6 +1,6 @@
 // Mounts the page: the frame around all pages, and the page that the address names.
 
-import { html, render, useEffect, useErrorBoundary, useRef, useState } from "./vendor/preact/standalone.module.js";
+import { html, render, useEffect, useErrorBoundary, useLayoutEffect, useRef, useState } from "./vendor/preact/standalone.module.js";
 import { startAnnouncing } from "./announcing.js";
 import { connect, shownState, useRealm } from "./link/realm.js";
 import { moodOf } from "./link/states.js";
@@ -16,7 +16,7 @@ function App() {
   const found = pageAt(address.pathname);
   const state = useRealm(shownState);
   const heard = useRealm(({ link }) => link);
-  useEffect(() => Object.assign(document.body.dataset, { mood: moodOf(state), link: heard }), [state, heard]);
+  useLayoutEffect(() => Object.assign(document.body.dataset, { mood: moodOf(state), link: heard }), [state, heard]);
   return html`
     <a class="skip-link" href="#content">${texts.skipLink}</a>
     <${Header} page=${found?.page.within ?? found?.page.name ?? null} />

@@ -1,6 +1,6 @@
 // Which page the address names, and moving between pages without loading them anew.
 
-import { useEffect, useState } from "./vendor/preact/standalone.module.js";
+import { useLayoutEffect, useState } from "./vendor/preact/standalone.module.js";
 import { pages } from "./pages.js";
 
 const watchers = new Set();
@@ -29,7 +29,7 @@ export function go(address) {
 // The present address as a URL; a component that uses it is drawn again when that changes.
 export function useAddress() {
   const [href, setHref] = useState(location.href);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const watch = () => setHref(location.href);
     watchers.add(watch);
     addEventListener("popstate", watch);

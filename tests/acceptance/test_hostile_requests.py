@@ -31,6 +31,7 @@ from realm import make_daemon, open_keeper
 from tavern.sites import make_sites
 from tests.acceptance.hostile_requests import CLOSED, COOKIE, COOKIE_NAME, TAVERN, TOKEN, Hostile, all_hostile
 from tests.arena.quest_makers import take
+from tests.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -62,7 +63,7 @@ class Stage:
         data = hostile.data.replace(COOKIE.encode(), self.cookie.encode()).replace(COOKIE_NAME.encode(), name.encode())
         reader, writer = await asyncio.open_connection("127.0.0.1", self.sites[hostile.site].port)
         try:
-            async with asyncio.timeout(10.0):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 writer.write(data)
                 return await _read_answer(reader)
         finally:

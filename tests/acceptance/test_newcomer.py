@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from playwright.sync_api import FilePayload, Page, expect, sync_playwright
 
 from tests.acceptance.conftest import Founder
+from tests.acceptance.living_realm import LivingRealm
 from tests.acceptance.nursery import Nursery
 from tests.acceptance.quest_files import chat_rows
 from tests.chromium import ARGUMENTS, find_chromium
@@ -56,6 +58,12 @@ def go_to(page: Page, name: str) -> None:
     page.get_by_role("navigation", name="Pages").get_by_role("link", name=name, exact=True).click()
 
 
+def fought(realm: LivingRealm) -> dict[str, Any]:
+    """The quest in battle as every page is told of it."""
+    told: dict[str, Any] = realm.http("GET", "/api/game", site="tavern").json()
+    return told["quest"] or {"rows_done": None}
+
+
 def rows_learned(page: Page) -> int:
     return int((page.locator("#fact-rows").inner_text()).split("/")[0].replace(",", ""))
 
@@ -73,8 +81,12 @@ def test_a_newcomer_needs_nothing_but_the_page(found_realm: Founder, nursery: Nu
 
     go_to(page, "Battle")
     expect(page.locator("#quest-name")).to_have_text("lesson.jsonl", timeout=PATIENCE_MS)
-    expect(page.locator("#fact-rows")).to_have_text(re.compile("^[1-9]"), timeout=PATIENCE_MS)
-    page.locator("[data-action=pause]").click()
+    # A busy machine may be slower to show the page than to learn the quest.
+    realm.wait(lambda: (fought(realm)["rows_done"] or 0) > 0, "the first rows")
+    with realm.trainer_held():
+        expect(page.locator("#fact-rows")).to_have_text(re.compile("^[1-9]"), timeout=PATIENCE_MS)
+        page.locator("[data-action=pause]").click()
+        realm.wait(lambda: (realm.paths.control / ".pause").exists(), "the wish for a pause")
     expect(page.locator("#state")).to_have_text("Paused", timeout=PATIENCE_MS)
     assert 0 < rows_learned(page) < LESSON_ROWS
 

@@ -74,7 +74,7 @@ def test_the_realm_ends_with_exit_0_and_leaves_no_trace_of_being_up(found_realm:
         realm.paths.stop_file.touch()
     else:
         realm.signal(signal.Signals[way])
-    assert realm.wait_for_end(15) == 0
+    assert realm.wait_for_end() == 0
     assert not realm.paths.services.exists()
     assert not realm.paths.stop_file.exists()
     assert realm.holder() is None

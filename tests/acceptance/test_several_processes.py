@@ -15,7 +15,7 @@ from arena.quest_board import QuestBoard
 from arena.start_check import read_setup
 from core.instance import InstanceLock
 from tests.acceptance.conftest import Founder
-from tests.acceptance.living_realm import LivingRealm
+from tests.acceptance.living_realm import START_SECONDS, LivingRealm
 from tests.acceptance.nursery import Nursery
 from tests.arena.trainer.driving import Field
 from tests.arena.trainer.fighting_here import fight
@@ -43,7 +43,7 @@ def kill(realm: LivingRealm, number: int) -> str:
     assert len(before) == PROCESSES
     before[number].kill()
     death = realm.wait(lambda: realm.events("trainer_died")[told:], "the death of the trainer")[0]
-    _, alive = psutil.wait_procs(before, timeout=10)
+    _, alive = psutil.wait_procs(before, timeout=START_SECONDS)
     assert not alive
     return str(death["message"])
 
@@ -91,7 +91,7 @@ def fight_and_kill(realm: LivingRealm, python: str) -> None:
 
     left = [*ranks(realm), *realm._children()]
     assert realm.stop() == 0
-    _, alive = psutil.wait_procs(left, timeout=10)
+    _, alive = psutil.wait_procs(left, timeout=START_SECONDS)
     assert not alive
     assert InstanceLock.holder(realm.paths.current_model / ".lock") is None
 

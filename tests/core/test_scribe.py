@@ -146,7 +146,7 @@ async def test_a_job_that_kills_two_workers_is_refused_with_the_cause(scribe: Sc
 
 async def test_a_child_left_behind_does_not_hide_the_death_of_its_worker(scribe: Scribe) -> None:
     with pytest.raises(Unavailable, match="exit code 4"):
-        await asyncio.wait_for(scribe.run(f"{JOBS}:leave_a_child_behind", {"then_exit": 4}), 10)
+        await asyncio.wait_for(scribe.run(f"{JOBS}:leave_a_child_behind", {"then_exit": 4}), 30)
 
 
 async def test_a_worker_killed_while_idle_is_replaced(scribe: Scribe) -> None:
@@ -200,7 +200,7 @@ async def test_close_ends_the_worker_and_the_running_job_and_may_be_repeated(tmp
     job = asyncio.create_task(scribe.run(f"{JOBS}:hang", {"started": str(started)}))
     await wait_until_async(started.exists)
     worker = scribe.worker_pid
-    await asyncio.wait_for(scribe.close(), 10)
+    await asyncio.wait_for(scribe.close(), 30)
     await scribe.close()
     with pytest.raises(Unavailable, match="closed"):
         await job

@@ -11,15 +11,24 @@ from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
 
 from tests.chromium import ARGUMENTS, find_chromium
 from tests.tavern.scripted_realm import ScriptedRealm
+from tests.waiting import PATIENCE_SECONDS
 
-EXPECTED_COMPLAINTS = ("Failed to load resource", "net::ERR_CONNECTION_REFUSED", "net::ERR_INCOMPLETE_CHUNKED_ENCODING")
+PATIENCE_MS = 1000 * PATIENCE_SECONDS
+EXPECTED_COMPLAINTS = (
+    "Failed to load resource",
+    "net::ERR_CONNECTION_CLOSED",
+    "net::ERR_CONNECTION_REFUSED",
+    "net::ERR_CONNECTION_RESET",
+    "net::ERR_EMPTY_RESPONSE",
+    "net::ERR_INCOMPLETE_CHUNKED_ENCODING",
+)
 """What Chromium itself says when a server goes away; everything else on the console fails the test."""
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
     """The system's Chromium; without one the test fails and says how to get it."""
-    expect.set_options(timeout=20_000)
+    expect.set_options(timeout=PATIENCE_MS)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=find_chromium(), args=ARGUMENTS)
         yield browser
@@ -43,7 +52,7 @@ async def open_page(browser: Browser) -> AsyncIterator[OpenPage]:
         context = await browser.new_context(viewport={"width": width, "height": height}, **options)
         contexts.append(context)
         page = await context.new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(PATIENCE_MS)
         page.on("console", complain)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         await page.goto(url)

@@ -15,6 +15,7 @@ from playwright.async_api import Browser, Page, expect
 
 from core.paths import CHECKOUT
 from tavern.pages import PAGE_PATHS
+from tests.tavern.looking import make_wide
 from tests.tavern.vaulted_realm import vaulted_realm
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -65,7 +66,7 @@ async def test_no_page_shuts_anybody_out(opened: Opened, path: str) -> None:
         ]
         assert grave == [], scheme
         for screen, (width, height) in SCREENS.items():
-            await opened.page.set_viewport_size({"width": width, "height": height})
+            await make_wide(opened.page, width, height)
             assert await opened.page.evaluate("document.documentElement.scrollWidth") <= width, "it scrolls sideways"
             name = path.strip("/").partition("/")[0] or "battle"
             part = "-opened" if "{" in path and name == "quests" else ""

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import expect
 
 from tests.tavern.conftest import OpenPage
+from tests.tavern.looking import record, recorded, until
 from tests.tavern.scripted_realm import ScriptedRealm
 from tests.tavern.storied_realm import StoriedRealm
 from tests.tavern.test_page import show_text
@@ -31,15 +32,6 @@ MOVING = """document.getAnimations().map(
     (one) => `${one.animationName ?? one.transitionProperty} of ${one.effect.target.className}`)"""
 PAST_IS_KNOWN = """performance.getEntriesByType("resource").some(
     (one) => one.name.includes("points=200") && one.responseEnd)"""
-
-
-async def until(page: Page, expression: str) -> None:
-    """Wait for it; `wait_for_function` is not let in by the page's security policy."""
-    for _ in range(200):
-        if await page.evaluate(expression):
-            return
-        await page.wait_for_timeout(20)
-    pytest.fail(f"never seen: {expression}")
 
 
 def quest(realm: ScriptedRealm, **news: Any) -> None:
@@ -177,23 +169,30 @@ async def test_what_happens_is_played_once_and_not_again_on_reload(realm: Script
     page = await open_page(realm.site.url)
     await realm.watched()
     await show_text(page, "percent", "45 %")
+    told_of, victor = ".happening.level .happening-told", '#sprite-hero[data-doing="victorious"]'
+    await record(page, told_of, victor)
     realm.saga.append("hero_level_up", "Seedling reaches level 1", now=datetime.now(UTC) - timedelta(hours=1))
     realm.saga.append("hero_level_up", "Seedling reaches level 2", now=datetime.now(UTC), data={"level": 2})
-    await expect(page.locator(".happening.level")).to_contain_text("Seedling reaches level 2")
-    await expect(page.locator("#sprite-hero")).to_have_attribute("data-doing", "victorious")
+    await recorded(page, told_of, "Seedling reaches level 2")
+    await recorded(page, victor)
     await page.reload()
     await show_text(page, "percent", "45 %")
     await expect(page.locator("#log li").first).to_contain_text("Seedling reaches level 2")
     await expect(page.locator(".happening")).to_have_count(0)
     fought = realm.body["quest"]["quest_id"]
     realm.body.update(quest=None)
+    realm.tell("note", "The battle is over.")
+    await expect(page.locator("#quest-name")).not_to_have_text("addition_level3.jsonl")
+    await record(page, ".happening.learned", ".falling", ".falling ~ .falling")
     for number in range(20):
         told = {"quest_id": fought}
         realm.saga.append("quest_learned", f"quest {number} is learned", now=datetime.now(UTC), data=told)
     # F17: one scene for all of them.
-    await expect(page.locator(".happening.learned")).to_have_text("Quest complete20 quests are learned")
+    await recorded(page, ".happening.learned", "Quest complete20 quests are learned")
     realm.tell("quest_sealed", "It is sealed.")
-    await expect(page.locator(".falling")).to_have_count(1)
+    await expect(page.locator("#log li").first).to_contain_text("It is sealed.")
+    await recorded(page, ".falling")
+    assert ".falling ~ .falling " not in await page.evaluate("window.sightings"), "it falls once"
 
 
 async def test_news_of_an_enemy_that_was_never_seen_breaks_nothing(realm: ScriptedRealm, open_page: OpenPage) -> None:

@@ -65,7 +65,7 @@ async def test_words_and_categories_find_tales_and_stand_in_the_address(
     await page.get_by_label("Search the log").fill("TALE 14")
     await expect(page.locator(".tale")).to_have_count(5)
     assert await messages(page) == [f"tale {number} of <b>old</b>" for number in (149, 146, 143, 140, 14)]
-    assert page.url.endswith("/battle-log?category=trouble&q=TALE+14")
+    await expect(page).to_have_url(f"{realm.site.url}/battle-log?category=trouble&q=TALE+14")
     await page.reload()
     await expect(page.locator(".tale")).to_have_count(5)
     await expect(page.get_by_label("Search the log")).to_have_value("TALE 14")

@@ -27,7 +27,7 @@ from core.paths import CHECKOUT, RealmPaths
 from tavern.server import House, lone_site
 from tests.serving import Visitor, serving
 from tests.tavern.scripted_realm import ScriptedRealm
-from tests.waiting import wait_until_async
+from tests.waiting import PATIENCE_SECONDS, wait_until_async
 
 TOKEN = "the-token-of-the-realm"
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
@@ -117,7 +117,7 @@ async def test_events_come_through_at_once_and_are_replayed_for_many_viewers(tmp
 
 async def _until(stream: aiohttp.ClientResponse, wanted: bytes) -> bytes:
     heard = b""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while wanted not in heard:
             heard += await stream.content.readany()
     return heard

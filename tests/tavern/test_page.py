@@ -12,8 +12,9 @@ import pytest
 from playwright.async_api import Page, Route, expect
 
 from tests.tavern.conftest import OpenPage
+from tests.tavern.looking import make_wide
 from tests.tavern.scripted_realm import SAMPLE, ScriptedRealm, now
-from tests.waiting import wait_until_async
+from tests.waiting import PATIENCE_SECONDS, wait_until_async
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -177,7 +178,7 @@ async def test_a_late_snapshot_does_not_turn_the_step_back(realm: ScriptedRealm,
     realm.before_snapshot = hold
     realm.body["queue"].update(completed=9)
     realm.tell("checkpoint_saved", "A checkpoint is saved.")
-    await asyncio.wait_for(asked.wait(), 10)
+    await asyncio.wait_for(asked.wait(), PATIENCE_SECONDS)
     realm.strike(rows=6016, step=1283, loss=0.4)
     await show_text(page, "percent", "94 %")
     release.set()
@@ -342,7 +343,7 @@ async def test_no_width_scrolls_sideways(realm: ScriptedRealm, open_page: OpenPa
     page = await open_page(realm.site.url)
     await show_text(page, "state", "Training")
     for width in (320, 390, 768, 1440):
-        await page.set_viewport_size({"width": width, "height": 844})
+        await make_wide(page, width, 844)
         assert await page.evaluate("document.documentElement.scrollWidth") <= width
 
 
@@ -387,4 +388,4 @@ async def test_the_browser_talks_to_its_own_port_only(realm: ScriptedRealm, open
     await show_text(page, "state", "Training")
     own = f"http://localhost:{realm.site.port}/"
     assert [url for url in asked if not url.startswith(own)] == []
-    assert any("/api/events/stream?last_event_id=6" in url for url in asked)
+    await wait_until_async(lambda: any("/api/events/stream?last_event_id=6" in url for url in asked))

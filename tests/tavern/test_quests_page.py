@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -19,7 +20,7 @@ from docs.make_reference import idle_realm
 from tests.arena.gatekeepers.scroll_making import chat, lines
 from tests.arena.quest_makers import NOW, admit, drop, take
 from tests.tavern.conftest import OpenPage
-from tests.waiting import wait_until_async
+from tests.waiting import PATIENCE_SECONDS, wait_until_async
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -54,6 +55,13 @@ async def realm(tmp_path: Path) -> AsyncIterator[Realm]:
             await sites[0].stop()
 
 
+async def watched(page: Page, realm: Realm) -> None:
+    """Wait until the page hears the realm: a frame that is sent before reaches nobody, and no other one follows."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while "realm_event_viewers 1" not in await (await page.request.get(f"{realm.site.url}/metrics")).text():
+            await asyncio.sleep(0.02)
+
+
 def card(page: Page, name: str) -> Locator:
     return page.locator(".quest-card", has=page.locator("bdi", has_text=name))
 
@@ -81,8 +89,9 @@ async def test_quests_are_moved_by_dragging_keys_and_buttons_and_the_realm_is_as
     assert realm.lane_of("keyed.jsonl") == "normal"
 
     await card(page, "clicked.jsonl").get_by_role("button", name="Raise clicked.jsonl to High").click()
-    await expect(high).to_contain_text("clicked.jsonl")
+    # The answer first: it does not stay.
     await expect(page.locator("#answer")).to_have_text("clicked.jsonl waits in High now.")
+    await expect(high).to_contain_text("clicked.jsonl")
 
     await card(page, "clicked.jsonl").locator("a").press("Delete")
     await expect(page.locator("#confirm-text")).to_contain_text("deleted from this disk for good")
@@ -102,6 +111,7 @@ async def test_the_board_says_why_nothing_goes_on_and_what_lies_in_the_inbox(rea
     take(realm.board, "waits.jsonl")
     page = await open_page(f"{realm.site.url}/quests")
     await expect(card(page, "waits.jsonl").locator(".quest-why")).to_have_text("it is next")
+    await watched(page, realm)
     (realm.daemon.paths.inbox / "notes.txt").write_text("hello")
     realm.daemon.report.enter("paused", datetime.now(UTC), "dinner")
     realm.daemon.crier.show_progress()

@@ -55,6 +55,30 @@ def test_the_page_tells_of_what_ravens_tell_of() -> None:
     assert 'if (kind.endsWith("_blocked")) return "trouble";' in code
 
 
+def test_what_takes_hold_of_focus_keys_and_dialogs_does_so_with_the_drawing() -> None:
+    """A `useEffect` runs up to a tenth of a second after its words are seen: an Escape in between closed nothing,
+    and a file that was let go was opened by the browser in place of the page."""
+    holds = (
+        "showModal(",
+        ".focus(",
+        "scrollIntoView(",
+        "document.addEventListener(",
+        "addEventListener(kind",
+        "useEffect(() => set",
+    )
+    looked_at, late = 0, []
+    for script in STATIC.rglob("*.js"):
+        if "vendor" in script.parts:
+            continue
+        for effect in re.findall(
+            r"^  useEffect\((?:.*\]\);$|.*\n(?:    .*\n|\n)*)", script.read_text(encoding="utf-8"), re.MULTILINE
+        ):
+            looked_at += 1
+            late += [(script.name, hold) for hold in holds if hold in f"useEffect({effect.partition('(')[2]}"]
+    assert looked_at > 15
+    assert late == []
+
+
 def test_the_sample_is_a_snapshot_as_documented() -> None:
     Game.model_validate_json(Path(__file__).with_name("sample_snapshot.json").read_bytes(), strict=True)
 

@@ -23,7 +23,7 @@ from tests.serving import Visitor, serving
 from tests.vault.catalog.assets import EARLY, furnish
 from tests.vault.making import publish
 from tests.vault.transfer.byte_service import described
-from tests.waiting import wait_until_async
+from tests.waiting import PATIENCE_SECONDS, wait_until_async
 from vault.assets import LOCAL, Transfer
 from vault.benches import Benches
 from vault.branch.arrivals import Wish
@@ -178,7 +178,7 @@ async def test_transfers_take_no_thread_that_others_need_and_end_with_the_realm(
             done, _ = await asyncio.wait({asking}, timeout=0.5)
             assert not done
             two.keeper.ending.set()
-            answer = await asyncio.wait_for(asking, 10)
+            answer = await asyncio.wait_for(asking, PATIENCE_SECONDS)
             assert (answer.status, "was cancelled" in answer.body["message"]) == (503, True)
 
 
@@ -224,7 +224,7 @@ async def test_a_manifest_that_is_being_made_is_waited_for_without_a_name(two: T
         assert told["destination"] == str(two.nas)
         arrival = two.officer.arrivals.find(told["transfer_id"])
         assert arrival is not None
-        await wait_until_async(lambda: arrival.state != "running", 20)
+        await wait_until_async(lambda: arrival.state != "running")
     assert (arrival.state, arrival.destination) == ("done", str(two.nas / source.name)), arrival.error
 
 

@@ -27,6 +27,7 @@ from tests.serving import Answer, Visitor, serving
 from tests.vault.catalog.assets import EARLY, asset, furnish, make_model
 from tests.vault.hostile_paths import BRANCH, CHECKPOINT, HEADS, SEARCHES, VAULT, Attempt, attempts
 from tests.vault.making import publish
+from tests.waiting import PATIENCE_SECONDS
 from vault import StorageRegistry, StrongholdType
 from vault.branch.officer import BranchOfficer
 from vault.branch.routes import branch_routes
@@ -188,7 +189,7 @@ async def test_no_head_of_a_request_becomes_a_line_of_the_answer(stage: Stage, s
         reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
         head = f"GET /api/assets/{CHECKPOINT}/files/model.safetensors HTTP/1.1\r\nHost: 127.0.0.1\r\n{line}\r\n\r\n"
         writer.write(head.encode())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             told = (await reader.readuntil(b"\r\n\r\n")).decode()
         writer.transport.abort()
         assert 400 <= int(told.split()[1]) < 500, (line, told)

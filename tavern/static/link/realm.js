@@ -15,6 +15,7 @@ let now = { link: "connecting", awayReason: null, snapshot: null, gaps: 0 };
 let shown = now;
 let frame = null;
 let frameArrived = 0;
+let newestAsked = -Infinity; // when the snapshot that is shown was asked for
 let tellingPlanned = false;
 let lastTold = null; // id of the newest event that listeners have been told of
 const watchers = new Set();
@@ -75,6 +76,9 @@ function millisecondsAhead(first, second) {
 }
 
 function onSnapshot(snapshot, asked, isFirst) {
+  // A connection that broke leaves its question behind: the answer comes after that to a newer one, and is older.
+  if (asked < newestAsked) return;
+  newestAsked = asked;
   // A snapshot can arrive after a frame that is younger than it: the step must not jump back (F1). Within one
   // millisecond, which is all that a browser can tell apart, the frame wins. One that was asked for after the frame had
   // come is newer whatever its time says: the clock of the realm may have been set back.

@@ -2,7 +2,7 @@
 // What a zoom shows is asked of the server again by whoever uses this, so that no spike is lost at any width.
 
 import uPlot from "../vendor/uplot/uPlot.esm.js";
-import { html, useEffect, useRef } from "../vendor/preact/standalone.module.js";
+import { html, useLayoutEffect, useRef } from "../vendor/preact/standalone.module.js";
 import * as format from "../format.js";
 import { aligned } from "./curve.js";
 import { follow as followFingers } from "./fingers.js";
@@ -24,7 +24,8 @@ export function Chart({ lines, curves, view, whole, label, isTold, fromZero, onZ
   const latest = useRef();
   latest.current = { lines, curves, view, whole, fromZero, onZoom, onPoint };
 
-  useEffect(() => {
+  // With the drawing of the page: a hand that zooms would take hold of a curve that its captions do not tell of.
+  useLayoutEffect(() => {
     const made = make(frame.current, latest);
     plot.current = made;
     const watcher = new ResizeObserver(() => made.setSize(sizeOf(frame.current)));
@@ -40,7 +41,7 @@ export function Chart({ lines, curves, view, whole, label, isTold, fromZero, onZ
     };
   }, []);
 
-  useEffect(() => {
+  useLayoutEffect(() => {
     plot.current.setData(aligned(curves), false);
     const [from, to] = view ?? ends(curves);
     // One step alone, or none yet, has no width.

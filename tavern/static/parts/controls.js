@@ -1,6 +1,6 @@
 // The buttons that every page has. They express a wish; what is shown is what the daemon reports (F14).
 
-import { html, useEffect, useRef, useState } from "../vendor/preact/standalone.module.js";
+import { html, useLayoutEffect, useRef, useState } from "../vendor/preact/standalone.module.js";
 import * as format from "../format.js";
 import { shownState, useRealm } from "../link/realm.js";
 import { allows } from "../link/states.js";
@@ -33,7 +33,8 @@ export function Controls() {
     }
     setAsked(action);
     await wish(action);
-    setAsked(null);
+    // Another one may have been pressed meanwhile.
+    setAsked((newest) => (newest === action ? null : newest));
   }
 
   return html`
@@ -58,11 +59,11 @@ export function Controls() {
 }
 
 // A button that disables itself would drop the keyboard's place in the page. It is noticed while the button is still in
-// place: once it is disabled, the browser has forgotten it.
+// place: once it is disabled, the browser has forgotten it; and a moment later the keyboard may be elsewhere.
 function useKeptFocus(group, enabled) {
   const had = useRef(false);
   had.current = group.current?.contains(document.activeElement) ?? false;
-  useEffect(() => {
+  useLayoutEffect(() => {
     const isLost = had.current && !group.current.querySelector(":focus:enabled");
     if (isLost) group.current.querySelector("button:enabled")?.focus();
   }, [enabled]);

@@ -1,6 +1,6 @@
 // What stands above every page: where one is, what the realm does, and the control of it.
 
-import { html, useEffect, useRef, useState } from "../vendor/preact/standalone.module.js";
+import { html, useLayoutEffect, useRef, useState } from "../vendor/preact/standalone.module.js";
 import * as format from "../format.js";
 import { shownState, useRealm } from "../link/realm.js";
 import { destinations } from "../pages.js";
@@ -53,8 +53,9 @@ function Away() {
 function Navigation({ page }) {
   const [isOpen, setOpen] = useState(false);
   const more = useRef();
-  useEffect(() => setOpen(false), [page]);
-  useEffect(() => {
+  // Both with the drawing of it: a key in between would close nothing, and what is opened anew would be closed.
+  useLayoutEffect(() => setOpen(false), [page]);
+  useLayoutEffect(() => {
     if (!isOpen) return undefined;
     const close = (event) => {
       if (event.type === "keydown" ? event.key === "Escape" : !more.current?.contains(event.target)) setOpen(false);

@@ -1,6 +1,6 @@
 // Short messages in the corner: what a button did, and the few events that people are told of wherever they are.
 
-import { html, useEffect, useState } from "../vendor/preact/standalone.module.js";
+import { html, useLayoutEffect, useState } from "../vendor/preact/standalone.module.js";
 import { listen } from "../link/realm.js";
 import { noticeOf } from "../notices.js";
 import { texts } from "../texts.js";
@@ -25,7 +25,7 @@ export function Toasts() {
     setShown((old) => [...old.filter(({ kind }) => kind !== news.kind), news].slice(-SHOWN_AT_MOST));
     setTimeout(() => remove(news.key), SECONDS[news.kind] * 1000);
   };
-  useEffect(
+  useLayoutEffect(
     () =>
       listen((event) => {
         const kind = noticeOf(event);

@@ -314,7 +314,7 @@ async def test_a_large_quest_is_tokenized_while_it_waits_unless_it_is_claimed_at
     court: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("arena.proving.assay.JOB_BYTES", 0)
-    monkeypatch.setattr("arena.proving.assay.CLAIM_AT_ONCE_SECONDS", 0.5)
+    monkeypatch.setattr("arena.proving.assay.CLAIM_AT_ONCE_SECONDS", 2.0)
     async with court() as at:
         claimed = at.quest("claimed", chat("other"), *LARGE, mtime=1000.0)
         at.quest("waiting", *LARGE, mtime=2000.0)

@@ -24,7 +24,7 @@ from core.http.events import EventHub
 from core.http.site import Site, make_app
 from core.saga import MIGRATIONS, Event, Saga
 from core.settings import BudgetSettings
-from tests.waiting import wait_until_async
+from tests.waiting import PATIENCE_SECONDS, wait_until_async
 
 NOW = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
 
@@ -44,7 +44,7 @@ class Stream:
         self.comments = 0
         self.retry: int | None = None
 
-    async def next(self, timeout: float = 10.0) -> Frame:
+    async def next(self, timeout: float = PATIENCE_SECONDS) -> Frame:
         """The next frame with data; comments and `retry` are noted on the way."""
         async with asyncio.timeout(timeout):
             name, event_id = "message", None
@@ -350,7 +350,7 @@ async def test_a_hundred_viewers_see_the_same_and_the_site_still_answers(saga: S
             stage.hub.publish_progress(partial(dict, step=step))
             if step % 100 == 0:
                 stage.tell(f"event {step}")
-                async with asyncio.timeout(2.0), stage.session.get(f"{stage.site.url}/healthz") as health:
+                async with asyncio.timeout(10.0), stage.session.get(f"{stage.site.url}/healthz") as health:
                     assert health.status == 200
         seen = await asyncio.gather(*reading)
         elapsed = time.monotonic() - started
@@ -358,11 +358,13 @@ async def test_a_hundred_viewers_see_the_same_and_the_site_still_answers(saga: S
         assert max(frames for _, frames in seen) <= elapsed / 0.2 + 2
 
 
-async def test_stopping_the_site_ends_open_streams_within_a_second(saga: Saga) -> None:
+async def test_stopping_the_site_ends_open_streams_at_once(saga: Saga, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are told to end; what is not is waited for."""
+    monkeypatch.setattr("core.http.site.STOP_SECONDS", 60.0)
     async with staged(saga) as stage, stage.watching() as first, stage.watching() as second:
         started = time.monotonic()
         await stage.site.stop()
-        assert time.monotonic() - started < 1.0
+        assert time.monotonic() - started < 30.0
         for stream in (first, second):
             with pytest.raises(EOFError):
                 await stream.next()
@@ -376,7 +378,7 @@ async def test_a_stuck_viewer_does_not_hold_up_the_close(saga: Saga) -> None:
         await wait_until_async(lambda: stage.hub.viewers == 1, message="the viewer was not attached")
         for _ in range(40):
             stage.saga.append("test", "x" * 400_000, now=NOW)
-        async with asyncio.timeout(2.0):
+        async with asyncio.timeout(20.0):
             await stage.hub.close()
         await wait_until_async(lambda: stage.hub.viewers == 0, message="the stuck viewer was kept")
         writer.transport.abort()

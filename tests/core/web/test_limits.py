@@ -16,6 +16,7 @@ from aiohttp import web
 from core.http.answers import json_response
 from core.http.limits import MAX_BODY_BYTES, Limits
 from tests.serving import Visitor, serving
+from tests.waiting import PATIENCE_SECONDS
 
 HEAD = b"POST /echo HTTP/1.1\r\nHost: localhost\r\n"
 GET = b"GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -50,7 +51,7 @@ class Line:
         """Of the next answer, whose body is dropped; 0 when the connection ended instead."""
         return (await self.answer())[0]
 
-    async def answer(self, timeout: float = 5.0) -> tuple[int, dict[str, str], Any]:
+    async def answer(self, timeout: float = PATIENCE_SECONDS) -> tuple[int, dict[str, str], Any]:
         async with asyncio.timeout(timeout):
             first = await self.reader.readline()
             if not first:
@@ -62,7 +63,7 @@ class Line:
             body = await self.reader.readexactly(int(headers.get("Content-Length", 0)))
             return int(first.split()[1]), headers, json.loads(body) if body else None
 
-    async def ended(self, timeout: float = 5.0) -> bool:
+    async def ended(self, timeout: float = PATIENCE_SECONDS) -> bool:
         """True once the other side has closed."""
         async with asyncio.timeout(timeout):
             try:
@@ -110,7 +111,7 @@ async def test_a_head_that_trickles_is_given_up_too(caplog: pytest.LogCaptureFix
             line.send(b"y")
             await asyncio.wait([answer], timeout=0.02)
         assert await answer == 408
-        assert time.monotonic() - started < 2.0
+        assert time.monotonic() - started < PATIENCE_SECONDS, "each byte starts the time anew"
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
@@ -148,7 +149,7 @@ async def wait_for_place(visitor: Visitor) -> None:
             line.send(GET)
             return await line.status() == 200
 
-    async with asyncio.timeout(10.0):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not await admitted():
             await asyncio.sleep(0.02)
 
@@ -166,7 +167,8 @@ async def test_slow_requests_never_block_the_others() -> None:
             times.append(time.monotonic() - started)
         for _, writer in lines:
             writer.transport.abort()
-    assert sorted(times)[10] < 0.1
+    # Whoever stands behind a slow one waits until that is given up.
+    assert sorted(times)[10] < Limits().head_seconds / 2
 
 
 # --- many and large -------------------------------------------------------------------------------------------------
@@ -307,7 +309,7 @@ async def test_a_bug_after_half_an_answer_ends_the_connection(caplog: pytest.Log
 
     async with serving([web.get("/stumble", stumble)]) as visitor, line_to(visitor) as line:
         line.send(b"GET /stumble HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        async with asyncio.timeout(5.0):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             text = await line.reader.read()
     assert text.endswith(b"4\r\nhalf\r\n"), "what follows half an answer would be taken for a part of it"
     (record,) = [record for record in caplog.records if record.exc_info]

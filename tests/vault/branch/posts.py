@@ -61,7 +61,7 @@ class Posts:
         log.close()
         self.running[name] = process
         wait_until(
-            lambda: self.answers(name) or process.poll() is not None, 30, f"the officer of {name} never answered"
+            lambda: self.answers(name) or process.poll() is not None, 90, f"the officer of {name} never answered"
         )
         assert process.poll() is None, (self.folder / f"{name}.log").read_text()
         return process

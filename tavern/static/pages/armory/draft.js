@@ -8,6 +8,7 @@ const CHECK_MS = 350;
 let kept = {};
 
 const NO_CHECK = { findings: [], diff: [], changes: [], valid: true };
+const NO_ANSWER = { question: null, check: NO_CHECK };
 
 export function same(first, second) {
   return JSON.stringify(first) === JSON.stringify(second);
@@ -17,32 +18,29 @@ export function same(first, second) {
 export function useDraft(config) {
   const [edits, setEdits] = useState(kept);
   kept = edits;
-  const [check, setCheck] = useState(NO_CHECK);
-  const [isChecking, setChecking] = useState(false);
+  const [answer, setAnswer] = useState(NO_ANSWER);
   const latest = useRef(0);
   const count = Object.keys(edits).length;
   const body = bodyOf(edits);
+  const question = count === 0 ? null : JSON.stringify([edits, config?.etag]);
 
   useEffect(() => {
     const turn = ++latest.current;
-    if (count === 0) {
-      setCheck(NO_CHECK);
-      setChecking(false);
+    if (question === null) {
+      setAnswer(NO_ANSWER);
       return undefined;
     }
-    setChecking(true);
     const timer = setTimeout(async () => {
-      const answer = await post("/config/check", body).catch((error) => ({
+      const check = await post("/config/check", body).catch((error) => ({
         ...NO_CHECK,
         valid: false,
         findings: [{ field: null, message: error.message, severity: "error" }],
       }));
       if (turn !== latest.current) return; // an answer to an older question
-      setCheck(answer);
-      setChecking(false);
+      setAnswer({ question, check });
     }, CHECK_MS);
     return () => clearTimeout(timer);
-  }, [JSON.stringify(edits), config?.etag]);
+  }, [question]);
 
   useEffect(() => {
     if (count === 0) return undefined;
@@ -55,8 +53,9 @@ export function useDraft(config) {
     edits,
     count,
     body,
-    check,
-    isChecking,
+    check: question === null ? NO_CHECK : answer.check,
+    // From the very edit on: what is not checked yet must not look as if it could be saved.
+    isChecking: question !== null && answer.question !== question,
     change(setting, value) {
       setEdits((old) => (same(value, setting.value) ? without(old, setting.name) : { ...old, [setting.name]: { value } }));
     },

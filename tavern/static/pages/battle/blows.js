@@ -1,6 +1,6 @@
 // Blows: what was learned since the last one, a few times in ten seconds however many steps are made.
 
-import { useEffect, useRef, useState } from "../../vendor/preact/standalone.module.js";
+import { useEffect, useLayoutEffect, useRef, useState } from "../../vendor/preact/standalone.module.js";
 import * as format from "../../format.js";
 
 const BLOW_EVERY_MS = 750;
@@ -14,7 +14,7 @@ export function useBlows(quest, training, best) {
   const [struck, setStruck] = useState({ blows: [], count: 0 });
   const latest = useRef();
   latest.current = { quest, training, best };
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (format.known(best)) lowest.current = Math.min(lowest.current, best);
   }, [best]);
   useEffect(() => {

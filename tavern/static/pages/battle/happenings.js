@@ -1,6 +1,6 @@
 // What has just happened and is worth a scene: told once when it happens, and never again when the page is loaded anew.
 
-import { useEffect, useRef, useState } from "../../vendor/preact/standalone.module.js";
+import { useLayoutEffect, useRef, useState } from "../../vendor/preact/standalone.module.js";
 import { listen, useRealm } from "../../link/realm.js";
 
 // The later in this list, the less it is interrupted by others.
@@ -27,7 +27,7 @@ export function useHappening(onHappening) {
   const newest = useRef(timestamp);
   newest.current = timestamp;
   state.current.told = onHappening;
-  useEffect(() => {
+  useLayoutEffect(() => {
     const now = state.current;
     const show = (next) => {
       now.shown = next;

@@ -1,6 +1,6 @@
 // Where a checkpoint comes from and what goes on from it, down to the very quests.
 
-import { html, useEffect, useState } from "../../vendor/preact/standalone.module.js";
+import { html, useLayoutEffect, useState } from "../../vendor/preact/standalone.module.js";
 import * as format from "../../format.js";
 import { useKept } from "../../link/kept.js";
 import { useResource } from "../../link/resource.js";
@@ -16,7 +16,7 @@ const LIMIT = 20;
 export function LineageCard({ path }) {
   const [scope, setScope] = useState("since");
   const [offset, setOffset] = useState(0);
-  useEffect(() => setOffset(0), [scope]);
+  useLayoutEffect(() => setOffset(0), [scope]);
   const lineage = useKept(useResource(`${path}/lineage?scope=${scope}&limit=${LIMIT}&offset=${offset}`, { on: CHANGES }));
   const told = lineage.data;
   return html`

@@ -20,7 +20,7 @@ export function Page() {
   const stats = useResource("/saga/stats");
   useEffect(() => {
     if (newest !== null && stats.data !== null && newest > stats.data.newest_id) stats.refresh();
-  }, [newest]);
+  }, [newest, stats.data?.newest_id]);
   useEffect(() => {
     const query = new URLSearchParams({ ...(category && { category }), ...(words && { q: words }) }).toString();
     history.replaceState(null, "", `${location.pathname}${query && `?${query}`}`);

@@ -1,6 +1,6 @@
 // The tales of the battle log: pages of them from the server, newest first, and those that happen while one looks.
 
-import { useEffect, useRef, useState } from "../../vendor/preact/standalone.module.js";
+import { useEffect, useLayoutEffect, useRef, useState } from "../../vendor/preact/standalone.module.js";
 import { listen, useRealm } from "../../link/realm.js";
 import { request } from "../../link/request.js";
 
@@ -17,7 +17,7 @@ export function useTales(category, words) {
   const isOpen = useRealm(({ link }) => link === "open");
   const teller = useRef(null);
 
-  useEffect(() => {
+  useLayoutEffect(() => {
     setState(NOTHING);
     teller.current = new Teller(category, words, (change) => setState((old) => ({ ...old, ...change(old) })));
     const stopListening = listen(() => teller.current.askSoon());

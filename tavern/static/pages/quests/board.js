@@ -1,6 +1,6 @@
 // The lanes, side by side: what is fought, and what waits in which priority.
 
-import { html, useState } from "../../vendor/preact/standalone.module.js";
+import { html, useRef, useState } from "../../vendor/preact/standalone.module.js";
 import * as format from "../../format.js";
 import { Card, Waiting } from "../../parts/panels.js";
 import { texts } from "../../texts.js";
@@ -14,7 +14,13 @@ const names = texts.quests.lanes;
 
 export function Board({ resource, limit, onMore }) {
   const { data } = resource;
-  const [dragged, setDragged] = useState(null);
+  const dragged = useRef(null);
+  const [isDragging, setDragging] = useState(false);
+  const drag = (quest) => {
+    // Known at once, as it may be let go at once; drawn a little later: drawn anew at once, Chromium would end the drag.
+    dragged.current = quest;
+    setTimeout(() => setDragging(dragged.current !== null), 0);
+  };
   const waiting = data && ["high", "normal", "low"].reduce((sum, lane) => sum + data.lanes[lane].total, 0);
   return html`
     <${Card} id="quest-board" title=${words.title} className="quest-board" aside=${html`<${AddFiles} />`}>
@@ -27,13 +33,13 @@ export function Board({ resource, limit, onMore }) {
       <${Waiting} resource=${resource} />
       ${
         data &&
-        html`<div class="lanes-of-quests" data-dragging=${dragged !== null}>
+        html`<div class="lanes-of-quests" data-dragging=${isDragging}>
           ${COLUMNS.map(
             (lanes) => html`
               <div class="lane-column" key=${lanes[0]}>
                 ${lanes.map(
                   (lane) => html`
-                    <${Lane} key=${lane} lane=${lane} data=${data} limit=${limit} onMore=${onMore} dragged=${dragged} onDrag=${setDragged} />
+                    <${Lane} key=${lane} lane=${lane} data=${data} limit=${limit} onMore=${onMore} dragged=${dragged} onDrag=${drag} />
                   `,
                 )}
               </div>
@@ -58,7 +64,7 @@ function Lane({ lane, data, limit, onMore, dragged, onDrag }) {
   };
   const drop = (event) => {
     setOver(false);
-    const quest = dragged;
+    const quest = dragged.current;
     onDrag(null);
     if (!takes || quest === null || !event.dataTransfer.types.includes(QUEST_TYPE)) return; // files are taken by the page
     event.preventDefault();

@@ -1,6 +1,6 @@
 // Files are taken wherever they are dropped on this page, or chosen by a button; the gates look at them before they go in.
 
-import { html, useEffect, useRef, useState } from "../../vendor/preact/standalone.module.js";
+import { html, useLayoutEffect, useRef, useState } from "../../vendor/preact/standalone.module.js";
 import { Icon } from "../../parts/icons.js";
 import { texts } from "../../texts.js";
 import { Verdicts } from "./verdicts.js";
@@ -36,7 +36,8 @@ export function FileDrop({ most, children }) {
     setFiles([]);
     setRefused(false);
   };
-  useEffect(() => {
+  // With the board: a file that is let go over it any sooner would be opened by the browser, in place of this page.
+  useLayoutEffect(() => {
     const hasFiles = (event) => event.dataTransfer?.types.includes("Files");
     const over = (event) => {
       if (!hasFiles(event)) return;

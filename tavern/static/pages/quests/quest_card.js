@@ -1,6 +1,6 @@
 // One quest on the board. It is dragged from lane to lane, or moved by keys and buttons.
 
-import { html, useEffect, useRef, useState } from "../../vendor/preact/standalone.module.js";
+import { html, useLayoutEffect, useRef, useState } from "../../vendor/preact/standalone.module.js";
 import * as format from "../../format.js";
 import { useRealm } from "../../link/realm.js";
 import { Breakable } from "../../parts/breakable.js";
@@ -24,7 +24,7 @@ export function QuestCard({ quest, told, onDrag }) {
   const link = useRef();
   const key = quest.quest_id ?? file;
   const canMove = isWaiting(lane) && quest.quest_id !== null && why?.code !== "learning";
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (toBeFocused !== key) return;
     toBeFocused = null;
     link.current.focus();
@@ -51,8 +51,7 @@ export function QuestCard({ quest, told, onDrag }) {
   const drag = (event) => {
     event.dataTransfer.setData(QUEST_TYPE, key);
     event.dataTransfer.effectAllowed = "move";
-    // Drawn anew at once, Chromium would end the drag.
-    setTimeout(() => onDrag(quest), 0);
+    onDrag(quest);
   };
   return html`
     <li class="quest-card" data-quest=${key} data-why=${why?.code} draggable=${canMove} aria-busy=${isBusy ? "true" : null}

@@ -1,6 +1,6 @@
 // What the gates say of each file, before any of them goes into the inbox.
 
-import { html, useEffect, useRef, useState } from "../../vendor/preact/standalone.module.js";
+import { html, useEffect, useLayoutEffect, useRef, useState } from "../../vendor/preact/standalone.module.js";
 import * as format from "../../format.js";
 import { request } from "../../link/request.js";
 import { Breakable } from "../../parts/breakable.js";
@@ -23,7 +23,7 @@ export function Verdicts({ files, most, first, note, onClose }) {
   const ended = useRef(new AbortController());
   const tell = (index, news) => setTold((old) => old.map((each, at) => (at === index ? { ...each, ...news } : each)));
 
-  useEffect(() => {
+  useLayoutEffect(() => {
     dialog.current.showModal();
     inTurn(files, told, "waits", (index) => judge(files[index], most, ended.current.signal, (news) => tell(index, news)));
     return () => ended.current.abort();

@@ -29,7 +29,8 @@ export function Decide({ data, refresh }) {
     try {
       const { message } = await post("/api/training/curriculum", { skill: data.id, mastered_level: to });
       toast({ kind: "answer", text: message });
-      type(null);
+      // Something else may have been typed meanwhile.
+      type((newest) => (newest === typed ? null : newest));
       refresh();
     } catch (error) {
       toast({ kind: "trouble", text: words.failed(error.message) });

@@ -1,6 +1,6 @@
 // One examination, problem by problem: what was asked, what is right, and what the hero answered. Unknown is not wrong.
 
-import { html, useEffect, useRef, useState } from "../../vendor/preact/standalone.module.js";
+import { html, useLayoutEffect, useRef, useState } from "../../vendor/preact/standalone.module.js";
 import * as format from "../../format.js";
 import { useResource } from "../../link/resource.js";
 import { Card, Waiting } from "../../parts/panels.js";
@@ -13,7 +13,8 @@ export function Exam({ id, skill }) {
   const found = useResource(`/api/examinations/${encodeURIComponent(id)}`);
   const place = useRef();
   const { data } = found;
-  useEffect(() => {
+  // Later, who has scrolled on by himself would be called back.
+  useLayoutEffect(() => {
     place.current?.scrollIntoView({ block: "start" });
   }, [data === null]);
   const close = html`<a href="/skill/${encodeURIComponent(skill)}">${words.close}</a>`;

@@ -1,6 +1,6 @@
 // Everything that the catalog knows, by kind, page by page.
 
-import { html, useEffect, useState } from "../../vendor/preact/standalone.module.js";
+import { html, useEffect, useLayoutEffect, useState } from "../../vendor/preact/standalone.module.js";
 import * as format from "../../format.js";
 import { useKept } from "../../link/kept.js";
 import { useResource } from "../../link/resource.js";
@@ -19,7 +19,7 @@ export function AssetsCard({ counts }) {
   const [typed, setTyped] = useState("");
   const [offset, setOffset] = useState(0);
   const name = useSettled(typed.trim());
-  useEffect(() => setOffset(0), [type, name]);
+  useLayoutEffect(() => setOffset(0), [type, name]);
   const query = new URLSearchParams({ limit: LIMIT, offset, ...(type && { type }), ...(name && { name }) });
   const found = useKept(useResource(`/vault/list?${query}`, { on: CHANGES }));
   const assets = found.data?.assets ?? [];

@@ -1,6 +1,6 @@
 // A picture on the page, whose frames change while it has something to do.
 
-import { html, useEffect, useMemo, useRef } from "../../vendor/preact/standalone.module.js";
+import { html, useLayoutEffect, useMemo, useRef } from "../../vendor/preact/standalone.module.js";
 import { pathsOf } from "./drawing.js";
 import { framesOf } from "./frames.js";
 
@@ -14,7 +14,8 @@ export function Sprite({ name, id, className = "sprite", action, every = 480, is
   const strip = useRef();
   const before = useRef(turn);
   const { width, height, drawing, introduced, all } = useMemo(() => stripOf(name, action, intro), [name, action, intro]);
-  useEffect(() => {
+  // At once: the pictures of one moment are those of another for as long as it waits.
+  useLayoutEffect(() => {
     const isNew = turn !== before.current;
     before.current = turn;
     return play(strip.current, { width, all, loopFrom: introduced, start: isNew ? 0 : introduced, every, isMoving });

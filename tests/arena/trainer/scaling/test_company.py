@@ -15,13 +15,13 @@ from arena.trainer.scaling.plans import Drop, End, Replicate, TensorLayout
 from tests.arena.trainer.scaling.together import in_company
 from tests.waiting import wait_until
 
-SHORT = 3.0
+SHORT = 5.0
 """Seconds that one process waits for another, in place of half an hour."""
 
 
-def wait_for_twice_as_long() -> None:
+def wait_for_longer() -> None:
     begun = time.monotonic()
-    wait_until(lambda: time.monotonic() - begun > 2 * SHORT, every=0.2)
+    wait_until(lambda: time.monotonic() - begun > 1.4 * SHORT, every=0.2)
 
 
 def tell_for_ever(company: Company) -> None:
@@ -35,7 +35,7 @@ def test_nobody_waits_into_the_timeout_on_an_empty_board(tmp_path: Path) -> None
     def wait_for_a_quest(company: Company) -> object:
         if company.rank:
             return [type(company.next_plan()).__name__ for _ in range(2)]
-        wait_for_twice_as_long()
+        wait_for_longer()
         company.tell(Drop())
         company.part()
         return None
@@ -51,7 +51,7 @@ def test_without_idle_plans_they_do(tmp_path: Path) -> None:
         if company.rank:
             return company.next_plan()
         company._over.set()
-        wait_for_twice_as_long()
+        wait_for_longer()
         return None
 
     answers = in_company(tmp_path / "meeting", 2, wait_in_vain, timeout_seconds=SHORT)

@@ -110,7 +110,7 @@ def test_without_memory_for_the_exchange_itself_none_goes_on_alone(
             add_up_together(own, 2, computing(own), company, numbers=NUMBERS)
         return [type(raised.value), died_of_memory(raised.value)]
 
-    answers = in_company(tmp_path / "meeting", 2, tries, timeout_seconds=1.0)
+    answers = in_company(tmp_path / "meeting", 2, tries, timeout_seconds=3.0)
     assert answers[poor] == [OutOfStep, True]
     assert answers[1 - poor] == [PartnerLost, False]
 

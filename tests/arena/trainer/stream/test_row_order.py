@@ -42,9 +42,9 @@ def test_the_order_is_the_one_that_old_journals_were_written_with() -> None:
 
 def test_seeking_far_into_a_huge_quest_is_as_quick_as_its_beginning() -> None:
     huge = RowOrder(3 * 10**12, seed=1, ordinal=1, epoch=0)
-    started = time.perf_counter()
+    started = time.process_time()
     found = {huge.position_to_row(position) for position in range(2 * 10**12, 2 * 10**12 + 1000)}
-    assert time.perf_counter() - started < 1.0
+    assert time.process_time() - started < 1.0
     assert len(found) == 1000
 
 
