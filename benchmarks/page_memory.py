@@ -4,7 +4,7 @@
 
 In one the battle stays open and nobody touches it; in the other somebody goes from page to page by their links, without
 ever loading one anew. Sampled after a collection of garbage, with both on the battle: what is in use of the scripts'
-memory, elements and listeners; and the memory of the browser's processes that draw pages.
+memory, elements and listeners; and the memory of the browser's process that draws the page.
 """
 
 from __future__ import annotations
@@ -12,19 +12,18 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated
 
-import psutil
 import typer
-from playwright.async_api import Browser, CDPSession, Page, Playwright, async_playwright
 
+from benchmarks.bare_chromium import BareChromium, bare_chromium
 from benchmarks.busy_realm import BusyRealm
 from benchmarks.growth import Allowance, Series
 from benchmarks.launching import end_with, run_benchmark
 from benchmarks.page_watch import number_in
 from tests.acceptance.nursery import Nursery
-from tests.chromium import ARGUMENTS, find_chromium
 
 SAMPLE_SECONDS = 10.0
 FEWEST = 0.5
@@ -34,93 +33,86 @@ WALK_SECONDS = 2.0
 KILL_SECONDS = 600.0
 FULL_SECONDS = 120.0
 """Before the first sample: by then the lists that keep so many entries are full, and every page was visited."""
+HOME_SECONDS = 0.5
+"""Until the page is drawn that was gone to."""
+READY_SECONDS = 60.0
 
 GO_ON = """
-(number) => {
+((number) => {
   const deeper = "a[href^='/checkpoint/'], a[href^='/skill/'], a[href^='/quests/']";
   const links = [...document.querySelectorAll(`nav a, main :is(${deeper})`)];
   const link = links[number % links.length];
   link.click();
   return link.getAttribute("href");
-}
+})
 """
 """Follows one of the links of the page, of which the navigation is a part."""
-GO_HOME = "() => document.querySelector(\"nav a[href='/']\").click()"
-HOME_SECONDS = 0.5
-"""Until the page is drawn that was gone to."""
-SHOWN_STEPS = "() => document.getElementById('hero-xp')?.textContent ?? null"
+GO_HOME = "document.querySelector(\"nav a[href='/']\").click()"
+SHOWN_STEPS = "document.getElementById('hero-xp')?.textContent ?? null"
+LISTEN = """
+window.complaints = [];
+addEventListener("error", ({ message }) => complaints.push(message));
+addEventListener("unhandledrejection", ({ reason }) => complaints.push(String(reason)));
+"""
 
 
 class Tab:
-    """A page in a browser of its own, and what it takes."""
+    """A page, and what it needs."""
 
-    def __init__(self, name: str, browser: Browser, page: Page, of_page: CDPSession, of_browser: CDPSession) -> None:
-        self.page = page
+    def __init__(self, name: str, chromium: BareChromium) -> None:
+        self._name = name
+        self._chromium = chromium
         self.complaints: list[str] = []
-        page.on("pageerror", lambda error: self.complaints.append(f"{name}: {error}"))
-        self._browser = browser
-        self._of_page = of_page
-        self._of_browser = of_browser
+        """Of its scripts."""
         self._heap = Series(f"{name}: memory in use of its scripts", Allowance(more=1e6), 1e6, "MB")
         self._nodes = Series(f"{name}: elements", Allowance(more=500))
         self._listeners = Series(f"{name}: listeners", Allowance(more=50))
-        self._rss = Series(f"{name}: RSS of what draws it", Allowance(), 1e6, "MB")
-
-    @classmethod
-    async def open(cls, name: str, playwright: Playwright, url: str) -> Self:
-        browser = await playwright.chromium.launch(executable_path=find_chromium(), args=ARGUMENTS)
-        page = await browser.new_page(viewport={"width": 1440, "height": 900})
-        of_page = await page.context.new_cdp_session(page)
-        tab = cls(name, browser, page, of_page, await browser.new_browser_cdp_session())
-        await page.goto(url)
-        return tab
+        self._rss = Series(f"{name}: RSS of the process that draws it", Allowance(), 1e6, "MB")
 
     @property
     def series(self) -> list[Series]:
         return [self._heap, self._nodes, self._listeners, self._rss]
 
+    async def begin(self) -> None:
+        """Return once the page is drawn."""
+        until = time.monotonic() + READY_SECONDS
+        while await self.steps() is None:
+            if time.monotonic() > until:
+                raise RuntimeError("the page shows no steps")
+            await asyncio.sleep(HOME_SECONDS)
+        await self._chromium.evaluate(LISTEN)
+
+    async def steps(self) -> float | None:
+        """What it shows of them; None where it shows another page, or does not know."""
+        return number_in(await self._chromium.evaluate(SHOWN_STEPS))
+
     async def sample(self) -> None:
-        await self._of_page.send("HeapProfiler.collectGarbage")
-        self._heap.values.append((await self._of_page.send("Runtime.getHeapUsage"))["usedSize"])
-        counted = await self._of_page.send("Memory.getDOMCounters")
-        self._nodes.values.append(counted["nodes"])
-        self._listeners.values.append(counted["jsEventListeners"])
-        processes = (await self._of_browser.send("SystemInfo.getProcessInfo"))["processInfo"]
-        drawing = [psutil.Process(each["id"]) for each in processes if each["type"] == "renderer"]
-        self._rss.values.append(sum(process.memory_info().rss for process in drawing))
-
-    async def close(self) -> None:
-        await self._browser.close()
-
-
-class Walker:
-    """Somebody who goes on to another page every two seconds."""
-
-    def __init__(self, page: Page) -> None:
-        self._page = page
-        self._steps = 0
-        self.visits: dict[str, int] = {}
-        """By path."""
+        needs = await self._chromium.needs()
+        values = (needs.heap, needs.nodes, needs.listeners, needs.rss)
+        for series, value in zip(self.series, values, strict=True):
+            series.values.append(value)
+        self.complaints += [f"{self._name}: {each}" for each in await self._chromium.evaluate("complaints.splice(0)")]
 
     async def go_home(self) -> None:
-        await self._page.evaluate(GO_HOME)
+        await self._chromium.evaluate(GO_HOME)
         await asyncio.sleep(HOME_SECONDS)
 
-    async def go_on(self) -> None:
-        href: str = await self._page.evaluate(GO_ON, self._steps)
-        self._steps += 1
-        path = "/".join(href.split("/")[:2])
-        self.visits[path] = self.visits.get(path, 0) + 1
+    async def go_on(self, number: int) -> str:
+        """Follow the link of this number; returns its path."""
+        href: str = await self._chromium.evaluate(f"{GO_ON}({number})")
+        return href
 
 
 class Watch:
-    """The two browsers, for as long as it takes."""
+    """The two pages, for as long as it takes."""
 
     def __init__(self, realm: BusyRealm, still: Tab, walked: Tab) -> None:
         self._realm = realm
         self._still = still
         self._walked = walked
-        self.walker = Walker(walked.page)
+        self._walks = 0
+        self.visits: Counter[str] = Counter()
+        """By the first part of the path."""
         self.kills = 0
         self._shown: list[float] = []
         """Steps that the page shows which stays open."""
@@ -143,6 +135,8 @@ class Watch:
         return faults
 
     async def run(self, seconds: float) -> None:
+        await self._still.begin()
+        await self._walked.begin()
         await self._go_on_for(min(FULL_SECONDS, seconds / 2), sampling=False)
         await self._go_on_for(seconds, sampling=True)
 
@@ -152,7 +146,8 @@ class Watch:
         while (now := time.monotonic()) - begun < seconds:
             self._realm.keep_busy()
             self._realm.revive()
-            await self.walker.go_on()
+            self.visits[(await self._walked.go_on(self._walks)).split("/")[1]] += 1
+            self._walks += 1
             if sampling and now - sampled_at >= SAMPLE_SECONDS:
                 sampled_at = now
                 await self._sample()
@@ -164,11 +159,10 @@ class Watch:
 
     async def _sample(self) -> None:
         await self._still.sample()
-        await self.walker.go_home()
+        await self._walked.go_home()
         await self._walked.sample()
-        number = number_in(await self._still.page.evaluate(SHOWN_STEPS))
-        if number is not None:
-            self._shown.append(number)
+        if (steps := await self._still.steps()) is not None:
+            self._shown.append(steps)
 
 
 async def watch(folder: Path, seconds: float) -> Watch:
@@ -177,12 +171,9 @@ async def watch(folder: Path, seconds: float) -> Watch:
         realm = BusyRealm(folder, nursery=nursery)
         try:
             await asyncio.to_thread(realm.up)
-            async with async_playwright() as playwright:
-                tabs = [await Tab.open(name, playwright, realm.url) for name in ("left open", "walked through")]
-                watch = Watch(realm, *tabs)
+            async with bare_chromium(realm.url) as still, bare_chromium(realm.url) as walked:
+                watch = Watch(realm, Tab("left open", still), Tab("walked through", walked))
                 await watch.run(seconds)
-                for tab in tabs:
-                    await tab.close()
                 return watch
         finally:
             await asyncio.to_thread(realm.close)
@@ -194,12 +185,11 @@ def main(minutes: Annotated[float, typer.Option(min=0.5, help="How long to sampl
     with tempfile.TemporaryDirectory(prefix="page-memory-") as folder:
         seen = asyncio.run(watch(Path(folder), seconds))
     typer.echo(f"{minutes:g} minutes, {seen.steps:g} steps in the end, the daemon killed {seen.kills} times")
-    visits = ", ".join(f"{path} {count}" for path, count in sorted(seen.walker.visits.items()))
+    visits = ", ".join(f"/{path} {count}" for path, count in sorted(seen.visits.items()))
     typer.echo(f"visited: {visits}")
     for series in seen.series:
         typer.echo(f"{series.name}: {series}")
-    faults = seen.faults(fewest=int(FEWEST * seconds / SAMPLE_SECONDS))
-    end_with(faults)
+    end_with(seen.faults(fewest=int(FEWEST * seconds / SAMPLE_SECONDS)))
 
 
 if __name__ == "__main__":
