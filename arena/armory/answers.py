@@ -126,20 +126,36 @@ class ConfigVersion(Answer):
     names: list[str]
 
 
+class ConfigKept(Answer):
+    """Settings that somebody has kept as their default."""
+
+    at: str
+    by: str
+
+
 class ConfigHistory(Answer):
     """The newest first."""
 
     versions: list[ConfigVersion]
+    default: ConfigKept | None
 
 
-class ConfigPast(ConfigVersion):
-    """A change, and what going back to before it would do."""
+class WayBack(Answer):
+    """What going back to a text of the file that was kept would do; nothing is written."""
 
     etag: str
     valid: bool
     findings: list[SettingFinding]
     diff: list[str]
     changes: list[SettingChange]
+
+
+class ConfigPast(WayBack, ConfigVersion):
+    """A change, and what going back to before it would do."""
+
+
+class ConfigDefault(WayBack, ConfigKept):
+    """What was kept as the default, and what going back to it would do."""
 
 
 class StepMemory(Answer):

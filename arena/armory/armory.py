@@ -33,14 +33,14 @@ from arena.command.live_settings import LiveSettings
 from arena.heroes import Hero, hero_files, load_hero
 from arena.journal import JOURNAL_NAME, read_history
 from arena.start_check import read_setup
-from core.errors import Conflict, RealmError
+from core.errors import Conflict, NotFound, RealmError
 from core.masking import HIDDEN, without_addresses
 from core.paths import RealmPaths
 from core.saga import News, Saga
 from core.settings import Settings
 from core.shell.change_check import problems
 from core.shell.config_file import Wish, write_settings
-from core.shell.settings_history import Version, version, versions
+from core.shell.settings_history import Version, keep_default, kept_default, version, versions
 from guild.profiles import profile_names
 
 LOCKED = ("hero", "model_name", "hyperparams.max_length")
@@ -204,12 +204,29 @@ class Armory:
 
     def restore(self, number: int, etag: str, by: str) -> dict[str, Any]:
         """Put the file back as it was before a change; what it was until now is in the history too."""
-        sources, found = self._look(), version(self._paths.config_file, number)
+        found = version(self._paths.config_file, number)
+        return self._go_back(found, etag, f"{by}, going back to before change {number}")
+
+    def save_default(self, etag: str, by: str) -> dict[str, Any]:
+        """Keep the present file as the default, in the place of the one before. Raises as `save` does."""
+        sources = self._look()
+        _check_mark(sources, etag)
+        if sources.unread is not None or (wrong := problems(lambda: self._check(self._paths.config_file))):
+            told = [sources.unread] if sources.unread is not None else wrong
+            raise refusal([Finding(field_of(each), each, "error") for each in told])
+        return _kept(keep_default(self._paths.config_file, sources.text or "", by=by, now=datetime.now(UTC)))
+
+    def restore_default(self, etag: str, by: str) -> dict[str, Any]:
+        """Put the file back as it was kept; raises `NotFound` where none is."""
+        return self._go_back(self._default(), etag, f"{by}, going back to the default that was kept")
+
+    def _go_back(self, found: Version, etag: str, by: str) -> dict[str, Any]:
+        sources = self._look()
         _check_mark(sources, etag)
         if wrong := [each for each in self._findings_of(sources, found) if each.severity == "error"]:
             raise refusal(wrong)
         names = [change["name"] for change in self._restored(sources, found)]
-        return self._write(sources, lambda text: found.text, names, f"{by}, going back to before change {number}")
+        return self._write(sources, lambda text: found.text, names, by)
 
     def _write(self, sources: Sources, edit: Callable[[str], str], names: list[str], by: str) -> dict[str, Any]:
         now = datetime.now(UTC)
@@ -238,16 +255,32 @@ class Armory:
 
     # --- the history -------------------------------------------------------------------------------------------
 
-    def history(self) -> list[dict[str, Any]]:
-        """Changes by program that can be taken back, the newest first."""
-        return [_listed(each) for each in versions(self._paths.config_file)]
+    def history(self) -> dict[str, Any]:
+        """Changes by program that can be taken back, the newest first; and the default, None where none was kept."""
+        kept = kept_default(self._paths.config_file)
+        found = [_listed(each) for each in versions(self._paths.config_file)]
+        return {"versions": found, "default": _kept(kept) if kept is not None else None}
 
     def past(self, number: int) -> dict[str, Any]:
         """One of them, with what going back to before it would change. Raises `NotFound`."""
-        sources, found = self._look(), version(self._paths.config_file, number)
+        found = version(self._paths.config_file, number)
+        return {**_listed(found), **self._way_back(found)}
+
+    def default(self) -> dict[str, Any]:
+        """What was kept, with what going back to it would change. Raises `NotFound`."""
+        found = self._default()
+        return {**_kept(found), **self._way_back(found)}
+
+    def _default(self) -> Version:
+        found = kept_default(self._paths.config_file)
+        if found is None:
+            raise NotFound("No settings were kept as the default.", hint="Keep the present ones first.")
+        return found
+
+    def _way_back(self, found: Version) -> dict[str, Any]:
+        sources = self._look()
         findings = self._findings_of(sources, found)
         return {
-            **_listed(found),
             "etag": sources.mark,
             "valid": all(finding.severity != "error" for finding in findings),
             "findings": [finding.to_json() for finding in findings],
@@ -322,6 +355,10 @@ def _told(change: Mapping[str, Any]) -> str:
 def _short(value: Any) -> str:
     text = "–" if value is None else str(value)
     return text if len(text) <= 60 else f"{text[:59]}…"
+
+
+def _kept(found: Version) -> dict[str, Any]:
+    return {"at": found.at, "by": found.by}
 
 
 def _listed(found: Version) -> dict[str, Any]:

@@ -73,12 +73,23 @@ class ArmoryDesk:
         )
 
     async def history(self) -> dict[str, Any]:
-        return {"versions": await _beside(self._armory.history)}
+        return await _beside(self._armory.history)
 
     async def past(self, number: int) -> dict[str, Any]:
         return await _beside(self._armory.past, number)
 
     async def restore(self, number: int, etag: str, by: str) -> dict[str, Any]:
         restored = await _beside(self._armory.restore, number, etag, by)
+        self._post.note_settings()
+        return restored
+
+    async def default(self) -> dict[str, Any]:
+        return await _beside(self._armory.default)
+
+    async def save_default(self, etag: str, by: str) -> dict[str, Any]:
+        return await _beside(self._armory.save_default, etag, by)
+
+    async def restore_default(self, etag: str, by: str) -> dict[str, Any]:
+        restored = await _beside(self._armory.restore_default, etag, by)
         self._post.note_settings()
         return restored

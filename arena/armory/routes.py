@@ -46,6 +46,14 @@ class SavedEdit(Edit):
     etag: Mark
 
 
+class LookedAt(Inputs):
+    """Which text of the file is meant."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"etag": "none"}]})
+
+    etag: Mark
+
+
 class OneVersion(Inputs):
     """A change of before."""
 
@@ -79,6 +87,12 @@ def armory_routes(desk: ArmoryDesk) -> list[Endpoint]:
     async def restore(request: web.Request, body: Restore) -> dict[str, Any]:
         return await desk.restore(body.number, body.etag, told_caller(request))
 
+    async def save_default(request: web.Request, body: LookedAt) -> dict[str, Any]:
+        return await desk.save_default(body.etag, told_caller(request))
+
+    async def restore_default(request: web.Request, body: LookedAt) -> dict[str, Any]:
+        return await desk.restore_default(body.etag, told_caller(request))
+
     models = "arena.armory.answers"
     return [
         Endpoint("GET", "/config", desk.view,
@@ -101,5 +115,14 @@ def armory_routes(desk: ArmoryDesk) -> list[Endpoint]:
                  tag=TAG, answer=f"{models}:ConfigPast", raises=[NotFound, Unavailable]),
         Endpoint("POST", "/config/restore", restore,
                  "Put the file back as it was before a change.",
+                 tag=TAG, answer=f"{models}:ConfigSaved", raises=[NotFound, Conflict, SettingsRefused, Unavailable]),
+        Endpoint("GET", "/config/default", desk.default,
+                 "The settings that were kept as the default, and what going back to them would do.",
+                 tag=TAG, answer=f"{models}:ConfigDefault", raises=[NotFound, Unavailable]),
+        Endpoint("POST", "/config/save-default", save_default,
+                 "Keep the settings file as it is, as the default to go back to.",
+                 tag=TAG, answer=f"{models}:ConfigKept", raises=[Conflict, SettingsRefused, Unavailable]),
+        Endpoint("POST", "/config/restore-default", restore_default,
+                 "Put the file back as it was kept.",
                  tag=TAG, answer=f"{models}:ConfigSaved", raises=[NotFound, Conflict, SettingsRefused, Unavailable]),
     ]  # fmt: skip

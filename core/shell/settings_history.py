@@ -1,6 +1,7 @@
 """The settings file as it was before each change by program: `configs/.history/`, the newest `MOST_VERSIONS`.
 
-Private files, as settings may hold secrets. What people change by hand in between is in the next version.
+Beside these lies the one that somebody has kept as their default, if any. Private files, as settings may hold secrets.
+What people change by hand in between is in the next version.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from core.errors import NotFound
 from core.files import DISK, Files, read_json
 
 FOLDER = ".history"
+DEFAULT = "default.json"
 MOST_VERSIONS = 50
 MOST_BYTES = 4 << 20
 PRIVATE = 0o600
@@ -25,7 +27,7 @@ _NAME = re.compile(r"([0-9]{6,12})\.json")
 
 @dataclass(frozen=True)
 class Version:
-    """The file before one change, and what that change was."""
+    """The file before one change, and what that change was; of the default the number is 0 and `names` is empty."""
 
     number: int
     at: str
@@ -44,11 +46,23 @@ def keep_version(
     folder = config_file.parent / FOLDER
     folder.mkdir(exist_ok=True, mode=0o700)
     number = max(_numbers(folder), default=0) + 1
-    version = Version(number, now.isoformat(), by, tuple(names), text)
-    body = json.dumps(asdict(version), ensure_ascii=False, indent=1).encode()
-    files.write_atomic(_file(folder, number), body, durable=True, mode=PRIVATE)
+    _write(_file(folder, number), Version(number, now.isoformat(), by, tuple(names), text), files)
     _trim(folder, files)
     return number
+
+
+def keep_default(config_file: Path, text: str, *, by: str, now: datetime, files: Files = DISK) -> Version:
+    """Keep `text` as the default, in the place of the one before."""
+    folder = config_file.resolve().parent / FOLDER
+    folder.mkdir(exist_ok=True, mode=0o700)
+    version = Version(0, now.isoformat(), by, (), text)
+    _write(folder / DEFAULT, version, files)
+    return version
+
+
+def kept_default(config_file: Path) -> Version | None:
+    """None where nobody has kept one, or it cannot be read."""
+    return _read(config_file.resolve().parent / FOLDER / DEFAULT)
 
 
 def versions(config_file: Path) -> list[Version]:
@@ -83,6 +97,11 @@ def _trim(folder: Path, files: Files) -> None:
         kept += file.stat().st_size
         if place and (place >= MOST_VERSIONS or kept > MOST_BYTES):
             files.unlink(file)
+
+
+def _write(file: Path, version: Version, files: Files) -> None:
+    body = json.dumps(asdict(version), ensure_ascii=False, indent=1).encode()
+    files.write_atomic(file, body, durable=True, mode=PRIVATE)
 
 
 def _read(file: Path) -> Version | None:

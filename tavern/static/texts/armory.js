@@ -132,6 +132,13 @@ export const armory = {
     confirm: (when) => `Go back to before ${when}?`,
     yes: "Go back",
     done: "The file is as it was before that change.",
+    keep: "Keep the saved settings",
+    kept: "The settings file is kept as it is now.",
+    noDefault: "No settings are kept yet to go back to.",
+    keptDefault: "Kept to go back to:",
+    backToDefault: "Back to the kept ones…",
+    confirmDefault: (when) => `Go back to the settings that were kept ${when}?`,
+    doneDefault: "The file is as it was kept.",
     refused: "That cannot be gone back to:",
   },
 

@@ -22,7 +22,7 @@ from arena.command.live_settings import LiveSettings
 from arena.journal import JOURNAL_NAME, Genesis
 from arena.ravens.raven_post import RavenPost
 from arena.start_check import read_setup
-from core.errors import Conflict, Unavailable
+from core.errors import Conflict, NotFound, Unavailable
 from core.files import Files
 from core.paths import RealmPaths
 from core.saga import Event, Saga, open_saga
@@ -238,7 +238,7 @@ def test_going_back_shows_what_it_does_and_can_itself_be_taken_back(hall: Hall) 
     hall.save({"save_steps": 5})
     hall.save({"save_steps": 6, "eval_rows": 9})
     changed = hall.paths.config_file.read_text()
-    assert [(each["number"], each["names"]) for each in hall.armory.history()] == [
+    assert [(each["number"], each["names"]) for each in hall.armory.history()["versions"]] == [
         (2, ["save_steps", "eval_rows"]), (1, ["save_steps"]),
     ]  # fmt: skip
     past = hall.armory.past(1)
@@ -250,6 +250,42 @@ def test_going_back_shows_what_it_does_and_can_itself_be_taken_back(hall: Hall) 
     assert hall.live.current.save_steps == 10_000
     hall.armory.restore(3, hall.armory.view()["etag"], BY)
     assert hall.paths.config_file.read_text() == changed
+
+
+def test_settings_are_kept_as_the_default_and_gone_back_to(hall: Hall) -> None:
+    """Whatever has been tried since, there is one text of the file that is known to be good."""
+    assert hall.armory.history()["default"] is None
+    for ask in (hall.armory.default, lambda: hall.armory.restore_default(hall.armory.view()["etag"], BY)):
+        with pytest.raises(NotFound, match="No settings were kept"):
+            ask()
+    hall.save({"save_steps": 5, "notifications.targets": [SECRET]})
+    good = hall.paths.config_file.read_text()
+    with pytest.raises(Conflict):
+        hall.armory.save_default("none", BY)
+    kept = hall.armory.save_default(hall.armory.view()["etag"], BY)
+    assert hall.armory.history()["default"] == kept
+
+    hall.save({"save_steps": 6, "eval_rows": 9})
+    told = hall.armory.default()
+    assert {change["name"]: (change["before"], change["after"]) for change in told["changes"]} == {
+        "save_steps": (6, 5), "eval_rows": (9, 200),
+    }  # fmt: skip
+    assert "hunter2" not in str(told)
+    with pytest.raises(Conflict):
+        hall.armory.restore_default("none", BY)
+    restored = hall.armory.restore_default(told["etag"], BY)
+    assert hall.paths.config_file.read_text() == good
+    assert hall.live.current.save_steps == 5
+    hall.armory.restore(restored["version"], restored["etag"], BY)
+    assert hall.live.current.save_steps == 6
+    assert {file.stat().st_mode & 0o777 for file in hall.paths.settings_history.iterdir()} == {0o600}
+
+
+def test_what_does_not_hold_is_not_kept_as_the_default(hall: Hall) -> None:
+    hall.paths.config_file.write_text("save_steps: many\n")
+    with pytest.raises(SettingsRefused, match="save_steps"):
+        hall.armory.save_default(hall.armory.view()["etag"], BY)
+    assert hall.armory.history()["default"] is None
 
 
 def test_going_back_does_not_change_the_hero(hall: Hall) -> None:
@@ -268,7 +304,7 @@ def test_the_history_is_kept_within_its_budget_and_private(hall: Hall) -> None:
     files = sorted(hall.paths.settings_history.iterdir())
     assert len(files) == MOST_VERSIONS
     assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
-    assert hall.armory.history()[0]["number"] == MOST_VERSIONS + 4
+    assert hall.armory.history()["versions"][0]["number"] == MOST_VERSIONS + 4
 
 
 def test_a_change_by_hand_is_an_event_and_one_from_here_is_told_once(hall: Hall) -> None:
@@ -301,6 +337,6 @@ def test_memory_is_estimated_for_what_is_edited(hall: Hall) -> None:
 def test_the_time_of_a_version_is_when_it_was_replaced(hall: Hall, tmp_path: Path) -> None:
     begun = datetime.now(UTC)
     hall.save({"save_steps": 5})
-    (told,) = hall.armory.history()
+    (told,) = hall.armory.history()["versions"]
     assert begun <= datetime.fromisoformat(told["at"]) <= datetime.now(UTC)
     assert told["by"] == BY

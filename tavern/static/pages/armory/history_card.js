@@ -1,4 +1,4 @@
-// Changes of the settings file by program, and going back to before one of them.
+// Changes of the settings file by program, going back to before one of them, and to the default that was kept.
 
 import { html, useState } from "../../vendor/preact/standalone.module.js";
 import * as format from "../../format.js";
@@ -12,24 +12,26 @@ import { Changes, Diff } from "./diff.js";
 
 const NAMES_SHOWN = 3;
 const SHOWN_AT_FIRST = 5;
+const words = texts.armory.history;
 
-export function HistoryCard({ onRestored }) {
+// `etag` is that of the settings on the page, which are those that are kept.
+export function HistoryCard({ etag, onRestored }) {
   const history = useResource("/config/history", { on: ["settings_changed"] });
   const [isOpen, setOpen] = useState(false);
   const versions = history.data?.versions ?? [];
+  const kept = history.data?.default ?? null;
   const shown = isOpen ? versions : versions.slice(0, SHOWN_AT_FIRST);
 
-  async function goBack(version) {
-    const words = texts.armory.history;
-    const when = format.time(version.at);
+  // Shows what going back to a text of the file would do, and does it when that is wanted.
+  async function goBack({ look, path, body, title, done }) {
     try {
-      const past = await request(`/config/history/${version.number}`);
+      const past = await request(look);
       const wrong = past.findings.filter(({ severity }) => severity === "error");
       if (wrong.length) throw new Error(`${words.refused} ${wrong.map(({ message }) => message).join(" ")}`);
-      const body = html`<${Changes} changes=${past.changes} /><${Diff} lines=${past.diff} />`;
-      if (!(await ask({ title: words.confirm(when), body, yes: words.yes, no: texts.armory.confirm.no }))) return;
-      await post("/config/restore", { number: version.number, etag: past.etag });
-      toast({ kind: "answer", text: words.done });
+      const shown = html`<${Changes} changes=${past.changes} /><${Diff} lines=${past.diff} />`;
+      if (!(await ask({ title, body: shown, yes: words.yes, no: texts.armory.confirm.no }))) return;
+      await post(path, { ...body, etag: past.etag });
+      toast({ kind: "answer", text: done });
     } catch (error) {
       toast({ kind: "trouble", text: error.message });
     }
@@ -37,7 +39,21 @@ export function HistoryCard({ onRestored }) {
     onRestored();
   }
 
-  const words = texts.armory.history;
+  const undo = ({ number, at }) =>
+    goBack({ look: `/config/history/${number}`, path: "/config/restore", body: { number }, title: words.confirm(format.time(at)), done: words.done });
+  const goBackToDefault = ({ at }) =>
+    goBack({ look: "/config/default", path: "/config/restore-default", title: words.confirmDefault(format.time(at)), done: words.doneDefault });
+
+  async function keep() {
+    try {
+      await post("/config/save-default", { etag });
+      toast({ kind: "answer", text: words.kept });
+    } catch (error) {
+      toast({ kind: "trouble", text: error.message });
+    }
+    history.refresh();
+  }
+
   return html`
     <${Card} id="history" title=${words.title}>
       <${Waiting} resource=${history} />
@@ -50,19 +66,29 @@ export function HistoryCard({ onRestored }) {
                 <p class="version-names"><bdi>${namesOf(version.names)}</bdi></p>
                 <p class="quiet"><${Moment} at=${version.at} /> <bdi>${words.by(version.by)}</bdi></p>
               </div>
-              <button type="button" class="small" aria-label=${words.backLabel(format.time(version.at))} onClick=${() => goBack(version)}>${words.back}</button>
+              <button type="button" class="small" aria-label=${words.backLabel(format.time(version.at))} onClick=${() => undo(version)}>${words.back}</button>
             </li>
           `,
         )}
       </ol>
       ${versions.length > shown.length &&
       html`<button type="button" class="small" onClick=${() => setOpen(true)}>${words.more(format.count(versions.length - shown.length))}</button>`}
+      ${history.data &&
+      html`
+        <div class="kept-default">
+          <p class="quiet">
+            ${kept ? html`${words.keptDefault} <${Moment} at=${kept.at} /> <bdi>${words.by(kept.by)}</bdi>` : words.noDefault}
+          </p>
+          <button type="button" class="small" onClick=${keep}>${words.keep}</button>
+          ${kept && html`<button type="button" class="small" onClick=${() => goBackToDefault(kept)}>${words.backToDefault}</button>`}
+        </div>
+      `}
     <//>
   `;
 }
 
 function namesOf(names) {
-  if (names.length === 0) return texts.armory.history.noNames;
+  if (names.length === 0) return words.noNames;
   const rest = names.length - NAMES_SHOWN;
-  return [...names.slice(0, NAMES_SHOWN), ...(rest > 0 ? [texts.armory.history.more(rest)] : [])].join(", ");
+  return [...names.slice(0, NAMES_SHOWN), ...(rest > 0 ? [words.more(rest)] : [])].join(", ");
 }

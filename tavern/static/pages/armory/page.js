@@ -60,7 +60,7 @@ export function Page() {
       </div>
       <div class="column armory-side">
         <${MemoryCard} draft=${draft} etag=${config.etag} />
-        <${HistoryCard} onRestored=${resource.refresh} />
+        <${HistoryCard} etag=${config.etag} onRestored=${resource.refresh} />
       </div>
     </div>
   `;
