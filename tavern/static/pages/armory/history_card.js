@@ -4,6 +4,7 @@ import { html, useState } from "../../vendor/preact/standalone.module.js";
 import * as format from "../../format.js";
 import { useResource } from "../../link/resource.js";
 import { post, request } from "../../link/request.js";
+import { Breakable } from "../../parts/breakable.js";
 import { ask } from "../../parts/dialog.js";
 import { Card, Empty, Moment, Waiting } from "../../parts/panels.js";
 import { toast } from "../../parts/toasts.js";
@@ -63,7 +64,7 @@ export function HistoryCard({ etag, onRestored }) {
           (version) => html`
             <li key=${version.number}>
               <div>
-                <p class="version-names"><bdi>${namesOf(version.names)}</bdi></p>
+                <p class="version-names"><${Breakable} text=${namesOf(version.names)} /></p>
                 <p class="quiet"><${Moment} at=${version.at} /> <bdi>${words.by(version.by)}</bdi></p>
               </div>
               <button type="button" class="small" aria-label=${words.backLabel(format.time(version.at))} onClick=${() => undo(version)}>${words.back}</button>
