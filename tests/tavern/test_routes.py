@@ -29,6 +29,9 @@ async def test_every_file_that_a_page_names_is_served_with_its_type(realm: Scrip
         for script in own_scripts():
             for name in re.findall(r'(?:from|import\() ?"(\.[^"]+)"', script.read_text(encoding="utf-8")):
                 named.add(f"/static/{(script.parent / name).resolve().relative_to(STATIC)}")
+        # The script that shows a page is asked for by the name of that page.
+        pages = re.findall(r'name: "(\w+)"', (STATIC / "pages.js").read_text(encoding="utf-8"))
+        named |= {f"/static/pages/{page}/page.js" for page in pages}
         files = {f"/static/{file.relative_to(STATIC)}" for file in STATIC.rglob("*") if file.suffix in types}
         assert named == files
         async with session.get("/favicon.ico") as response:

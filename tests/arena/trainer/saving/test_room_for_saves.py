@@ -13,6 +13,7 @@ from core.checkpoint_ledger import read_sidecar
 from core.files import Files
 from tests.arena.trainer.driving import Field
 from tests.arena.trainer.in_process import DiskInHand, HandClock, living
+from tests.waiting import wait_until
 from vault.checkpoints import CheckpointStore
 
 RESERVE = 1 << 30
@@ -196,6 +197,8 @@ def test_without_its_journal_a_save_waits_and_says_so_once(field: Field) -> None
         away = field.journal.rename(field.base / "away")
         life.ask(Save(reason="the board is empty"))
         life.make_steps(2)
+        life.until(Trouble, lambda trouble: trouble.what == "journal_failed")
+        wait_until(lambda: any(progress.step == 2 for progress in life.said(Progress)), message="a step is not told of")
         told = [trouble for trouble in life.said(Trouble) if trouble.what == "journal_failed"]
         assert [trouble.message.startswith("A checkpoint (the board is empty) waits") for trouble in told] == [True]
         assert life.said(DiskShort) == []
