@@ -13,7 +13,7 @@ WORKERS := $(shell expr $$(nproc) + $$(nproc) / 2)
 PEERS_READY := $(PEERS)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help play test lint bench soak chromium rsync
+.PHONY: help play test lint bench soak docs chromium rsync
 
 help: ## Show the targets.
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -48,11 +48,15 @@ bench: $(DEV) $(PEERS_READY) ## Measure all of it, training beside TRL; takes so
 	$(BIN)/python -m benchmarks.curriculum
 	$(BIN)/python -m benchmarks.all_figures
 
-soak: $(DEV) chromium ## Kill a realm 200 times at random while it learns 40 quests, and compare; watch what grows, what the page shows, and what it needs. Takes about two and a half hours.
+soak: $(DEV) chromium ## Kill a realm 200 times at random while it learns 40 quests, and compare; watch what grows, and the page. Takes about two and a half hours.
 	$(BIN)/python -m benchmarks.soak --quests 40 --kills 200 --minutes 30 --pairs 30
 	$(BIN)/python -m benchmarks.three_machines
 	$(BIN)/python -m benchmarks.page_truth --minutes 10
 	$(BIN)/python -m benchmarks.page_memory --minutes 60
+
+docs: $(DEV) ## Write what is generated anew: docs/reference/ and the schemas of new databases.
+	$(BIN)/python -m docs.make_reference
+	$(BIN)/python -m docs.make_schemas
 
 # torch goes first and by its exact version: asked for as somebody's dependency, pip looks for the newest build, which
 # brings several gigabytes of CUDA packages.
