@@ -23,6 +23,7 @@ from tests.chromium import ARGUMENTS, find_chromium
 
 START_SECONDS = 60.0
 LOOK_SECONDS = 0.1
+ANSWER_SECONDS = 60.0
 END_SECONDS = 10.0
 PORT_FILE = "DevToolsActivePort"
 """Which port it has taken, in its first line."""
@@ -48,15 +49,24 @@ class _Wire:
         self._asked = 0
 
     async def ask(self, method: str, **parameters: Any) -> dict[str, Any]:
+        """What it answers; raises `RuntimeError` when it refuses, or does not answer, as after a crash."""
         self._asked += 1
-        await self._socket.send_json({"id": self._asked, "method": method, "params": parameters})
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await self._socket.send_json({"id": self._asked, "method": method, "params": parameters})
+                told = await self._answer()
+        except (TimeoutError, TypeError, ConnectionError) as error:  # a socket that is closed has no text
+            raise RuntimeError(f"Chromium does not answer {method}") from error
+        if "error" in told:
+            raise RuntimeError(f"Chromium refused {method}: {told['error']}")
+        result: dict[str, Any] = told["result"]
+        return result
+
+    async def _answer(self) -> dict[str, Any]:
         while True:
             told: dict[str, Any] = await self._socket.receive_json()
             if told.get("id") == self._asked:
-                if "error" in told:
-                    raise RuntimeError(f"Chromium refused {method}: {told['error']}")
-                result: dict[str, Any] = told["result"]
-                return result
+                return told
 
 
 class BareChromium:
@@ -79,7 +89,7 @@ class BareChromium:
         counted = await self._page.ask("Memory.getDOMCounters")
         processes = (await self._browser.ask("SystemInfo.getProcessInfo"))["processInfo"]
         # Beside the one with the page there are one that is kept ready and one that all are forked from, both smaller.
-        rss = max(psutil.Process(each["id"]).memory_info().rss for each in processes if each["type"] == "renderer")
+        rss = max(_rss(each["id"]) for each in processes if each["type"] == "renderer")
         return Needs(heap["usedSize"], counted["nodes"], counted["jsEventListeners"], rss)
 
 
@@ -96,11 +106,11 @@ async def bare_chromium(url: str) -> AsyncIterator[BareChromium]:
         held.callback(_end, process)
         http = await held.enter_async_context(aiohttp.ClientSession())
         address = f"http://127.0.0.1:{await _port(Path(profile) / PORT_FILE, process)}"
-        pages = [each for each in await _listed(http, f"{address}/json/list") if each["type"] == "page"]
+        page = await _page(http, address)
         about = await _listed(http, f"{address}/json/version")
         sockets = [
             await held.enter_async_context(http.ws_connect(each["webSocketDebuggerUrl"], max_msg_size=0))
-            for each in (pages[0], about)
+            for each in (page, about)
         ]
         yield BareChromium(*map(_Wire, sockets))
 
@@ -114,9 +124,29 @@ async def _port(file: Path, process: subprocess.Popen[bytes]) -> int:
     raise RuntimeError("Chromium did not start")
 
 
+async def _page(http: aiohttp.ClientSession, address: str) -> dict[str, Any]:
+    """The one that is open; it may be listed some time after the port."""
+    until = time.monotonic() + START_SECONDS
+    while time.monotonic() < until:
+        for each in await _listed(http, f"{address}/json/list"):
+            if each["type"] == "page":
+                told: dict[str, Any] = each
+                return told
+        await asyncio.sleep(LOOK_SECONDS)
+    raise RuntimeError("Chromium opened no page")
+
+
 async def _listed(http: aiohttp.ClientSession, address: str) -> Any:
     async with http.get(address) as answer:
         return await answer.json()
+
+
+def _rss(pid: int) -> int:
+    """0 of one that has just ended."""
+    try:
+        return psutil.Process(pid).memory_info().rss
+    except psutil.NoSuchProcess:
+        return 0
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -54,6 +54,8 @@ window.complaints = [];
 addEventListener("error", ({ message }) => complaints.push(message));
 addEventListener("unhandledrejection", ({ reason }) => complaints.push(String(reason)));
 """
+COMPLAINTS = "window.complaints?.splice(0) ?? null"
+"""None where somebody has loaded the page anew."""
 
 
 class Tab:
@@ -91,7 +93,12 @@ class Tab:
         values = (needs.heap, needs.nodes, needs.listeners, needs.rss)
         for series, value in zip(self.series, values, strict=True):
             series.values.append(value)
-        self.complaints += [f"{self._name}: {each}" for each in await self._chromium.evaluate("complaints.splice(0)")]
+        complaints = await self._chromium.evaluate(COMPLAINTS)
+        if complaints is None:
+            # All that it needed is gone with it, and what would have grown is not seen.
+            complaints = ["was loaded anew"]
+            await self._chromium.evaluate(LISTEN)
+        self.complaints += [f"{self._name}: {each}" for each in complaints]
 
     async def go_home(self) -> None:
         await self._chromium.evaluate(GO_HOME)

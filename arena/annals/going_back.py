@@ -105,10 +105,14 @@ class GoingBack:
 
     async def finish_at_rest(self) -> None:
         """The same for whoever keeps no trainer from starting; while training is stopped, none has it done."""
-        if is_turning(self._paths):
-            reason = "going back, which broke off, is finished"
-            async with self._standing, self._supervisor.standing_down(reason, LAST_SAVE_SECONDS):
-                await self.finish()
+        if not is_turning(self._paths):
+            return
+        async with self._standing:
+            # Who was waited for may have done it, and the trainer then has no reason to stand down.
+            if is_turning(self._paths):
+                reason = "going back, which broke off, is finished"
+                async with self._supervisor.standing_down(reason, LAST_SAVE_SECONDS):
+                    await self.finish()
 
     @contextmanager
     def by_hand(self) -> Iterator[None]:
@@ -136,9 +140,7 @@ class GoingBack:
                 await self._no_hands.wait()
                 yield
             finally:
-                self._standing = asyncio.Lock()
-        """Held while trainers are kept from starting: who ends that first would let them start under the other."""
-        self._is_moving = False
+                self._is_moving = False
 
     async def _finish_what_broke_off(self) -> None:
         """To be called with `_moving_quests`; somebody may have done it while that was waited for."""

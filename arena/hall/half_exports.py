@@ -46,7 +46,8 @@ def staging(target: Path) -> Iterator[Path]:
             place.mkdir()
             yield place
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            with suppress(OSError):
+                _clear_away(folder)
 
 
 def sweep_half_exports(parent: Path) -> list[str]:
@@ -61,9 +62,17 @@ def sweep_half_exports(parent: Path) -> list[str]:
                 continue
             with directory_locked_if_free(folder) as is_free:
                 if is_free:
-                    shutil.rmtree(folder)
+                    _clear_away(folder)
                     gone.append(folder.name)
     return gone
+
+
+def _clear_away(folder: Path) -> None:
+    """The sign goes last: what a kill leaves in between is our own still."""
+    with suppress(FileNotFoundError):  # it has its name by now
+        shutil.rmtree(folder / STAGED)
+    (folder / MARK).unlink()
+    folder.rmdir()
 
 
 def _check_own(folder: Path) -> None:

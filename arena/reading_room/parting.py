@@ -22,6 +22,8 @@ FORGOTTEN = "quests_forgotten"
 TOGETHER = 20
 TOLD = 500
 EVENTS_AT_ONCE = 50
+MOST_EVENTS = 1000
+"""So many are looked at for the quests that they tell of; those of earlier versions tell of none."""
 
 
 def removal_of(quest: Quest) -> dict[str, Any]:
@@ -44,11 +46,11 @@ def forgotten_quests(saga: Saga, at_most: int) -> list[dict[str, Any]]:
     """The latest that are known, each with its `lane`, `file`, `ended_at` (ISO 8601) and what else was kept."""
     found: list[dict[str, Any]] = []
     before = None
-    while len(found) < at_most:
+    for _ in range(MOST_EVENTS // EVENTS_AT_ONCE):
         events = saga.find_events(limit=EVENTS_AT_ONCE, before=before, kinds=[FORGOTTEN])
         for event in events:
             found += _quests_in(event)
-        if len(events) < EVENTS_AT_ONCE:
+        if len(events) < EVENTS_AT_ONCE or len(found) >= at_most:
             break
         before = events[-1].id
     return found[:at_most]

@@ -13,8 +13,13 @@ const OLD_MS = 3_600_000;
 // What one tab writes down, another reads some time later, and a lock is no fence for it: until all must have heard of an
 // event, the lock itself says that it was told.
 const HELD_MS = 60_000;
+// Of a storm, such as ten thousand files that are refused, the first so many of a minute are told.
+const HELD_AT_MOST = 50;
+const FORGET_MS = 60_000;
 
 let isRefused = false;
+let held = 0;
+let forgotAt = -Infinity;
 
 // Notifications, and the locks that keep tabs from each telling the same, are there for https and localhost only; and
 // some browsers of phones have them, but let no page make one.
@@ -54,7 +59,7 @@ function announce(event) {
   // Ids begin anew with a new database: the time makes an event one of a kind.
   const key = `${ANNOUNCED} ${event.at} ${event.id}`;
   return navigator.locks.request(key, { ifAvailable: true }, (lock) => {
-    if (lock === null || read(key, false)) return undefined;
+    if (lock === null || held >= HELD_AT_MOST || read(key, false)) return undefined;
     forgetOldOnes();
     write(key, true);
     const shown = make({ body: event.message, tag: key, icon: "/static/crest.png" });
@@ -64,12 +69,15 @@ function announce(event) {
         shown.close();
       };
     }
-    return new Promise((done) => setTimeout(done, HELD_MS));
+    held += 1;
+    return new Promise((done) => setTimeout(done, HELD_MS)).then(() => (held -= 1));
   });
 }
 
 // Nobody is told of anything so old, and it need not be known that it was told.
 function forgetOldOnes() {
+  if (performance.now() - forgotAt < FORGET_MS) return;
+  forgotAt = performance.now();
   try {
     for (const key of Object.keys(localStorage)) {
       const [name, at] = key.split(" ");

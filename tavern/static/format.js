@@ -69,14 +69,14 @@ export function gigabytes(value) {
 export function time(iso) {
   const moment = iso ? new Date(iso) : null;
   if (moment === null || Number.isNaN(moment.getTime())) return texts.unknown;
-  const clock = moment.toLocaleTimeString(LOCALE, { hour12: false });
+  const clock = moment.toLocaleTimeString(LOCALE, { hourCycle: "h23" });
   if (moment.toDateString() === new Date().toDateString()) return clock;
   return `${moment.toLocaleDateString(LOCALE, { month: "short", day: "numeric" })}, ${clock}`;
 }
 
 // The time of day alone, and the day alone.
 export function clock(iso) {
-  return new Date(iso).toLocaleTimeString(LOCALE, { hour12: false });
+  return new Date(iso).toLocaleTimeString(LOCALE, { hourCycle: "h23" });
 }
 
 export function day(moment) {

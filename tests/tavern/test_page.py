@@ -389,3 +389,24 @@ async def test_the_browser_talks_to_its_own_port_only(realm: ScriptedRealm, open
     own = f"http://localhost:{realm.site.port}/"
     assert [url for url in asked if not url.startswith(own)] == []
     await wait_until_async(lambda: any("/api/events/stream?last_event_id=6" in url for url in asked))
+
+
+async def test_names_that_follow_each_other_in_one_place_keep_their_words_in_order(
+    realm: ScriptedRealm, open_page: OpenPage
+) -> None:
+    """F9: the words of the next quest's name stood in another order than in its file."""
+    page = await open_page(realm.site.url)
+    texts = [
+        "word0 some_other_long_name_of_file.jsonl", "customer_support_dialogues_part word1", "short.jsonl",
+        "a b_c_d_e_f_g_h_i_j_k_l_m_n_o_p q",
+    ]  # fmt: skip
+    shown = await page.evaluate(
+        """async (texts) => {
+          const { html, render } = await import("/static/vendor/preact/standalone.module.js");
+          const { Breakable } = await import("/static/parts/breakable.js");
+          const place = document.createElement("div");
+          return texts.map((text) => (render(html`<${Breakable} text=${text} />`, place), place.textContent));
+        }""",
+        texts,
+    )
+    assert shown == texts

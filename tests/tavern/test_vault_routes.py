@@ -450,6 +450,18 @@ async def break_off(realm: Vaulted, monkeypatch: pytest.MonkeyPatch) -> None:
     assert is_turning(realm.paths)
 
 
+async def test_who_moves_quests_by_hand_may_do_so_after_a_turn_that_failed(
+    realm: Vaulted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every move was refused from then on, until the realm started anew."""
+    going_back = realm.daemon.reception.going_back
+    standing = going_back._standing
+    await break_off(realm, monkeypatch)
+    with going_back.by_hand():
+        pass
+    assert going_back._standing is standing, "who waits for the turn before and who comes later wait for one lock"
+
+
 def must_stand_at_the_first(realm: Vaulted) -> None:
     assert not is_turning(realm.paths)
     assert (realm.daemon.report.checkpoint, realm.daemon.report.step) == (realm.names["first"], 5)

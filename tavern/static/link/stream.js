@@ -38,6 +38,8 @@ export class Link {
 
   async connect() {
     this.retryTimer = null;
+    // Whichever answer comes first is the first of this connection, also one that was asked for otherwise.
+    this.isBeginning = true;
     try {
       const asked = performance.now();
       const snapshot = await request("/api/game");

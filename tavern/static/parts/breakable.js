@@ -8,12 +8,13 @@ const PART = /[^]*?(?:[^_-][_-]+(?=[^_-])|$)/g;
 const LONG_WORD = 20;
 const LONGEST = 400;
 
+// The parts lie in one flat list: in lists within it, this Preact puts the next text in another order.
 export function Breakable({ text }) {
   if (typeof text !== "string" || text.length > LONGEST) return html`<bdi>${text}</bdi>`;
-  return html`<bdi>${text.split(/(\s+)/).map((word) => (word.length > LONG_WORD ? parted(word) : word))}</bdi>`;
+  return html`<bdi>${text.split(/(\s+)/).flatMap((word) => (word.length > LONG_WORD ? parted(word) : [word]))}</bdi>`;
 }
 
 function parted(word) {
   const [first, ...others] = word.match(PART).filter((part) => part !== "");
-  return [first, ...others.map((part) => html`<wbr />${part}`)];
+  return [first, ...others.flatMap((part) => [html`<wbr />`, part])];
 }

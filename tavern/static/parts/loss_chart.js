@@ -52,7 +52,7 @@ export function LossChart({ id = "loss-chart" }) {
     does[event.key]();
   };
   return html`
-    <figure class="loss-chart" id=${id} data-zoomed=${String(view !== null)} data-empty=${String(curves.every(({ steps }) => steps.length === 0))}>
+    <figure class="loss-chart" id=${id} data-zoomed=${String(view !== null)} data-empty=${String(view === null && curves.every(({ steps }) => steps.length === 0))}>
       <div class="chart-keys" tabindex="0" role="group" aria-label=${texts.chart.keys} onKeyDown=${press}>
         <${Chart} lines=${LINES} curves=${curves} view=${view} whole=${whole} label=${texts.chart.label(captionOf(points, validation))}
           isTold=${loss.told !== null} fromZero=${view === null} onZoom=${change} onPoint=${(index, data) => setPlace(placeOf(index, data))} />

@@ -33,7 +33,7 @@ export function Facts({ pairs, className = "facts" }) {
   `;
 }
 
-// A bar; one whose value or end is not known is empty, and says that it is not known.
+// A bar; one whose value or end is not known is hatched, and says that it is not known.
 export function Meter({ id, className, value, most, label, text }) {
   const share = format.known(value) && format.known(most) && most > 0 ? Math.min(1, Math.max(0, value / most)) : null;
   const told =

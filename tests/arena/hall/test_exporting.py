@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from arena.hall import half_exports
 from arena.hall.adoption import adopt_for_hero
 from arena.hall.exporting import export_model
 from arena.hall.model_look import look_at_model
@@ -118,6 +119,24 @@ def test_what_a_killed_export_has_left_goes_and_one_under_way_is_left_alone(path
     export_model(paths, tmp_path / "mira")
     assert not left.exists()
     assert {file.name for file in (tmp_path / "mira").iterdir()} == MODEL
+
+
+def test_a_kill_in_the_clearing_away_leaves_what_is_known_as_our_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files of a directory go in no order: without its sign, half a model stayed for ever."""
+    signs: list[bool] = []
+
+    def cut_off(folder: Path) -> None:
+        signs.append((folder.parent / ".realm-export").exists())
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as cut:
+        cut.setattr(half_exports.shutil, "rmtree", cut_off)
+        with half_exports.staging(tmp_path / "mira") as place:
+            (place / "model.safetensors").write_bytes(b"half")
+    assert signs == [True]
+    assert half_exports.sweep_half_exports(tmp_path) == [".mira.part"]
 
 
 def test_what_a_killed_export_has_left_goes_with_the_next_round_of_the_house(

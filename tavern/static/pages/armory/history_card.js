@@ -53,6 +53,8 @@ export function HistoryCard({ etag, onRestored }) {
       toast({ kind: "trouble", text: error.message });
     }
     history.refresh();
+    // What was refused is another text of the file by now.
+    onRestored();
   }
 
   return html`

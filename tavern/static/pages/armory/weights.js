@@ -29,7 +29,7 @@ export function Weights({ value, attributes, onChange }) {
       entries=${entries}
       attributes=${attributes}
       input=${{ "aria-label": texts.armory.weightName, placeholder: texts.armory.weightName }}
-      onAdd=${(name) => onChange({ ...value, [name]: 1 })}
+      onAdd=${(name) => Object.hasOwn(value ?? {}, name) || onChange({ ...value, [name]: 1 })}
       onRemove=${(key) => onChange(Object.fromEntries(pairs.filter(([one]) => one !== key)))}
     />
   `;

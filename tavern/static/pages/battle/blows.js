@@ -27,8 +27,8 @@ export function useBlows(quest, training, best) {
     }
     const strike = () => {
       const after = stand(latest.current);
-      // Drawn already and not looked at here yet: the quest may be over, or another one.
-      if (after.quest !== before.quest) return;
+      // Drawn already and not looked at here yet: the quest may be over, another one, or learned again.
+      if (after.quest !== before.quest || !(after.rows > before.rows)) return;
       const blow = blowBetween(before, after, latest.current, lowest);
       last.current = after;
       setStruck(({ blows, count }) => ({ blows: [...blows, { ...blow, key: count + 1 }].slice(-SHOWN_AT_MOST), count: count + 1 }));

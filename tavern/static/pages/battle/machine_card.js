@@ -1,4 +1,4 @@
-// What the machine is busy with. What cannot be told is a dash, and an empty bar.
+// What the machine is busy with. What cannot be told is a dash, and a hatched bar.
 
 import { html } from "../../vendor/preact/standalone.module.js";
 import * as format from "../../format.js";

@@ -12,7 +12,7 @@ const PAGE = 5;
 // Somewhere in a file of gigabytes, behind a trainer that has all processors.
 const LONGEST_MS = 60_000;
 // Control characters but tab and line feed, marks of direction, and letters without width but those that join others.
-const UNSEEN = /([\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]+)/;
+const UNSEEN = /([\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u115f\u1160\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\u3164\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]+)/u;
 const UNSEEN_NAMED = 3;
 const words = texts.quests.rows;
 
@@ -69,9 +69,10 @@ function Span({ span: { text, trained, lost } }) {
 }
 
 // What turns the letters around it, or is not seen at all, is named in its place: the model reads it as one more letter.
-function Unseen({ marks }) {
-  const name = (mark) => `U+${mark.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}`;
-  const told = [...marks.slice(0, UNSEEN_NAMED)].map(name).join(" ");
+function Unseen({ marks: text }) {
+  const marks = [...text];
+  const name = (mark) => `U+${mark.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}`;
+  const told = marks.slice(0, UNSEEN_NAMED).map(name).join(" ");
   const more = marks.length > UNSEEN_NAMED ? ` +${format.count(marks.length - UNSEEN_NAMED)}` : "";
   return html`<abbr title=${words.unseen}>${`[${told}${more}]`}</abbr>`;
 }
