@@ -89,6 +89,7 @@ def examined(document_url: str) -> tuple[Counter[str], list[str]]:
     return made, wrong
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", [*SITES, BRANCH, SKILL])
 def test_a_site_answers_as_its_document_says_whatever_it_is_asked(sites: dict[str, Site], name: str) -> None:
     """G20, F11, F16: no answer has another shape than the one that is told, errors included; no input breaks a site."""

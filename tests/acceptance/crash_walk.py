@@ -28,6 +28,8 @@ NUDGE_SECONDS = 8.0
 """After so long another quest is dropped: a save that went by before its place was the first is made again."""
 STATION_SECONDS = 90.0
 SEALED_LANES = ("failed", "recently_completed")
+GATE_SECONDS = 240.0
+"""For some thousand rows, where others want all cores."""
 
 Drop = Callable[[Path, str, int], Dropped]
 """Puts a quest of that stem into an inbox; the number keeps rows apart."""
@@ -80,7 +82,8 @@ def skip_it(realm: UndyingRealm, quest: Dropped) -> None:
         stepping = here is not None and here.phase is Phase.STEPPING and here.quest_step >= 5
         return stepping and (realm.paths.lane("processing") / quest.name).exists()
 
-    realm.wait(is_stepped, f"steps of {quest.name}")
+    # Its gate stands back for all other programs of a busy machine.
+    realm.wait(is_stepped, f"steps of {quest.name}", GATE_SECONDS)
     realm.wish("skip")
 
 

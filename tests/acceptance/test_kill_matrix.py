@@ -33,7 +33,7 @@ from tests.vault import test_archivist, test_checkpoints, test_snapshots
 from tests.vault.transfer import test_killed
 
 # Whichever test comes first waits for the walk.
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(700)
 
 WALKED = {place.partition(":")[0] for station in STATIONS for place in station.places}
 """What the realm of `walked` passes."""
