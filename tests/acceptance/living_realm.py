@@ -192,7 +192,8 @@ class LivingRealm:
             self._process.wait()
             self._process = None
         self._client.close()
-        _, alive = psutil.wait_procs(self.seen, timeout=10)
+        # In an hour the numbers of processes begin anew: that of one that has ended long ago may be a thread's by now.
+        _, alive = psutil.wait_procs([each for each in self.seen if each.is_running()], timeout=10)
         for process in alive:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
