@@ -1,6 +1,6 @@
 // Mounts the page: the frame around all pages, and the page that the address names.
 
-import { html, render, useEffect, useErrorBoundary, useLayoutEffect, useRef, useState } from "./vendor/preact/standalone.module.js";
+import { html, render, useEffect, useErrorBoundary, useLayoutEffect, useRef, useState } from "./preact.js";
 import { startAnnouncing } from "./announcing.js";
 import { connect, shownState, useRealm } from "./link/realm.js";
 import { moodOf } from "./link/states.js";

@@ -1,6 +1,6 @@
 // Which page the address names, and moving between pages without loading them anew.
 
-import { useLayoutEffect, useState } from "./vendor/preact/standalone.module.js";
+import { useLayoutEffect, useState } from "./preact.js";
 import { pages } from "./pages.js";
 
 const watchers = new Set();

@@ -402,7 +402,7 @@ async def test_names_that_follow_each_other_in_one_place_keep_their_words_in_ord
     ]  # fmt: skip
     shown = await page.evaluate(
         """async (texts) => {
-          const { html, render } = await import("/static/vendor/preact/standalone.module.js");
+          const { html, render } = await import("/static/preact.js");
           const { Breakable } = await import("/static/parts/breakable.js");
           const place = document.createElement("div");
           return texts.map((text) => (render(html`<${Breakable} text=${text} />`, place), place.textContent));
@@ -410,3 +410,31 @@ async def test_names_that_follow_each_other_in_one_place_keep_their_words_in_ord
         texts,
     )
     assert shown == texts
+
+
+async def test_what_has_left_a_list_is_freed(realm: ScriptedRealm, open_page: OpenPage) -> None:
+    """One element that is drawn a second time keeps the first drawing, and through it every row that came after."""
+    page = await open_page(realm.site.url)
+    await page.evaluate(
+        """async () => {
+          const { html, render } = await import("/static/preact.js");
+          const { Breakable } = await import("/static/parts/breakable.js");
+          const { Picture, Sprite } = await import("/static/parts/sprites/sprite.js");
+          const [place, picture, rows] = [document.createElement("div"), ["ow", "wo"], [...Array(20).keys()]];
+          const Row = ({ name }) => html`<p><b>never another</b> <${Breakable} text=${name} /></p>`;
+          const item = (number) => html`<li key=${number}><${Row} name=${`a_quest_with_long_name_${number}`} /></li>`;
+          window.drawFrom = (first) => render(html`
+            <div><${Sprite} name="coin" /> <${Picture} rows=${picture} /> <ul>${rows.map((row) => item(first + row))}</ul></div>
+          `, place);
+        }"""
+    )
+    session = await page.context.new_cdp_session(page)
+
+    async def nodes_after(drawings: int) -> int:
+        await page.evaluate("(drawings) => { for (let at = 0; at < drawings; at++) window.drawFrom(at); }", drawings)
+        await session.send("HeapProfiler.collectGarbage")
+        nodes: int = (await session.send("Memory.getDOMCounters"))["nodes"]
+        return nodes
+
+    few = await nodes_after(1)
+    assert await nodes_after(400) < few + 500

@@ -36,6 +36,12 @@ def test_no_script_turns_text_into_markup() -> None:
         assert not re.search(r"https?://(?!www\.w3\.org/)", code), script
 
 
+def test_all_templates_are_those_that_keep_nothing() -> None:
+    """Those of the vendored module keep what they have drawn, and so a page that stays open grows without end."""
+    takers = {script.name for script in own_scripts() if "vendor/preact" in script.read_text(encoding="utf-8")}
+    assert takers == {"preact.js"}
+
+
 def test_scripts_and_server_know_the_same_pages() -> None:
     """F22: a link to a page that only one of them knows is dead when it is loaded anew."""
     code = (STATIC / "pages.js").read_text(encoding="utf-8")

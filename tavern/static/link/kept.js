@@ -1,7 +1,7 @@
 // While another page of a list is on its way, the one before it stays: the table does not vanish under the reader's eyes
 // and under the keyboard's focus.
 
-import { useRef } from "../vendor/preact/standalone.module.js";
+import { useRef } from "../preact.js";
 
 // `{…resource, data, isOld}`: with the data of the path before, as long as there are none of this one.
 export function useKept(resource) {

@@ -1,6 +1,6 @@
 // What the page knows of the realm: the newest snapshot, moved on by the stream. One for all pages.
 
-import { useLayoutEffect, useRef, useState } from "../vendor/preact/standalone.module.js";
+import { useLayoutEffect, useRef, useState } from "../preact.js";
 import { stateOf } from "./states.js";
 import { Link } from "./stream.js";
 

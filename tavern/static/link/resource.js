@@ -1,6 +1,6 @@
 // What a page reads beside the snapshot: asked for once, and again when something happens that changes it.
 
-import { useCallback, useEffect, useRef, useState } from "../vendor/preact/standalone.module.js";
+import { useCallback, useEffect, useRef, useState } from "../preact.js";
 import { listen, useRealm } from "./realm.js";
 import { request } from "./request.js";
 

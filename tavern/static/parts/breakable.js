@@ -1,6 +1,6 @@
 // A name, or a sentence with names in it, that may go on in the next line behind the joints of its long words.
 
-import { h, html } from "../vendor/preact/standalone.module.js";
+import { html } from "../preact.js";
 
 // Up to an underscore or a hyphen within it. Without looking behind: not all browsers can.
 const PART = /[^]*?(?:[^_-][_-]+(?=[^_-])|$)/g;
@@ -16,6 +16,5 @@ export function Breakable({ text }) {
 
 function parted(word) {
   const [first, ...others] = word.match(PART).filter((part) => part !== "");
-  // Not by `html`, which makes what never changes but once: it would hold on to every place where it has ever stood.
-  return [first, ...others.flatMap((part) => [h("wbr"), part])];
+  return [first, ...others.flatMap((part) => [html`<wbr />`, part])];
 }

@@ -2,7 +2,7 @@
 // What a zoom shows is asked of the server again by whoever uses this, so that no spike is lost at any width.
 
 import uPlot from "../vendor/uplot/uPlot.esm.js";
-import { html, useLayoutEffect, useRef } from "../vendor/preact/standalone.module.js";
+import { html, useLayoutEffect, useRef } from "../preact.js";
 import * as format from "../format.js";
 import { aligned } from "./curve.js";
 import { follow as followFingers } from "./fingers.js";

@@ -1,6 +1,6 @@
 // The buttons that every page has. They express a wish; what is shown is what the daemon reports (F14).
 
-import { html, useLayoutEffect, useRef, useState } from "../vendor/preact/standalone.module.js";
+import { html, useLayoutEffect, useRef, useState } from "../preact.js";
 import * as format from "../format.js";
 import { shownState, useRealm } from "../link/realm.js";
 import { allows } from "../link/states.js";

@@ -1,6 +1,6 @@
 // One question at a time, asked over the page.
 
-import { html, useLayoutEffect, useRef, useState } from "../vendor/preact/standalone.module.js";
+import { html, useLayoutEffect, useRef, useState } from "../preact.js";
 import { texts } from "../texts.js";
 
 let show = null;

@@ -1,4 +1,4 @@
-import { html, useEffect, useState } from "../vendor/preact/standalone.module.js";
+import { html, useEffect, useState } from "../preact.js";
 import { useRealm } from "../link/realm.js";
 import { request } from "../link/request.js";
 import { texts } from "../texts.js";

@@ -1,6 +1,6 @@
 // What stands above every page: where one is, what the realm does, and the control of it.
 
-import { html, useLayoutEffect, useRef, useState } from "../vendor/preact/standalone.module.js";
+import { html, useLayoutEffect, useRef, useState } from "../preact.js";
 import * as format from "../format.js";
 import { shownState, useRealm } from "../link/realm.js";
 import { destinations } from "../pages.js";

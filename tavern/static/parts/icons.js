@@ -1,6 +1,6 @@
 // Small line drawings, 24 by 24, in the colour of the text around them.
 
-import { html } from "../vendor/preact/standalone.module.js";
+import { html } from "../preact.js";
 
 const PATHS = {
   // places

@@ -1,6 +1,6 @@
 // The loss of the hero's whole life, training and validation: any part of it as fine as the screen can show, live.
 
-import { html, useEffect, useMemo, useRef, useState } from "../vendor/preact/standalone.module.js";
+import { html, useEffect, useMemo, useRef, useState } from "../preact.js";
 import * as format from "../format.js";
 import { useRealm } from "../link/realm.js";
 import { useResource } from "../link/resource.js";

@@ -1,6 +1,6 @@
 // A link to a page of ours; plain text where there is no such page.
 
-import { html } from "../vendor/preact/standalone.module.js";
+import { html } from "../preact.js";
 import { pageAt } from "../router.js";
 
 export function PageLink({ to, id, className, children }) {

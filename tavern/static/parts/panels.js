@@ -1,6 +1,6 @@
 // What pages are made of: cards, pairs of a name and a value, bars, moments, and what stands where data are missing.
 
-import { html, useEffect } from "../vendor/preact/standalone.module.js";
+import { html, useEffect } from "../preact.js";
 import * as format from "../format.js";
 import { texts } from "../texts.js";
 

@@ -1,6 +1,6 @@
 // What the pages of guild and skill share: the tile of a skill, the strain of its level, shares, verdicts.
 
-import { html } from "../vendor/preact/standalone.module.js";
+import { html } from "../preact.js";
 import * as format from "../format.js";
 import { texts } from "../texts.js";
 

@@ -1,6 +1,6 @@
 // Short messages in the corner: what a button did, and the few events that people are told of wherever they are.
 
-import { html, useLayoutEffect, useState } from "../vendor/preact/standalone.module.js";
+import { html, useLayoutEffect, useState } from "../preact.js";
 import { listen } from "../link/realm.js";
 import { noticeOf } from "../notices.js";
 import { texts } from "../texts.js";

@@ -1,6 +1,6 @@
 // One achievement: its medal, what it is for, and when it was earned or how far it is.
 
-import { html } from "../../vendor/preact/standalone.module.js";
+import { html } from "../../preact.js";
 import * as format from "../../format.js";
 import { Breakable } from "../../parts/breakable.js";
 import { Meter, Moment } from "../../parts/panels.js";

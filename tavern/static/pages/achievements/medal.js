@@ -1,6 +1,6 @@
 // The medals, drawn: a ribbon in the colour of the category, a rim, and an emblem for what it is of.
 
-import { html } from "../../vendor/preact/standalone.module.js";
+import { html } from "../../preact.js";
 
 // 24 by 24, in lines.
 const EMBLEMS = {

@@ -1,6 +1,6 @@
 // The wall of achievements: what is earned, when and by what, and how far the others are.
 
-import { html, useState } from "../../vendor/preact/standalone.module.js";
+import { html, useState } from "../../preact.js";
 import * as format from "../../format.js";
 import { useResource } from "../../link/resource.js";
 import { Empty, Meter, Waiting } from "../../parts/panels.js";

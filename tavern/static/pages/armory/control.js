@@ -1,6 +1,6 @@
 // One setting's control, by its kind. Calls `onChange` with the new value.
 
-import { html, useState } from "../../vendor/preact/standalone.module.js";
+import { html, useState } from "../../preact.js";
 import { texts } from "../../texts.js";
 import { Secrets } from "./secrets.js";
 import { numberFrom, told } from "./values.js";

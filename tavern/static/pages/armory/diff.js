@@ -1,6 +1,6 @@
 // What changes: the settings one by one, and the lines of the file.
 
-import { html } from "../../vendor/preact/standalone.module.js";
+import { html } from "../../preact.js";
 import { texts } from "../../texts.js";
 import { told } from "./values.js";
 

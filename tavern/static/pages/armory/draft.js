@@ -1,6 +1,6 @@
 // What is being edited: values that differ from those of the realm, and what the realm says to them.
 
-import { useEffect, useRef, useState } from "../../vendor/preact/standalone.module.js";
+import { useEffect, useRef, useState } from "../../preact.js";
 import { post } from "../../link/request.js";
 
 const CHECK_MS = 350;

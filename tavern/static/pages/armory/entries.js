@@ -1,6 +1,6 @@
 // A list in a setting: each entry can be removed, and the last line adds one, by its button or by Enter.
 
-import { html, useState } from "../../vendor/preact/standalone.module.js";
+import { html, useState } from "../../preact.js";
 import { Icon } from "../../parts/icons.js";
 import { texts } from "../../texts.js";
 

@@ -1,6 +1,6 @@
 // Changes of the settings file by program, going back to before one of them, and to the default that was kept.
 
-import { html, useState } from "../../vendor/preact/standalone.module.js";
+import { html, useState } from "../../preact.js";
 import * as format from "../../format.js";
 import { useResource } from "../../link/resource.js";
 import { post, request } from "../../link/request.js";

@@ -1,6 +1,6 @@
 // What a step of training takes, as it is and with the changes.
 
-import { html, useEffect, useRef, useState } from "../../vendor/preact/standalone.module.js";
+import { html, useEffect, useRef, useState } from "../../preact.js";
 import * as format from "../../format.js";
 import { post } from "../../link/request.js";
 import { Card } from "../../parts/panels.js";

@@ -1,6 +1,6 @@
 // The Armory: every setting of the realm, what it means and where it comes from, changed with a look at the diff.
 
-import { html, useState } from "../../vendor/preact/standalone.module.js";
+import { html, useState } from "../../preact.js";
 import * as format from "../../format.js";
 import { useResource } from "../../link/resource.js";
 import { Card, Empty, Waiting } from "../../parts/panels.js";

@@ -1,6 +1,6 @@
 // Beside the settings of notifications: how telling goes, a message to try it, and what this browser shows itself.
 
-import { html, useState } from "../../vendor/preact/standalone.module.js";
+import { html, useState } from "../../preact.js";
 import { isDenied, isPossible, isWanted, KINDS, want } from "../../announcing.js";
 import { useResource } from "../../link/resource.js";
 import { post } from "../../link/request.js";

@@ -1,6 +1,6 @@
 // What stands above the settings: the search, what is changed and not saved, and saving it after a look at the diff.
 
-import { html, useState } from "../../vendor/preact/standalone.module.js";
+import { html, useState } from "../../preact.js";
 import * as format from "../../format.js";
 import { post } from "../../link/request.js";
 import { ask } from "../../parts/dialog.js";

@@ -1,6 +1,6 @@
 // A list of secrets: those that are there are shown by their service alone and can only be kept or removed.
 
-import { html } from "../../vendor/preact/standalone.module.js";
+import { html } from "../../preact.js";
 import { texts } from "../../texts.js";
 import { Entries } from "./entries.js";
 

@@ -1,6 +1,6 @@
 // One setting: its control, what it means, where its value comes from, and what the realm says to a change.
 
-import { html } from "../../vendor/preact/standalone.module.js";
+import { html } from "../../preact.js";
 import { texts } from "../../texts.js";
 import { Icon } from "../../parts/icons.js";
 import { Control } from "./control.js";

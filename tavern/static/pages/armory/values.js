@@ -1,6 +1,6 @@
 // Values of settings as people read and write them.
 
-import { html } from "../../vendor/preact/standalone.module.js";
+import { html } from "../../preact.js";
 import { texts } from "../../texts.js";
 
 const LONGEST = 80;

@@ -1,6 +1,6 @@
 // Names with a number each, such as the skills of the curriculum.
 
-import { html } from "../../vendor/preact/standalone.module.js";
+import { html } from "../../preact.js";
 import { texts } from "../../texts.js";
 import { Entries } from "./entries.js";
 

@@ -1,6 +1,6 @@
 // Blows: what was learned since the last one, a few times in ten seconds however many steps are made.
 
-import { useEffect, useLayoutEffect, useRef, useState } from "../../vendor/preact/standalone.module.js";
+import { useEffect, useLayoutEffect, useRef, useState } from "../../preact.js";
 import * as format from "../../format.js";
 
 const BLOW_EVERY_MS = 750;

@@ -1,6 +1,6 @@
 // How many quests lie where, and what is left lying in the inbox.
 
-import { html } from "../../vendor/preact/standalone.module.js";
+import { html } from "../../preact.js";
 import * as format from "../../format.js";
 import { useRealm } from "../../link/realm.js";
 import { Breakable } from "../../parts/breakable.js";

@@ -1,4 +1,4 @@
-import { html } from "../../vendor/preact/standalone.module.js";
+import { html } from "../../preact.js";
 import * as format from "../../format.js";
 import { useRealm } from "../../link/realm.js";
 import { PageLink } from "../../parts/page_link.js";

@@ -1,6 +1,6 @@
 // Hero and enemy, and the numbers that fly off them.
 
-import { html, useRef } from "../../vendor/preact/standalone.module.js";
+import { html, useRef } from "../../preact.js";
 import * as format from "../../format.js";
 import { flies, foeOf, sizeOf, Sprite } from "../../parts/sprites.js";
 import { texts } from "../../texts.js";

@@ -1,6 +1,6 @@
 // What has just happened and is worth a scene: told once when it happens, and never again when the page is loaded anew.
 
-import { useLayoutEffect, useRef, useState } from "../../vendor/preact/standalone.module.js";
+import { useLayoutEffect, useRef, useState } from "../../preact.js";
 import { listen, useRealm } from "../../link/realm.js";
 
 // The later in this list, the less it is interrupted by others.

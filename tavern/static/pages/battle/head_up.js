@@ -1,6 +1,6 @@
 // What stands above the fighters: who they are, and how much of the enemy is left.
 
-import { html } from "../../vendor/preact/standalone.module.js";
+import { html } from "../../preact.js";
 import * as format from "../../format.js";
 import { Meter } from "../../parts/panels.js";
 import { foeOf, pick, sizeOf } from "../../parts/sprites.js";

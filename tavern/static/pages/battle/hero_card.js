@@ -1,6 +1,6 @@
 // The hero: who he is made of, his level, and each stat beside the plain number that it comes from.
 
-import { html } from "../../vendor/preact/standalone.module.js";
+import { html } from "../../preact.js";
 import * as format from "../../format.js";
 import { shownState, useRealm } from "../../link/realm.js";
 import { Meter } from "../../parts/panels.js";

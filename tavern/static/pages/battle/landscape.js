@@ -1,7 +1,7 @@
 // The land that the hero walks through: a thousand steps lead once around it, so it moves when steps are made and stands
 // still when none are.
 
-import { html, useMemo, useRef } from "../../vendor/preact/standalone.module.js";
+import { html, useMemo, useRef } from "../../preact.js";
 import * as format from "../../format.js";
 import { Sprite } from "../../parts/sprites.js";
 

@@ -1,6 +1,6 @@
 // The last things that happened, newest first.
 
-import { html } from "../../vendor/preact/standalone.module.js";
+import { html } from "../../preact.js";
 import { useRealm } from "../../link/realm.js";
 import { noticeOf } from "../../notices.js";
 import { Breakable } from "../../parts/breakable.js";

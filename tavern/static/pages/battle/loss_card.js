@@ -1,4 +1,4 @@
-import { html } from "../../vendor/preact/standalone.module.js";
+import { html } from "../../preact.js";
 import { Card } from "../../parts/panels.js";
 import { LossChart } from "../../parts/loss_chart.js";
 import { texts } from "../../texts.js";

@@ -1,6 +1,6 @@
 // What the machine is busy with. What cannot be told is a dash, and a hatched bar.
 
-import { html } from "../../vendor/preact/standalone.module.js";
+import { html } from "../../preact.js";
 import * as format from "../../format.js";
 import { useRealm } from "../../link/realm.js";
 import { Card, Meter } from "../../parts/panels.js";

@@ -1,6 +1,6 @@
 // Why nothing is happening, or less than could, and what to do about it.
 
-import { html } from "../../vendor/preact/standalone.module.js";
+import { html } from "../../preact.js";
 import { useRealm } from "../../link/realm.js";
 import { Breakable } from "../../parts/breakable.js";
 import { isPage, PageLink } from "../../parts/page_link.js";

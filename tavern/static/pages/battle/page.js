@@ -1,6 +1,6 @@
 // The battle: the quest that is fought, the hero who fights it, and what came of it so far.
 
-import { html } from "../../vendor/preact/standalone.module.js";
+import { html } from "../../preact.js";
 import { BoardCard } from "./board_card.js";
 import { CheckpointCard } from "./checkpoint_card.js";
 import { HeroCard } from "./hero_card.js";

@@ -1,6 +1,6 @@
 // The scene of what has just happened, over the stage. Whoever reads aloud hears it from the messages and the log.
 
-import { html } from "../../vendor/preact/standalone.module.js";
+import { html } from "../../preact.js";
 import * as format from "../../format.js";
 import { Sprite } from "../../parts/sprites.js";
 import { texts } from "../../texts.js";

@@ -1,6 +1,6 @@
 // The stage: the hero and the quest, whose health is the rows that are left to learn.
 
-import { html, useEffect, useState } from "../../vendor/preact/standalone.module.js";
+import { html, useEffect, useState } from "../../preact.js";
 import * as format from "../../format.js";
 import { shownState, useRealm } from "../../link/realm.js";
 import { useResource } from "../../link/resource.js";

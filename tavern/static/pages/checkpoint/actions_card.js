@@ -1,6 +1,6 @@
 // What can be done with a checkpoint: hand it out, go back to it, delete it.
 
-import { html, useState } from "../../vendor/preact/standalone.module.js";
+import { html, useState } from "../../preact.js";
 import { go } from "../../router.js";
 import { Card } from "../../parts/panels.js";
 import { toast } from "../../parts/toasts.js";

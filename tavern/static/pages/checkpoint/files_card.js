@@ -1,6 +1,6 @@
 // The directory of a checkpoint and what lies in it, as its manifest tells.
 
-import { html } from "../../vendor/preact/standalone.module.js";
+import { html } from "../../preact.js";
 import * as format from "../../format.js";
 import { Card, Facts, Moment } from "../../parts/panels.js";
 import { toast } from "../../parts/toasts.js";

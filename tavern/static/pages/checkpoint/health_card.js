@@ -1,6 +1,6 @@
 // Whether the files of a checkpoint are as they were saved, and reading them again.
 
-import { html } from "../../vendor/preact/standalone.module.js";
+import { html } from "../../preact.js";
 import { Card, Facts, Moment } from "../../parts/panels.js";
 import { texts } from "../../texts.js";
 import { Ended, Running, useErrands } from "../vault/errands.js";

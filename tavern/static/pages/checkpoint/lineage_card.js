@@ -1,6 +1,6 @@
 // Where a checkpoint comes from and what goes on from it, down to the very quests.
 
-import { html, useLayoutEffect, useState } from "../../vendor/preact/standalone.module.js";
+import { html, useLayoutEffect, useState } from "../../preact.js";
 import * as format from "../../format.js";
 import { useKept } from "../../link/kept.js";
 import { useResource } from "../../link/resource.js";

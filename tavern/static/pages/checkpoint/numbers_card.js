@@ -1,6 +1,6 @@
 // The numbers of a checkpoint as they were when it was saved, how they compare, and what keeps it.
 
-import { html } from "../../vendor/preact/standalone.module.js";
+import { html } from "../../preact.js";
 import * as format from "../../format.js";
 import { Breakable } from "../../parts/breakable.js";
 import { Card, Facts, Moment } from "../../parts/panels.js";

@@ -1,6 +1,6 @@
 // One checkpoint: what it is, why it is kept, what it learned, whether its files are whole, and what can be done with it.
 
-import { html } from "../../vendor/preact/standalone.module.js";
+import { html } from "../../preact.js";
 import * as format from "../../format.js";
 import { useResource } from "../../link/resource.js";
 import { Waiting } from "../../parts/panels.js";

@@ -1,6 +1,6 @@
 // Asking for what cannot be taken back: first what it comes to, then, when the answer is yes, with its very name.
 
-import { html } from "../../vendor/preact/standalone.module.js";
+import { html } from "../../preact.js";
 import { post } from "../../link/request.js";
 import { ask } from "../../parts/dialog.js";
 import { toast } from "../../parts/toasts.js";

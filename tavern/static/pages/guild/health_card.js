@@ -1,6 +1,6 @@
 // What the newest learned quests were made of.
 
-import { html } from "../../vendor/preact/standalone.module.js";
+import { html } from "../../preact.js";
 import * as format from "../../format.js";
 import { useResource } from "../../link/resource.js";
 import { Card, Empty, Facts, Waiting } from "../../parts/panels.js";

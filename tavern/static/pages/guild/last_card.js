@@ -1,6 +1,6 @@
 // The newest examinations of all skills, one line for each level that was asked.
 
-import { html } from "../../vendor/preact/standalone.module.js";
+import { html } from "../../preact.js";
 import * as format from "../../format.js";
 import { useResource } from "../../link/resource.js";
 import { Card, Empty, Moment, Waiting } from "../../parts/panels.js";

@@ -1,6 +1,6 @@
 // Who made the files that were judged, and how many of them the gates refused.
 
-import { html } from "../../vendor/preact/standalone.module.js";
+import { html } from "../../preact.js";
 import * as format from "../../format.js";
 import { useResource } from "../../link/resource.js";
 import { Card, Empty, Waiting } from "../../parts/panels.js";

@@ -1,6 +1,6 @@
 // Which quests of the guild are on their way, and what the school waits for.
 
-import { html } from "../../vendor/preact/standalone.module.js";
+import { html } from "../../preact.js";
 import * as format from "../../format.js";
 import { useResource } from "../../link/resource.js";
 import { Card, Waiting } from "../../parts/panels.js";

@@ -1,6 +1,6 @@
 // The guild: every skill, how the hero was examined last, what comes next, and what the data are like.
 
-import { html } from "../../vendor/preact/standalone.module.js";
+import { html } from "../../preact.js";
 import * as format from "../../format.js";
 import { useResource } from "../../link/resource.js";
 import { Empty, Facts, Waiting } from "../../parts/panels.js";

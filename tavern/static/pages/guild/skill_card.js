@@ -1,6 +1,6 @@
 // One skill in short; the whole card leads to its page.
 
-import { html } from "../../vendor/preact/standalone.module.js";
+import { html } from "../../preact.js";
 import * as format from "../../format.js";
 import { Facts, Meter } from "../../parts/panels.js";
 import { SkillTile, Strain, share } from "../../parts/skills.js";

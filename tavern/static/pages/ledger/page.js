@@ -1,6 +1,6 @@
 // The ledger: every checkpoint with its numbers, sorted by whichever column one likes, the best of them marked.
 
-import { html, useEffect, useState } from "../../vendor/preact/standalone.module.js";
+import { html, useEffect, useState } from "../../preact.js";
 import * as format from "../../format.js";
 import { useKept } from "../../link/kept.js";
 import { useResource } from "../../link/resource.js";

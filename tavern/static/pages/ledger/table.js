@@ -1,6 +1,6 @@
 // The table of the ledger. Every column sorts: by click or key on its heading, told to readers by `aria-sort`.
 
-import { html } from "../../vendor/preact/standalone.module.js";
+import { html } from "../../preact.js";
 import * as format from "../../format.js";
 import { Moment } from "../../parts/panels.js";
 import { texts } from "../../texts.js";

@@ -1,6 +1,6 @@
 // The battle log: everything that happened, by words and category, live at its head and without end at its foot.
 
-import { html, useEffect, useRef, useState } from "../../vendor/preact/standalone.module.js";
+import { html, useEffect, useRef, useState } from "../../preact.js";
 import * as format from "../../format.js";
 import { useResource } from "../../link/resource.js";
 import { Card, Empty, Waiting } from "../../parts/panels.js";

@@ -1,6 +1,6 @@
 // One thing that happened, and what else is known of it.
 
-import { html } from "../../vendor/preact/standalone.module.js";
+import { html } from "../../preact.js";
 import * as format from "../../format.js";
 import { Breakable } from "../../parts/breakable.js";
 import { Icon } from "../../parts/icons.js";

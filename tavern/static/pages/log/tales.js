@@ -1,6 +1,6 @@
 // The tales of the battle log: pages of them from the server, newest first, and those that happen while one looks.
 
-import { useEffect, useLayoutEffect, useRef, useState } from "../../vendor/preact/standalone.module.js";
+import { useEffect, useLayoutEffect, useRef, useState } from "../../preact.js";
 import { listen, useRealm } from "../../link/realm.js";
 import { request } from "../../link/request.js";
 

@@ -1,6 +1,6 @@
 // The lanes, side by side: what is fought, and what waits in which priority.
 
-import { html, useRef, useState } from "../../vendor/preact/standalone.module.js";
+import { html, useRef, useState } from "../../preact.js";
 import * as format from "../../format.js";
 import { Card, Waiting } from "../../parts/panels.js";
 import { texts } from "../../texts.js";

@@ -1,6 +1,6 @@
 // Files are taken wherever they are dropped on this page, or chosen by a button; the gates look at them before they go in.
 
-import { html, useLayoutEffect, useRef, useState } from "../../vendor/preact/standalone.module.js";
+import { html, useLayoutEffect, useRef, useState } from "../../preact.js";
 import { Icon } from "../../parts/icons.js";
 import { texts } from "../../texts.js";
 import { Verdicts } from "./verdicts.js";

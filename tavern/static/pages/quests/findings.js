@@ -1,6 +1,6 @@
 // What the gates found in a file, line by line: errors first, and how many are not told.
 
-import { html } from "../../vendor/preact/standalone.module.js";
+import { html } from "../../preact.js";
 import * as format from "../../format.js";
 import { texts } from "../../texts.js";
 

@@ -1,6 +1,6 @@
 // What lies in the inbox: on its way in, and what is not taken and why.
 
-import { html } from "../../vendor/preact/standalone.module.js";
+import { html } from "../../preact.js";
 import * as format from "../../format.js";
 import { Card } from "../../parts/panels.js";
 import { texts } from "../../texts.js";

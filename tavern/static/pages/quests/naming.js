@@ -1,6 +1,6 @@
 // Names and figures of quests as they are shown: links to the Inspector, sizes, changes of the loss, moments to come.
 
-import { html } from "../../vendor/preact/standalone.module.js";
+import { html } from "../../preact.js";
 import * as format from "../../format.js";
 import { texts } from "../../texts.js";
 

@@ -1,7 +1,7 @@
 // The quest board: what waits in which lane, what lies in the inbox, what is over, and how files come in. An address with
 // a quest in it is that of the Inspector.
 
-import { html, useEffect, useState } from "../../vendor/preact/standalone.module.js";
+import { html, useEffect, useState } from "../../preact.js";
 import { shownState, useRealm } from "../../link/realm.js";
 import { useResource } from "../../link/resource.js";
 import { QUEST_EVENTS } from "./acting.js";

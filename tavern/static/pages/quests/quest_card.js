@@ -1,6 +1,6 @@
 // One quest on the board. It is dragged from lane to lane, or moved by keys and buttons.
 
-import { html, useLayoutEffect, useRef, useState } from "../../vendor/preact/standalone.module.js";
+import { html, useLayoutEffect, useRef, useState } from "../../preact.js";
 import * as format from "../../format.js";
 import { useRealm } from "../../link/realm.js";
 import { Breakable } from "../../parts/breakable.js";

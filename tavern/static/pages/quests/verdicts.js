@@ -1,6 +1,6 @@
 // What the gates say of each file, before any of them goes into the inbox.
 
-import { html, useEffect, useLayoutEffect, useRef, useState } from "../../vendor/preact/standalone.module.js";
+import { html, useEffect, useLayoutEffect, useRef, useState } from "../../preact.js";
 import * as format from "../../format.js";
 import { request } from "../../link/request.js";
 import { Breakable } from "../../parts/breakable.js";

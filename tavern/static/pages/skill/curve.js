@@ -1,6 +1,6 @@
 // How right the hero was at the level that was being learned, examination by examination.
 
-import { html, useLayoutEffect, useRef, useState } from "../../vendor/preact/standalone.module.js";
+import { html, useLayoutEffect, useRef, useState } from "../../preact.js";
 import * as format from "../../format.js";
 import { Card, Empty, Moment } from "../../parts/panels.js";
 import { share } from "../../parts/skills.js";

@@ -1,6 +1,6 @@
 // What a person may decide of a skill. The level that is shown stays what the realm says.
 
-import { html, useState } from "../../vendor/preact/standalone.module.js";
+import { html, useState } from "../../preact.js";
 import * as format from "../../format.js";
 import { post } from "../../link/request.js";
 import { ask } from "../../parts/dialog.js";

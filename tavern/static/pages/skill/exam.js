@@ -1,6 +1,6 @@
 // One examination, problem by problem: what was asked, what is right, and what the hero answered. Unknown is not wrong.
 
-import { html, useLayoutEffect, useRef, useState } from "../../vendor/preact/standalone.module.js";
+import { html, useLayoutEffect, useRef, useState } from "../../preact.js";
 import * as format from "../../format.js";
 import { useResource } from "../../link/resource.js";
 import { Card, Waiting } from "../../parts/panels.js";

@@ -1,6 +1,6 @@
 // What was kept of mastered levels: how each was answered when it was examined again.
 
-import { html } from "../../vendor/preact/standalone.module.js";
+import { html } from "../../preact.js";
 import * as format from "../../format.js";
 import { Card, Empty } from "../../parts/panels.js";
 import { share } from "../../parts/skills.js";

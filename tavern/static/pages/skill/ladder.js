@@ -1,6 +1,6 @@
 // Every level as a step of a ladder; one is open, with what is asked for and what came of it.
 
-import { html, useState } from "../../vendor/preact/standalone.module.js";
+import { html, useState } from "../../preact.js";
 import * as format from "../../format.js";
 import { useResource } from "../../link/resource.js";
 import { Card, Facts, Moment, Waiting } from "../../parts/panels.js";

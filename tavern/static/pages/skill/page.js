@@ -1,6 +1,6 @@
 // One skill: where the hero stands, every level, how he was examined, and what a person may decide.
 
-import { html } from "../../vendor/preact/standalone.module.js";
+import { html } from "../../preact.js";
 import * as format from "../../format.js";
 import { useResource } from "../../link/resource.js";
 import { Card, Empty, Facts, Meter, Waiting } from "../../parts/panels.js";

@@ -1,6 +1,6 @@
 // Everything that the catalog knows, by kind, page by page.
 
-import { html, useEffect, useLayoutEffect, useState } from "../../vendor/preact/standalone.module.js";
+import { html, useEffect, useLayoutEffect, useState } from "../../preact.js";
 import * as format from "../../format.js";
 import { useKept } from "../../link/kept.js";
 import { useResource } from "../../link/resource.js";

@@ -1,6 +1,6 @@
 // What the hero began with, and the checkpoints that one looks for first.
 
-import { html } from "../../vendor/preact/standalone.module.js";
+import { html } from "../../preact.js";
 import * as format from "../../format.js";
 import { Card, Facts, Waiting } from "../../parts/panels.js";
 import { texts } from "../../texts.js";

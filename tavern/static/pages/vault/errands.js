@@ -1,6 +1,6 @@
 // The long errands: what runs now, and how the last ones ended.
 
-import { html } from "../../vendor/preact/standalone.module.js";
+import { html } from "../../preact.js";
 import * as format from "../../format.js";
 import { useResource } from "../../link/resource.js";
 import { Card, Meter, Moment } from "../../parts/panels.js";

@@ -1,6 +1,6 @@
 // How checkpoints are linked to and marked, on every page that names them.
 
-import { html } from "../../vendor/preact/standalone.module.js";
+import { html } from "../../preact.js";
 import * as format from "../../format.js";
 import { texts } from "../../texts.js";
 

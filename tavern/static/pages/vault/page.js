@@ -1,6 +1,6 @@
 // The vault: what there is of the hero, how much room it takes, and where else anything lies.
 
-import { html } from "../../vendor/preact/standalone.module.js";
+import { html } from "../../preact.js";
 import { useResource } from "../../link/resource.js";
 import { AssetsCard } from "./assets_card.js";
 import { BaseCard, LandmarksCard } from "./base_card.js";

@@ -1,6 +1,6 @@
 // How full it is: of its own budget and of the disk; and the other places that things are kept in.
 
-import { html, useState } from "../../vendor/preact/standalone.module.js";
+import { html, useState } from "../../preact.js";
 import * as format from "../../format.js";
 import { ask } from "../../parts/dialog.js";
 import { Card, Facts, Meter, Moment, Waiting } from "../../parts/panels.js";

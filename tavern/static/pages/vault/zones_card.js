@@ -1,6 +1,6 @@
 // The other hosts, each as it answers now: one that is up is never shown as offline, one that is away says why (F21).
 
-import { html, useState } from "../../vendor/preact/standalone.module.js";
+import { html, useState } from "../../preact.js";
 import * as format from "../../format.js";
 import { useKept } from "../../link/kept.js";
 import { useResource } from "../../link/resource.js";

@@ -1,6 +1,6 @@
 // A picture on the page, whose frames change while it has something to do.
 
-import { html, useLayoutEffect, useMemo, useRef } from "../../vendor/preact/standalone.module.js";
+import { html, useLayoutEffect, useMemo, useRef } from "../../preact.js";
 import { pathsOf } from "./drawing.js";
 import { framesOf } from "./frames.js";
 
@@ -13,7 +13,7 @@ const stillness = matchMedia("(prefers-reduced-motion: reduce)");
 export function Sprite({ name, id, className = "sprite", action, every = 480, isMoving = false, intro = null, turn = 0 }) {
   const strip = useRef();
   const before = useRef(turn);
-  const { width, height, drawing, introduced, all } = useMemo(() => stripOf(name, action, intro), [name, action, intro]);
+  const { width, height, paths, introduced, all } = useMemo(() => stripOf(name, action, intro), [name, action, intro]);
   // At once: the pictures of one moment are those of another for as long as it waits.
   useLayoutEffect(() => {
     const isNew = turn !== before.current;
@@ -23,27 +23,30 @@ export function Sprite({ name, id, className = "sprite", action, every = 480, is
   const size = { "--columns": width, "--rows": height };
   return html`
     <svg id=${id} class=${className} viewBox="0 0 ${width} ${height}" style=${size} data-sprite=${name ?? ""} data-doing=${action} aria-hidden="true">
-      <g ref=${strip}>${drawing}</g>
+      <g ref=${strip}>${paths.map(drawn)}</g>
     </svg>
   `;
 }
 
 // Rows drawn as they are.
 export function Picture({ rows, id, className }) {
-  const drawing = useMemo(() => pathsOf(rows).map(([colour, d]) => html`<path fill=${colour} d=${d} />`), [rows]);
-  return html`<svg id=${id} class=${className} viewBox="0 0 ${rows[0].length} ${rows.length}" aria-hidden="true">${drawing}</svg>`;
+  const paths = useMemo(() => pathsOf(rows), [rows]);
+  return html`<svg id=${id} class=${className} viewBox="0 0 ${rows[0].length} ${rows.length}" aria-hidden="true">${paths.map(drawn)}</svg>`;
+}
+
+// Paths are remembered and elements are not: one that is drawn again keeps all that stood around it when it was first drawn.
+function drawn([colour, d]) {
+  return html`<path fill=${colour} d=${d} />`;
 }
 
 // All frames side by side; the one that is shown is moved into view.
 function stripOf(name, action, intro) {
-  if (name === null) return { width: 16, height: 16, drawing: null, introduced: 0, all: 0 };
+  if (name === null) return { width: 16, height: 16, paths: [], introduced: 0, all: 0 };
   const first = intro === null ? [] : framesOf(name, intro);
   const frames = [...first, ...framesOf(name, action)];
   const width = frames[0][0].length;
-  const drawing = frames.flatMap((rows, index) =>
-    pathsOf(rows, index * width).map(([colour, d]) => html`<path fill=${colour} d=${d} />`),
-  );
-  return { width, height: frames[0].length, drawing, introduced: first.length, all: frames.length };
+  const paths = frames.flatMap((rows, index) => pathsOf(rows, index * width));
+  return { width, height: frames[0].length, paths, introduced: first.length, all: frames.length };
 }
 
 // Timers, not an animation: four changes a second, and none at all where nothing happens.

@@ -1,6 +1,6 @@
 // How long the rows of a file are: a bar for each range of lengths, those behind the cut in another colour.
 
-import { html } from "../../../vendor/preact/standalone.module.js";
+import { html } from "../../../preact.js";
 import * as format from "../../../format.js";
 import { texts } from "../../../texts.js";
 

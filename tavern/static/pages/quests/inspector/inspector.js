@@ -1,6 +1,6 @@
 // The Inspector of one quest: what it is, what the model sees of it, what the file is made of, and what became of it.
 
-import { html } from "../../../vendor/preact/standalone.module.js";
+import { html } from "../../../preact.js";
 import { useResource } from "../../../link/resource.js";
 import { Waiting } from "../../../parts/panels.js";
 import { texts } from "../../../texts.js";

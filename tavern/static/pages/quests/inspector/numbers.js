@@ -1,6 +1,6 @@
 // What a file is made of: its shape, how long its rows are, what the cut takes, what stands in it twice.
 
-import { html, useState } from "../../../vendor/preact/standalone.module.js";
+import { html, useState } from "../../../preact.js";
 import * as format from "../../../format.js";
 import { useResource } from "../../../link/resource.js";
 import { Card, Facts, Waiting } from "../../../parts/panels.js";

@@ -1,6 +1,6 @@
 // What became of a quest: what happened to it, why it was not let in, and which checkpoints hold it.
 
-import { html } from "../../../vendor/preact/standalone.module.js";
+import { html } from "../../../preact.js";
 import * as format from "../../../format.js";
 import { Breakable } from "../../../parts/breakable.js";
 import { Card, Empty, Moment } from "../../../parts/panels.js";

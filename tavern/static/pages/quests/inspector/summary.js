@@ -1,6 +1,6 @@
 // What a quest is and where it lies, with what can be done about it.
 
-import { html, useState } from "../../../vendor/preact/standalone.module.js";
+import { html, useState } from "../../../preact.js";
 import * as format from "../../../format.js";
 import { Breakable } from "../../../parts/breakable.js";
 import { Card, Facts, Moment } from "../../../parts/panels.js";

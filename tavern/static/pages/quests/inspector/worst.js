@@ -1,6 +1,6 @@
 // The rows of a learned quest with the highest loss in their last lesson: what the hero still cannot say.
 
-import { html, useState } from "../../../vendor/preact/standalone.module.js";
+import { html, useState } from "../../../preact.js";
 import * as format from "../../../format.js";
 import { useKept } from "../../../link/kept.js";
 import { useResource } from "../../../link/resource.js";
