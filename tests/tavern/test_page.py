@@ -424,7 +424,10 @@ async def test_what_has_left_a_list_is_freed(realm: ScriptedRealm, open_page: Op
           const Row = ({ name }) => html`<p><b>never another</b> <${Breakable} text=${name} /></p>`;
           const item = (number) => html`<li key=${number}><${Row} name=${`a_quest_with_long_name_${number}`} /></li>`;
           window.drawFrom = (first) => render(html`
-            <div><${Sprite} name="coin" /> <${Picture} rows=${picture} /> <ul>${rows.map((row) => item(first + row))}</ul></div>
+            <div>
+              <${Sprite} name="coin" /> <${Picture} rows=${picture} />
+              <ul>${rows.map((row) => item(first + row))}</ul>
+            </div>
           `, place);
         }"""
     )
