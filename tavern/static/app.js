@@ -9,11 +9,16 @@ import { Footer } from "./parts/footer.js";
 import { Header } from "./parts/header.js";
 import { Toasts } from "./parts/toasts.js";
 import { followLinks, pageAt, useAddress } from "./router.js";
+import { useStaying } from "./staying.js";
 import { texts } from "./texts.js";
+
+// Till a page that could not be drawn is tried again: what broke it may be over, and nobody may be there to press a key.
+const BROKEN_MS = 30_000;
 
 function App() {
   const address = useAddress();
   const found = pageAt(address.pathname);
+  useStaying(address.href);
   const state = useRealm(shownState);
   const heard = useRealm(({ link }) => link);
   useLayoutEffect(() => Object.assign(document.body.dataset, { mood: moodOf(state), link: heard }), [state, heard]);
@@ -47,6 +52,11 @@ function Loaded({ page, parameters }) {
     if (drawnAt.current !== at) mend();
     drawnAt.current = at;
   }, [at]);
+  useEffect(() => {
+    if (!broken) return undefined;
+    const timer = setTimeout(mend, BROKEN_MS);
+    return () => clearTimeout(timer);
+  }, [broken]);
   const isOpen = useRealm(({ link }) => link === "open");
   const wasOpen = useRef(isOpen);
   useEffect(() => {

@@ -19,9 +19,7 @@ export class Link {
     this.lastRefresh = 0;
     this.lastHeard = 0;
     this.openedAt = 0;
-    // When the stream itself was last heard, and how far it has told or was asked to begin behind.
-    this.streamedAt = 0;
-    this.streamedId = null;
+    this.streamedAt = 0; // when the stream itself was last heard
     this.isBeginning = true;
   }
 
@@ -29,7 +27,7 @@ export class Link {
     this.connect();
     // A stream can die without a word (sleep, a dropped tunnel): silence is answered by a question.
     setInterval(() => {
-      if (this.source !== null && Date.now() - this.lastHeard > SILENCE_MS) this.refresh();
+      if (this.source !== null && isLongAgo(this.lastHeard)) this.refresh();
     }, SILENCE_MS / 4);
     document.addEventListener("visibilitychange", () => {
       if (!document.hidden && this.source !== null) this.refreshSoon();
@@ -59,13 +57,10 @@ export class Link {
     this.source = source;
     this.openedAt = Date.now();
     this.streamedAt = Date.now();
-    this.streamedId = lastEventId;
     source.addEventListener("open", () => this.streamed());
     source.addEventListener("message", (message) => {
       this.streamed();
-      const event = JSON.parse(message.data);
-      this.streamedId = event.id;
-      this.callbacks.onEvent(event);
+      this.callbacks.onEvent(JSON.parse(message.data));
       this.refreshSoon();
     });
     source.addEventListener("progress", (message) => {
@@ -73,9 +68,9 @@ export class Link {
       this.callbacks.onProgress(JSON.parse(message.data));
     });
     source.addEventListener("reset", () => {
-        this.isBeginning = true;
-        this.refreshSoon();
-      });
+      this.isBeginning = true;
+      this.refreshSoon();
+    });
     source.addEventListener("error", () => {
       // Taken into our own hands: the snapshot must come before the stream again.
       this.drop();
@@ -87,7 +82,8 @@ export class Link {
   // Take a new snapshot, at most once a second.
   refreshSoon() {
     if (this.refreshTimer !== null) return;
-    const wait = Math.max(0, this.lastRefresh + REFRESH_MS - Date.now());
+    // At most so long, also where the clock of this computer has been set back.
+    const wait = Math.min(REFRESH_MS, Math.max(0, this.lastRefresh + REFRESH_MS - Date.now()));
     this.refreshTimer = setTimeout(() => {
       this.refreshTimer = null;
       this.refresh();
@@ -120,10 +116,9 @@ export class Link {
     }
   }
 
-  // A stream that has told nothing for long, of what the snapshot knows, has died without a word.
+  // A stream that has told nothing for long has died without a word: the realm's heart is heard in it every few seconds.
   listenAnew(lastEventId) {
-    const isSilent = this.source !== null && Date.now() - this.streamedAt > SILENCE_MS;
-    if (isSilent && lastEventId > this.streamedId) this.listen(lastEventId);
+    if (this.source !== null && isLongAgo(this.streamedAt)) this.listen(lastEventId);
   }
 
   streamed() {
@@ -149,4 +144,10 @@ export class Link {
   retry(wait) {
     if (this.retryTimer === null) this.retryTimer = setTimeout(() => this.connect(), wait);
   }
+}
+
+// Longer than silence may last. By the clock that goes on while a computer sleeps; it may be set, and then nobody knows.
+function isLongAgo(moment) {
+  const passed = Date.now() - moment;
+  return passed < 0 || passed > SILENCE_MS;
 }

@@ -2,6 +2,7 @@
 
 import { useEffect, useRef, useState } from "../../preact.js";
 import { post } from "../../link/request.js";
+import { hold } from "../../staying.js";
 
 const CHECK_MS = 350;
 // Who looks at another page finds it again.
@@ -18,6 +19,7 @@ export function same(first, second) {
 export function useDraft(config) {
   const [edits, setEdits] = useState(kept);
   kept = edits;
+  hold(Object.keys(edits).length > 0);
   const [answer, setAnswer] = useState(NO_ANSWER);
   const latest = useRef(0);
   const count = Object.keys(edits).length;
