@@ -12,6 +12,7 @@ from playwright.async_api import Page, expect
 
 from core.saga import News
 from tests.tavern.conftest import OpenPage
+from tests.tavern.looking import until
 from tests.tavern.scripted_realm import SAMPLE
 from tests.tavern.storied_realm import TALES, StoriedRealm
 
@@ -107,9 +108,49 @@ async def test_a_flood_leaves_no_hole_between_new_tales_and_old(realm: StoriedRe
     many = await page.evaluate(
         """async () => {
             const { bounded } = await import("/static/pages/log/tales.js");
-            const tales = [...Array(700).keys()].map((place) => ({ id: 700 - place }));
-            return [false, true].map((isFarDown) => bounded({ tales, next: 1 }, isFarDown))
-                .map(({ tales: kept, next }) => [kept.length, kept.at(-1).id, next]);
+            const far = (count, ...how) => {
+                const tales = [...Array(count).keys()].map((place) => ({ id: count - place }));
+                const { tales: kept, next } = bounded({ tales, next: 1 }, ...how);
+                return [kept.length, kept.at(-1).id, next];
+            };
+            return [far(700, false), far(700, true), far(3001, true), far(3001, true, 60), far(3061, true, 60)];
         }"""
     )
-    assert many == [[600, 101, 101], [700, 1, 1]]
+    # A page that was left far down grows no more either than who reads there has asked for.
+    assert many == [[600, 101, 101], [700, 1, 1], [600, 2402, 2402], [3001, 1, 1], [600, 2462, 2462]]
+
+
+async def test_one_question_at_a_time_also_of_a_slow_realm(realm: StoriedRealm, open_page: OpenPage) -> None:
+    """They piled up, and the answer to an older one took back what came after it."""
+    page = await open_page("about:blank")
+    await page.clock.install()
+    await page.goto(f"{realm.site.url}/battle-log")
+    await expect(page.locator(".tale")).to_have_count(60)
+    await realm.watched()
+    await page.evaluate(
+        """() => {
+            const ask = fetch;
+            window.held = [];
+            window.fetch = (path, how) => path.startsWith("/saga?")
+                ? new Promise((go) => window.held.push(() => go(ask(path, how)))) : ask(path, how);
+        }"""
+    )
+    realm.tell("quest_sealed", "first.jsonl is learned.")
+    await until(page, "window.held.length === 1")
+    realm.tell("quest_sealed", "second.jsonl is learned.")
+    await expect(page.locator("#toasts")).to_contain_text("second.jsonl")
+    await page.clock.fast_forward(3000)
+    assert await page.evaluate("window.held.length") == 1
+    await page.evaluate("window.held[0]()")
+    await expect(page.locator(".tale p").first).to_have_text("second.jsonl is learned.")
+    await until(page, "window.held.length === 2")
+
+
+async def test_today_is_yesterday_by_and_by(realm: StoriedRealm, open_page: OpenPage) -> None:
+    """On a page that stays open, and of which nothing else is drawn anew."""
+    page = await open_page("about:blank")
+    await page.clock.install()
+    await page.goto(f"{realm.site.url}/battle-log")
+    await expect(page.locator("#tales h3").first).to_have_text("Today")
+    await page.clock.fast_forward("24:00:00")
+    await expect(page.locator("#tales h3").first).to_have_text("Yesterday")
