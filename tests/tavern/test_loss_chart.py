@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from tests.tavern.conftest import OpenPage
 from tests.tavern.storied_realm import SPIKE, STEPS, StoriedRealm
@@ -139,6 +139,51 @@ async def test_steps_come_to_the_end_of_the_curve_each_once_and_a_replay_cuts_it
     realm.body["training"].update(current_step=14_000, loss=None, train_loss_history=[])
     realm.tell("rewound", "Seedling is back at step 14,000")
     await wait_for(page, last=14_000)
+
+
+async def test_what_is_measured_while_one_looks_is_drawn(realm: StoriedRealm, open_page: OpenPage) -> None:
+    """Losses on the validation rows were drawn up to where the page had been opened, for as long as it stayed open."""
+    page = await open_page(realm.site.url)
+    await wait_for(page, told="true", last=STEPS)
+    await realm.watched()
+    realm.train((STEPS + 150, 0.9))
+    realm.body["validation"].append([STEPS + 150, 1.5])
+    realm.tell("checkpoint_saved", "A checkpoint is saved.")
+    await expect(page.locator("#loss-caption")).to_contain_text("1.500")
+    await wait_for(page, last=STEPS + 150)
+    area = page.locator("#loss-chart .u-over")
+    await area.scroll_into_view_if_needed()
+    box = await area.bounding_box()
+    assert box is not None
+    await page.mouse.move(box["x"] + box["width"] - 1, box["y"] + box["height"] / 2)
+    await expect(page.locator(".chart-place")).to_contain_text("validation 1.500")
+
+
+async def test_what_could_not_be_had_is_asked_for_again(realm: StoriedRealm, open_page: OpenPage) -> None:
+    """One answer that failed, as while a disk was busy, and the card told of it until the next event, or for ever."""
+    refused = 0
+    is_busy = True
+
+    async def answer(route: Route) -> None:
+        nonlocal refused
+        if not is_busy:
+            await route.continue_()
+            return
+        refused += 1
+        await route.fulfill(status=503, json={"message": "The disk is busy."})
+
+    page = await open_page("about:blank")
+    await page.route("**/api/series/train_loss?points=1000", answer)
+    await page.clock.install()
+    await page.goto(realm.site.url)
+    await expect(page.locator("#state")).to_have_text("Training")
+    await wait_until_async(lambda: refused > 0, message="it is not asked for")
+    before = refused
+    await page.clock.fast_forward(2000)
+    await wait_until_async(lambda: refused > before, message="it is not asked for again")
+    is_busy = False
+    await page.clock.fast_forward(4000)
+    await wait_for(page, told="true", last=STEPS)
 
 
 async def test_curves_in_numbers(realm: StoriedRealm, open_page: OpenPage) -> None:

@@ -5,11 +5,16 @@ import { listen, useRealm } from "./realm.js";
 import { request } from "./request.js";
 
 const AGAIN_MS = 1000;
+// What failed is asked for again, later each time: the event that would bring it may be weeks away.
+const RETRY_MS = 2000;
+const RETRY_AT_MOST_MS = 60_000;
+const SERVER_ERROR = 500;
 const NOTHING = { path: null, data: null, error: null, asking: false };
 
 // `{data, error, asking, refresh}` of `GET path`; `path` null asks for nothing. While it is asked again, and when that
 // fails, the data stay what they were; those of another path are never shown. `on` names the kinds of events after which
-// it is asked again, at most once a second; so it is when the realm comes back, or events were missed. `timeout` (ms) is for what takes long.
+// it is asked again, at most once a second; so it is when the realm comes back, or events were missed, and a while after
+// the server has failed. `timeout` (ms) is for what takes long.
 export function useResource(path, { on = [], timeout } = {}) {
   const [answer, setAnswer] = useState(NOTHING);
   const refresh = useRef(() => {});
@@ -23,9 +28,9 @@ export function useResource(path, { on = [], timeout } = {}) {
       setAnswer(NOTHING);
       return undefined;
     }
-    const asker = new Asker(path, timeout, (news) => {
-      setAnswer((old) => ({ ...(old.path === path ? old : { ...NOTHING, path }), ...news }));
-    });
+    const tell = (news) => setAnswer((old) => ({ ...(old.path === path ? old : { ...NOTHING, path }), ...news }));
+    // Of a realm that is away, the stream is the one that asks.
+    const asker = new Asker(path, timeout, isOpen, tell);
     refresh.current = () => asker.askSoon();
     const stopListening = listen(({ kind }) => {
       if (kinds.split(" ").includes(kind)) asker.askSoon();
@@ -48,11 +53,14 @@ export function useResource(path, { on = [], timeout } = {}) {
 
 // One request at a time; news that come during one are asked for after it.
 class Asker {
-  constructor(path, timeout, tell) {
+  constructor(path, timeout, retries, tell) {
     this.path = path;
     this.timeout = timeout;
+    this.retries = retries;
     this.tell = tell;
     this.timer = null;
+    this.retryTimer = null;
+    this.failures = 0;
     this.isAsking = false;
     this.isWanted = false;
     this.lastAsked = -Infinity;
@@ -75,12 +83,14 @@ class Asker {
     }
     this.isAsking = true;
     this.lastAsked = performance.now();
+    clearTimeout(this.retryTimer);
     this.tell({ asking: true });
     try {
       const data = await request(this.path, { signal: this.abort.signal, timeout: this.timeout });
+      this.failures = 0;
       if (!this.abort.signal.aborted) this.tell({ data, error: null, asking: false });
     } catch (error) {
-      if (!this.abort.signal.aborted) this.tell({ error, asking: false });
+      if (!this.abort.signal.aborted) this.fail(error);
     }
     this.isAsking = false;
     if (!this.isWanted) return;
@@ -88,8 +98,19 @@ class Asker {
     this.askSoon();
   }
 
+  fail(error) {
+    this.tell({ error, asking: false });
+    // What is refused would be refused again.
+    if (!this.retries || error.status < SERVER_ERROR) return;
+    const wait = Math.min(RETRY_AT_MOST_MS, RETRY_MS * 2 ** this.failures);
+    this.failures += 1;
+    // Not all cards of all tabs at once.
+    this.retryTimer = setTimeout(() => this.ask(), wait * (0.5 + Math.random() / 2));
+  }
+
   end() {
     this.abort.abort();
     clearTimeout(this.timer);
+    clearTimeout(this.retryTimer);
   }
 }

@@ -34,7 +34,7 @@ export function LossChart({ id = "loss-chart" }) {
   const newest = live.at(-1)?.[0] ?? null;
   const asked = useSettled(view);
   const loss = useCurve("train_loss", asked, points, live, newest);
-  const measured = useCurve("val_loss", asked, validation, NONE, newest);
+  const measured = useCurve("val_loss", asked, validation, validation ?? NONE, newest);
   const whole = wholeOf(points, loss.told);
   const curves = useMemo(() => [loss.curve, measured.curve], [loss.curve, measured.curve]);
   const change = (wanted) => setView(wanted === null || (whole[0] >= wanted[0] && wanted[1] >= whole[1]) ? null : wanted);
@@ -102,7 +102,7 @@ function useCurve(name, view, points, live, newest) {
   const told = last.current?.told ?? null;
   const end = told?.steps.at(-1) ?? null;
 
-  const beyond = live.length > 0 && end !== null && view === null ? newest - end : 0;
+  const beyond = live.length > 0 && end !== null && view === null ? live.at(-1)[0] - end : 0;
   const lags = beyond > Math.max(STALE_STEPS, Math.min(LIVE_POINTS, STALE_PART * (end ?? 0)));
   useEffect(() => {
     if (!lags) return undefined;
@@ -118,7 +118,7 @@ function useCurve(name, view, points, live, newest) {
     const trunk = newest === null ? base : cut(base, newest);
     // Of a view that ends in the past nothing goes on.
     const follows = view === null || (told !== null && to >= (told.last_step ?? 0));
-    return follows ? extended(trunk, live) : trunk;
+    return follows && newest !== null ? extended(trunk, upTo(live, newest)) : trunk;
   }, [told, points, live, newest, to]);
   return { curve, told };
 }
