@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import FilePayload, Locator, Page, expect
+from playwright.async_api import FilePayload, Locator, Page, Route, expect
 
 from arena.daemon import Daemon
 from core.http.site import Site
@@ -118,6 +118,30 @@ async def test_the_board_says_why_nothing_goes_on_and_what_lies_in_the_inbox(rea
     await expect(page.locator("#held")).to_have_text("Nothing goes on: training is paused: dinner")
     await expect(page.locator("#inbox")).to_contain_text("notes.txt")
     await expect(card(page, "waits.jsonl").locator(".quest-times")).to_have_count(0)
+
+
+async def test_of_thousands_that_wait_no_more_are_asked_for_than_the_realm_tells(
+    realm: Realm, open_page: OpenPage
+) -> None:
+    """Who asked for more and more of them was refused in the end, and lost the board."""
+    take(realm.board, "one.jsonl")
+    page = await open_page("about:blank")
+
+    async def answer(route: Route) -> None:
+        response = await route.fetch()
+        told = await response.json()
+        assert response.ok, told
+        told["lanes"]["normal"]["total"] = 5000
+        await route.fulfill(response=response, json=told)
+
+    await page.route("**/api/quests/board?**", answer)
+    await page.goto(f"{realm.site.url}/quests")
+    more = page.locator("#lane-of-normal button.more-quests")
+    for limit in (50, 100, 200, 400, 500):
+        async with page.expect_response(f"**/api/quests/board?limit={limit}"):
+            await more.click()
+    await expect(page.locator("#lane-of-normal p.more-quests")).to_have_text("4,999 more are not shown")
+    await expect(more).to_have_count(0)
 
 
 async def test_files_are_judged_before_they_go_in(realm: Realm, open_page: OpenPage) -> None:

@@ -21,6 +21,7 @@ export const quests = {
     empty: "Nothing waits here.",
     emptyBattle: "No quest is fought.",
     more: (count) => `Show more (${count} not shown)`,
+    rest: (count) => `${count} more are not shown`,
     dropHere: (lane) => `Drop files here for ${lane}`,
   },
   card: {

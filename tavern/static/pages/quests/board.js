@@ -12,7 +12,7 @@ const COLUMNS = [["processing", "awaiting_seal"], ["high"], ["normal"], ["low"]]
 const words = texts.quests.board;
 const names = texts.quests.lanes;
 
-export function Board({ resource, limit, onMore }) {
+export function Board({ resource, onMore }) {
   const { data } = resource;
   const dragged = useRef(null);
   const [isDragging, setDragging] = useState(false);
@@ -39,7 +39,7 @@ export function Board({ resource, limit, onMore }) {
               <div class="lane-column" key=${lanes[0]}>
                 ${lanes.map(
                   (lane) => html`
-                    <${Lane} key=${lane} lane=${lane} data=${data} limit=${limit} onMore=${onMore} dragged=${dragged} onDrag=${drag} />
+                    <${Lane} key=${lane} lane=${lane} data=${data} onMore=${onMore} dragged=${dragged} onDrag=${drag} />
                   `,
                 )}
               </div>
@@ -51,7 +51,7 @@ export function Board({ resource, limit, onMore }) {
   `;
 }
 
-function Lane({ lane, data, limit, onMore, dragged, onDrag }) {
+function Lane({ lane, data, onMore, dragged, onDrag }) {
   const { total, quests } = data.lanes[lane];
   const [isOver, setOver] = useState(false);
   const takes = isWaiting(lane);
@@ -92,7 +92,13 @@ function Lane({ lane, data, limit, onMore, dragged, onDrag }) {
         )}
       </ol>
       ${total === 0 && html`<p class="empty lane-empty">${takes ? words.empty : words.emptyBattle}</p>`}
-      ${total > quests.length && html`<button type="button" class="more-quests" onClick=${onMore}>${words.more(format.count(total - limit))}</button>`}
+      <${Rest} count=${total - quests.length} onMore=${onMore} />
     </section>
   `;
+}
+
+function Rest({ count, onMore }) {
+  if (count <= 0) return null;
+  if (onMore === null) return html`<p class="quiet more-quests">${words.rest(format.count(count))}</p>`;
+  return html`<button type="button" class="more-quests" onClick=${onMore}>${words.more(format.count(count))}</button>`;
 }

@@ -12,6 +12,8 @@ import { InboxCard } from "./inbox_card.js";
 import { Inspector } from "./inspector/inspector.js";
 
 const SHOWN_AT_FIRST = 25;
+// The realm tells no more of a lane.
+const SHOWN_AT_MOST = 500;
 
 export function Page({ parameters: { quest } }) {
   return quest === undefined ? html`<${QuestBoard} />` : html`<${Inspector} key=${quest} quest=${quest} />`;
@@ -21,10 +23,11 @@ function QuestBoard() {
   const [limit, setLimit] = useState(SHOWN_AT_FIRST);
   const board = useResource(`/api/quests/board?limit=${limit}`, { on: QUEST_EVENTS });
   useChanges(board.refresh);
+  const more = limit < SHOWN_AT_MOST ? () => setLimit(Math.min(2 * limit, SHOWN_AT_MOST)) : null;
   return html`
     <${FileDrop} most=${board.data?.upload_bytes ?? null}>
       <div class="column quests">
-        <${Board} resource=${board} limit=${limit} onMore=${() => setLimit(limit * 2)} />
+        <${Board} resource=${board} onMore=${more} />
         <${InboxCard} inbox=${board.data?.inbox ?? null} />
         <${History} />
       </div>
