@@ -1,6 +1,6 @@
 // Notifications of the browser: what people have asked for, once each, however many tabs are open.
 
-import { listen } from "./link/realm.js";
+import { listen, realmTime } from "./link/realm.js";
 import { noticeOf } from "./notices.js";
 import { texts } from "./texts.js";
 
@@ -51,7 +51,7 @@ export function startAnnouncing() {
   if (!isPossible()) return;
   listen((event) => {
     const kind = noticeOf(event);
-    if (kind !== null && isWanted(kind) && Date.now() - Date.parse(event.at) < OLD_MS) announce(event);
+    if (kind !== null && isWanted(kind) && realmTime() - Date.parse(event.at) < OLD_MS) announce(event);
   });
 }
 
@@ -81,7 +81,7 @@ function forgetOldOnes() {
   try {
     for (const key of Object.keys(localStorage)) {
       const [name, at] = key.split(" ");
-      if (name === ANNOUNCED && !(Date.now() - Date.parse(at) < OLD_MS)) localStorage.removeItem(key);
+      if (name === ANNOUNCED && !(realmTime() - Date.parse(at) < OLD_MS)) localStorage.removeItem(key);
     }
   } catch {
     // Storage is forbidden: there is nothing to forget.

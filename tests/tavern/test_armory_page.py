@@ -154,6 +154,8 @@ async def test_a_browser_is_told_once_however_many_tabs_it_has(hall: ArmoryRealm
     """Only what was asked for, only what happens from then on, and each event in one tab."""
     context = await browser.new_context()
     await context.add_init_script(RECORDER)
+    # A computer whose clock is wrong is told as well.
+    await context.add_init_script("{ const now = Date.now; Date.now = () => now() + 7_200_000; }")
     try:
         hall.tavern.tell("quest_sealed", "long ago")
         pages = [await context.new_page() for _ in range(3)]

@@ -16,6 +16,7 @@ let shown = now;
 let frame = null;
 let frameArrived = 0;
 let newestAsked = -Infinity; // when the snapshot that is shown was asked for
+let aheadMs = 0; // how far the realm's clock is ahead of this computer's
 let tellingPlanned = false;
 let lastTold = null; // id of the newest event that listeners have been told of
 const watchers = new Set();
@@ -52,6 +53,11 @@ export function shownState({ link: heard, snapshot }) {
   return heard === "open" ? stateOf(snapshot?.realm?.state ?? "unknown") : heard;
 }
 
+// What the realm's own clock says, in milliseconds: that of this computer may be hours off.
+export function realmTime() {
+  return Date.now() + aheadMs;
+}
+
 // Calls `listener(event)` once for each durable event from now on, in their order, those included that happened while
 // the realm was out of reach (as far as the snapshot tells them); returns how to end that.
 export function listen(listener) {
@@ -79,6 +85,7 @@ function onSnapshot(snapshot, asked, isFirst) {
   // A connection that broke leaves its question behind: the answer comes after that to a newer one, and is older.
   if (asked < newestAsked) return;
   newestAsked = asked;
+  aheadMs = Date.parse(snapshot.timestamp) - Date.now();
   // A snapshot can arrive after a frame that is younger than it: the step must not jump back (F1). Within one
   // millisecond, which is all that a browser can tell apart, the frame wins. One that was asked for after the frame had
   // come is newer whatever its time says: the clock of the realm may have been set back.
