@@ -99,6 +99,7 @@ export class Link {
     this.lastRefresh = Date.now();
     const isFirst = this.isBeginning;
     this.isBeginning = false;
+    const { source } = this;
     try {
       const asked = performance.now();
       const snapshot = await request("/api/game");
@@ -106,7 +107,8 @@ export class Link {
       this.callbacks.onSnapshot(snapshot, asked, isFirst);
       this.listenAnew(snapshot.last_event_id);
     } catch (error) {
-      this.lose(error);
+      // Left behind by a connection that broke: the realm is heard by another one.
+      if (this.source === null || this.source === source) this.lose(error);
     } finally {
       this.refreshing = false;
     }
