@@ -7,7 +7,7 @@ from playwright.async_api import Page, Route, expect
 
 from tests.tavern.conftest import OpenPage
 from tests.tavern.looking import record, until
-from tests.tavern.scripted_realm import SAMPLE, ScriptedRealm, now
+from tests.tavern.scripted_realm import ScriptedRealm, now
 from tests.waiting import wait_until_async
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
