@@ -120,6 +120,38 @@ async def test_a_flood_leaves_no_hole_between_new_tales_and_old(realm: StoriedRe
     assert many == [[600, 101, 101], [700, 1, 1], [600, 2402, 2402], [3001, 1, 1], [600, 2462, 2462]]
 
 
+async def test_only_new_tales_are_drawn_and_old_ones_are_freed(realm: StoriedRealm, open_page: OpenPage) -> None:
+    """For each one that came, six hundred were drawn again: a tenth of a second, some times a second."""
+    page = await open_page(f"{realm.site.url}/achievements")
+    await page.evaluate(
+        """async () => {
+            const { html, render } = await import("/static/preact.js");
+            const { Tale } = await import("/static/pages/log/tale.js");
+            const [at, place] = ["2026-11-21T09:33:40Z", document.createElement("div")];
+            const kind = { at, type: "spike", category: "battle", data: { nothing: null } };
+            const make = (id) => ({ id, ...kind, message: `a_quest_with_long_name_${id}` });
+            const all = [...Array(500).keys()].map(make);
+            const tell = Date.prototype.toLocaleTimeString;
+            window.drawn = 0;
+            Date.prototype.toLocaleTimeString = function (...how) { window.drawn += 1; return tell.apply(this, how); };
+            window.drawFrom = (first) => render(html`
+              <ul>${all.slice(first, first + 20).map((tale) => html`<${Tale} key=${tale.id} tale=${tale} />`)}</ul>
+            `, place);
+        }"""
+    )
+    session = await page.context.new_cdp_session(page)
+
+    async def nodes_after(drawings: int) -> int:
+        await page.evaluate("(drawings) => { for (let at = 0; at < drawings; at++) window.drawFrom(at); }", drawings)
+        await session.send("HeapProfiler.collectGarbage")
+        nodes: int = (await session.send("Memory.getDOMCounters"))["nodes"]
+        return nodes
+
+    few = await nodes_after(1)
+    assert await nodes_after(400) < few + 500
+    assert await page.evaluate("window.drawn") == 20 + 399
+
+
 async def test_one_question_at_a_time_also_of_a_slow_realm(realm: StoriedRealm, open_page: OpenPage) -> None:
     """They piled up, and the answer to an older one took back what came after it."""
     page = await open_page("about:blank")
