@@ -19,7 +19,9 @@ export function useStaying(address) {
   const version = useRealm(({ snapshot }) => snapshot?.realm?.version ?? null);
   const loaded = useRef(null);
   loaded.current ??= version;
-  const isOld = version !== null && version !== loaded.current;
+  const isHeard = useRealm(({ link }) => link === "open");
+  // In place of a page of a realm that is away there would be one of the browser, which comes back to nothing.
+  const isOld = isHeard && version !== null && version !== loaded.current;
   useEffect(() => {
     const look = () => {
       setToday(today());

@@ -128,6 +128,26 @@ async def test_what_cannot_be_changed_here_says_why_and_another_s_change_is_not_
     assert (hall.live.current.hyperparams.warmup_steps, hall.live.current.hyperparams.batch_size) == (7, 16)
 
 
+async def test_what_was_edited_while_the_realm_was_away_is_checked_when_it_is_back(
+    hall: ArmoryRealm, open_page: OpenPage
+) -> None:
+    """It could not be saved until somebody edited it again, and what a step takes was not known."""
+    page = await open_page(f"{hall.url}/settings")
+    await expect(page.locator("#memory-verdict")).to_contain_text("It fits")
+    lost = ("**/api/game", "**/config", "**/config/*")
+    for address in lost:
+        await page.route(address, lambda route: route.abort())
+    hall.tavern.tell("state_changed", "Nobody is told of it.")
+    await expect(page.locator("#state")).to_have_text("Away")
+    await page.locator(RATE).fill("1e-4")
+    await expect(page.locator(".edit-count")).to_contain_text("1 fault")
+    await expect(page.locator("#memory-verdict")).to_have_count(0)
+    for address in lost:
+        await page.unroute(address)
+    await expect(page.locator("#review")).to_be_enabled()
+    await expect(page.locator("#memory-verdict")).to_contain_text("It fits")
+
+
 async def test_secrets_stay_with_the_realm_and_ravens_can_be_tried(hall: ArmoryRealm, open_page: OpenPage) -> None:
     with listening() as target:
         change_settings(hall.paths.config_file, {"notifications.targets": [SECRET, target.address]})

@@ -206,6 +206,7 @@ async def test_the_page_says_away_and_comes_back_by_itself(
     await realm.stop()
     await show_text(page, "state", "Away")
     await expect(page.get_by_role("alert")).to_contain_text("The realm is away")
+    await expect(page).to_have_title("Away – Realm of Training")
     assert await enabled_buttons(page) == set()
     await show_text(page, "fact-loss", "0.412")
     again = ScriptedRealm(tmp_path, port=realm.site.port)
@@ -214,6 +215,7 @@ async def test_the_page_says_away_and_comes_back_by_itself(
     try:
         await show_text(page, "state", "Training")
         await show_text(page, "percent", "100 %")
+        await expect(page).to_have_title("100 % addition_level3.jsonl – Realm of Training")
         await expect(page.locator("#away")).to_be_hidden()
         await again.watched()
         again.strike(rows=6400, step=1290, loss=0.35)

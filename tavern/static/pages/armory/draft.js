@@ -1,6 +1,7 @@
 // What is being edited: values that differ from those of the realm, and what the realm says to them.
 
 import { useEffect, useRef, useState } from "../../preact.js";
+import { useRealm } from "../../link/realm.js";
 import { post } from "../../link/request.js";
 import { hold } from "../../staying.js";
 
@@ -22,6 +23,7 @@ export function useDraft(config) {
   hold(Object.keys(edits).length > 0);
   const [answer, setAnswer] = useState(NO_ANSWER);
   const latest = useRef(0);
+  const isOpen = useRealm(({ link }) => link === "open");
   const count = Object.keys(edits).length;
   const body = bodyOf(edits);
   const question = count === 0 ? null : JSON.stringify([edits, config?.etag]);
@@ -42,7 +44,8 @@ export function useDraft(config) {
       setAnswer({ question, check });
     }, CHECK_MS);
     return () => clearTimeout(timer);
-  }, [question]);
+    // What could not be checked while the realm was away is, once it is back.
+  }, [question, isOpen]);
 
   useEffect(() => {
     if (count === 0) return undefined;

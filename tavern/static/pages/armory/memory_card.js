@@ -2,6 +2,7 @@
 
 import { html, useEffect, useRef, useState } from "../../preact.js";
 import * as format from "../../format.js";
+import { useRealm } from "../../link/realm.js";
 import { post } from "../../link/request.js";
 import { Card } from "../../parts/panels.js";
 import { texts } from "../../texts.js";
@@ -22,6 +23,8 @@ export function MemoryCard({ draft, etag }) {
   };
   const isFaulty = draft.count > 0 && !draft.isChecking && !draft.check.valid;
   const isWaiting = draft.isChecking || isFaulty;
+  // Asked again when the realm is back: what failed would be told for as long as nothing is edited.
+  const isOpen = useRealm(({ link }) => link === "open");
   const isEdited = Object.keys(body.changes).length + body.reset.length > 0;
 
   useEffect(() => {
@@ -42,7 +45,7 @@ export function MemoryCard({ draft, etag }) {
       WAIT_MS,
     );
     return () => clearTimeout(timer);
-  }, [JSON.stringify(body), etag, isWaiting]);
+  }, [JSON.stringify(body), etag, isWaiting, isOpen]);
 
   return html`
     <${Card} id="memory" title=${texts.armory.memory.title}>

@@ -30,9 +30,12 @@ export function Stage() {
   const isComing = quest === null && isKnown && comingQuests(snapshot) > 0;
   const share = quest ? format.percent(quest.rows_done, quest.rows_total) : "";
   const name = quest?.file ?? (!isKnown ? texts.unknown : words[isComing ? "nextQuest" : "noQuest"]);
+  const isAway = state === "away";
   useEffect(() => {
-    document.title = quest ? `${words.tab(share, quest.file)} – ${texts.title}` : texts.title;
-  }, [share, quest?.file]);
+    // Of a tab in the background it is all that one sees.
+    const told = isAway ? texts.states.away : quest && words.tab(share, quest.file);
+    document.title = told ? `${told} – ${texts.title}` : texts.title;
+  }, [share, quest?.file, isAway]);
   return html`
     <section class="card battle ${quest ? "has-quest" : ""}" id="battle" aria-labelledby="quest-name">
       <${Play} state=${state} snapshot=${snapshot} quest=${quest} />
