@@ -48,6 +48,13 @@ async def test_a_stream_that_died_without_a_word_is_opened_anew(realm: ScriptedR
         };
         """
     )
+
+    async def answer(route: Route) -> None:
+        response = await route.fetch()
+        told = {**await response.json(), "last_event_id": 1000, "events": []}
+        await route.fulfill(response=response, json=told)
+
+    await page.route("**/api/game", answer, times=1)
     await page.goto(realm.site.url)
     await until(page, "window.opened === 1")
     await page.clock.fast_forward(30_000)
@@ -55,6 +62,9 @@ async def test_a_stream_that_died_without_a_word_is_opened_anew(realm: ScriptedR
     await wait_until_async(lambda: realm.hub.viewers > 0, message="no page listens")
     realm.strike(rows=4800, step=1289, loss=0.398)
     await show_text(page, "percent", "75 %")
+    # Ids of events have begun anew, with a database that was put back meanwhile.
+    realm.tell("quest_sealed", "addition_level3.jsonl is learned.")
+    await expect(page.locator("#toasts")).to_contain_text("addition_level3.jsonl is learned.")
 
 
 async def test_a_page_that_could_not_be_drawn_is_tried_again(realm: ScriptedRealm, open_page: OpenPage) -> None:

@@ -97,9 +97,10 @@ export class Link {
     }
     this.refreshing = true;
     this.lastRefresh = Date.now();
-    const isFirst = this.isBeginning;
-    this.isBeginning = false;
     const { source } = this;
+    // Behind a long silence the realm may be one with another database.
+    const isFirst = this.isBeginning || (source !== null && isLongAgo(this.streamedAt));
+    this.isBeginning = false;
     try {
       const asked = performance.now();
       const snapshot = await request("/api/game");
