@@ -29,8 +29,8 @@ export function useResource(path, { on = [], timeout } = {}) {
       return undefined;
     }
     const tell = (news) => setAnswer((old) => ({ ...(old.path === path ? old : { ...NOTHING, path }), ...news }));
-    // Of a realm that is away, the stream is the one that asks.
-    const asker = new Asker(path, timeout, isOpen, tell);
+    // Of a realm that is away, the stream is the one that asks; and what takes long would keep a busy one busy.
+    const asker = new Asker(path, timeout, isOpen && timeout === undefined, tell);
     refresh.current = () => asker.askSoon();
     const stopListening = listen(({ kind }) => {
       if (kinds.split(" ").includes(kind)) asker.askSoon();
