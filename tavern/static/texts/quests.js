@@ -8,7 +8,7 @@ export const quests = {
     low: "Low",
     processing: "In battle",
     awaiting_seal: "Awaiting seal",
-    failed: "Fallen",
+    failed: "Failed",
     recently_completed: "Completed",
   },
   board: {
@@ -104,6 +104,7 @@ export const quests = {
       removed: "removed",
     },
     none: "Nothing is over yet.",
+    noneLikeIt: "No quest has ended like that.",
     forgotten: "Its file is not on the disk any more.",
     quest: "Quest",
     ended: "Ended",
@@ -147,6 +148,7 @@ export const quests = {
     unseen: "Characters that are not seen by themselves, or turn the text around; the model reads them",
     go: "Go to row",
     goLabel: "Row number",
+    goPlace: "Row",
     none: "There is no row here.",
   },
   numbers: {

@@ -37,7 +37,7 @@ export function History() {
         )}
       </div>
       <${Waiting} resource=${resource} />
-      ${data && (data.quests.length === 0 ? html`<${Empty}>${words.none}<//>` : html`<${Entries} entries=${data.quests} />`)}
+      ${data && (data.quests.length === 0 ? html`<${Empty}>${totals.all === 0 ? words.none : words.noneLikeIt}<//>` : html`<${Entries} entries=${data.quests} />`)}
       ${data && html`<${Pager} offset=${offset} limit=${PAGE} total=${data.total} onMove=${setOffset} />`}
     <//>
   `;
