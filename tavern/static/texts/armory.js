@@ -122,7 +122,7 @@ export const armory = {
   },
 
   history: {
-    title: "Changes of before",
+    title: "Earlier changes",
     none: "Nothing has been changed by program yet.",
     by: (who) => `by ${who}`,
     noNames: "the whole file",
