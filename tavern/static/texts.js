@@ -245,7 +245,7 @@ export const texts = {
     facts: "Details",
     today: "Today",
     yesterday: "Yesterday",
-    shown: (count, total) => `${count} of ${total} tales`,
+    shown: (count, total, one) => `${count} of ${total} ${one ? "tale" : "tales"}`,
   },
 
   momentum: {
