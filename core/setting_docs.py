@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from core.settings_reading import is_section
 
-# CPython 3.11 counts the depth of a tree for all threads together: where two parse at once, either may raise SystemError.
+# CPython 3.11 counts the depth of all threads' trees together: where two parse at once, either may raise SystemError.
 _parsing = threading.Lock()
 
 
