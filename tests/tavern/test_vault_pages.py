@@ -45,7 +45,7 @@ async def test_the_vault_shows_what_there_is_and_how_the_zones_are(realm: Vaulte
     await page.click("#prune")
     await expect(page.locator("#confirm-text")).to_contain_text("Nothing is beyond the limits of retention. 3 are held")
     await page.click("#confirm-yes")
-    await page.locator("#assets .chip", has_text="Checkpoints").click()
+    await page.locator("#assets .chips button", has_text="Checkpoints").click()
     await page.fill("#asset-name", "checkpoint-7")
     await expect(page.locator("#assets tbody tr")).to_have_count(1)
     await page.locator("#assets tbody a").click()
