@@ -207,7 +207,7 @@ async def test_the_history_tells_losses_and_lets_the_fallen_rise(realm: Realm, o
     await page.get_by_role("button", name="Completed 1").click()
     await realm.daemon._housekeeper.keep(BudgetSettings(), now=NOW + timedelta(days=30))
     # Its file is deleted, which the page hears of.
-    await expect(rows.locator(".history-why")).to_have_text("Its file is not on the disk any more.")
+    await expect(rows.locator(".clamped")).to_have_text("Its file is not on the disk any more.")
     await expect(rows.locator(".loss-change.is-better")).to_have_text("5.500 → 2.250")
     await expect(rows.locator("[data-outcome=learned]")).to_be_visible()
     await expect(rows.locator("a")).to_have_count(0)
