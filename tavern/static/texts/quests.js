@@ -21,7 +21,6 @@ export const quests = {
     empty: "Nothing waits here.",
     emptyBattle: "No quest is fought.",
     more: (count) => `Show more (${count} not shown)`,
-    dropHere: (lane) => `Drop files here for ${lane}`,
   },
   card: {
     rows: (rows, one) => `${rows} ${one ? "row" : "rows"}`,
@@ -36,7 +35,6 @@ export const quests = {
     raise: (file, lane) => `Raise ${file} to ${lane}`,
     lower: (file, lane) => `Lower ${file} to ${lane}`,
     remove: (file) => `Remove ${file}`,
-    losses: (first, last) => `loss ${first} → ${last}`,
   },
   did: {
     move: (file, lane) => `${file} waits in ${lane} now.`,
@@ -83,7 +81,6 @@ export const quests = {
     cancel: "Cancel",
     shape: (rows, shape) => `${rows} rows of ${shape}`,
     unmeasured: "Not measured: the tokenizer of this hero is not on this machine yet.",
-    findings: (errors, warnings) => `${errors} errors, ${warnings} warnings`,
     notShown: (count) => `and ${count} more`,
     line: (line) => `line ${line}`,
     item: (item) => `item ${item}`,
@@ -118,7 +115,6 @@ export const quests = {
     back: "All quests",
     gone: "This quest is not there (any more).",
     rows: "Rows",
-    of: (part, whole) => `${part} of ${whole}`,
     size: "Size",
     tokens: "Tokens",
     steps: "Steps",
@@ -157,8 +153,6 @@ export const quests = {
     whole: "Count all rows",
     shape: (shape, by) => `${shape}, by ${by}`,
     noShape: "no shape that is known",
-    format: "Format",
-    packed: "Packed as",
     lookedAt: "Looked at",
     median: "Median length",
     longest: "Longest row",
@@ -171,7 +165,6 @@ export const quests = {
     broken: "Broken rows",
     histogram: (most) => `Lengths of rows in tokens; what lies behind ${most} is cut`,
     bar: (from, to, rows) => `${from} to ${to} tokens: ${rows} rows`,
-    cutAt: (most) => `cut at ${most}`,
     axis: (tokens) => `${tokens} tokens`,
   },
   worst: {

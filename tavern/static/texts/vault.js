@@ -70,7 +70,6 @@ export const vault = {
     all: "All",
     search: "Part of a name",
     none: "Nothing found.",
-    away: "The catalog is away at the moment.",
     filter: "Kinds of assets",
     columns: { name: "Name", type: "Kind", size: "Size", where: "Lies in", status: "State" },
     types: {
@@ -203,7 +202,6 @@ export const checkpoint = {
     summary: (count, size) => `${count} files, ${size}`,
     name: "File",
     size: "Size",
-    path: "Directory",
     copy: "Copy the path",
     copied: "The path is in the clipboard.",
     notCopied: (path) => `The browser did not let it: ${path}`,
@@ -223,8 +221,6 @@ export const checkpoint = {
     readNow: "The scrubber is reading it right now.",
     branch: "Nobody reads what lies on a branch by himself.",
     button: "Read it again now",
-    progress: (percent) => `${percent} read`,
-    label: "Bytes read again",
   },
   actions: {
     title: "What can be done",
