@@ -8,11 +8,15 @@ from __future__ import annotations
 import ast
 import inspect
 import sys
+import threading
 from itertools import pairwise
 
 from pydantic import BaseModel
 
 from core.settings_reading import is_section
+
+# CPython 3.11 counts the depth of all threads' trees together: where two parse at once, either may raise SystemError.
+_parsing = threading.Lock()
 
 
 def describe(model: type[BaseModel]) -> None:
@@ -27,7 +31,8 @@ def describe(model: type[BaseModel]) -> None:
 
 def docstrings(model: type[BaseModel]) -> dict[str, str]:
     """By the name of a field, the text right below it."""
-    tree = ast.parse(inspect.getsource(sys.modules[model.__module__]))
+    with _parsing:
+        tree = ast.parse(inspect.getsource(sys.modules[model.__module__]))
     (found,) = (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == model.__name__)
     return {
         field.target.id: inspect.cleandoc(text.value.value)

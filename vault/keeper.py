@@ -81,6 +81,8 @@ class VaultKeeper:
         """Set, it ends whatever is being carried."""
         self.on_carried: Callable[[Transfer], object] | None = None
         """Hears of each transfer between zones, also of those that failed; from any thread."""
+        self.on_changed: Callable[[Changes], object] = lambda changes: None
+        """Hears of what a look at the whole disk has changed in the catalog; from any thread."""
         self._ways = ZoneWays(self.paths, self.catalog, self.ending, lambda moved: self._carried(moved))
         self._knocker = Knocker()
         self._room = Room(self.paths.base)
@@ -317,6 +319,7 @@ class VaultKeeper:
                 "the catalog gained %d assets, lost %d and changed %d", len(changes.added), len(changes.removed),
                 len(changes.changed), extra={"event": "catalog_reconciled"},
             )  # fmt: skip
+            self.on_changed(changes)
         return changes
 
     def rebuild(self) -> Changes:

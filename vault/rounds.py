@@ -22,6 +22,7 @@ from vault.keeper import VaultKeeper
 
 if TYPE_CHECKING:
     from core.saga import News
+    from vault.catalog.catalog import Changes
     from vault.zones import Zones
 
 logger = logging.getLogger(__name__)
@@ -68,6 +69,7 @@ class CatalogRounds:
         self._made_at: datetime | None = None
         self._complained = False
         keeper.catalog.db.on_damage = self._on_damage
+        keeper.on_changed = self._on_changed
         if keeper.catalog.db.was_corrupt is not None:
             self._on_damage()
 
@@ -123,6 +125,7 @@ class CatalogRounds:
                 "%s holds %d assets more, %d less", zone_id, len(changes.added), len(changes.removed),
                 extra={"event": "zone_listed"},
             )  # fmt: skip
+            await asyncio.to_thread(self._tell_changed, f"The zone {zone_id}", changes)
 
     def _look(self, swept_at: datetime | None) -> None:
         if self._keeper.catalog.open_again() and self._keeper.catalog.db.was_corrupt is not None:
@@ -147,6 +150,21 @@ class CatalogRounds:
             begun.add_done_callback(lambda late: late.cancelled() or late.exception())
             raise Unavailable(f"The look at {what} has not ended after {PATIENCE_SECONDS:g} s.")
         return begun.result()
+
+    def _on_changed(self, changes: Changes) -> None:
+        """Whoever has the catalog before his eyes learns that it is another. Not of the first look: what has changed
+        while there was no realm is no news, and nobody has seen it yet."""
+        if self._made_at is not None:
+            self._tell_changed("The disk", changes)
+
+    def _tell_changed(self, what: str, changes: Changes) -> None:
+        # Loaded on use: who only keeps a catalog needs no saga.
+        from core.saga import News
+
+        counts = {"added": len(changes.added), "removed": len(changes.removed), "changed": len(changes.changed)}
+        told = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+        message = f"{what} holds other assets than it did: {told}"
+        self._tell([News("catalog_changed", message, counts)], datetime.now(UTC))
 
     def _on_damage(self) -> None:
         """The file was found corrupt and replaced: what could be read of it is held against the disk."""

@@ -214,7 +214,11 @@ class Armory:
         if sources.unread is not None or (wrong := problems(lambda: self._check(self._paths.config_file))):
             told = [sources.unread] if sources.unread is not None else wrong
             raise refusal([Finding(field_of(each), each, "error") for each in told])
-        return _kept(keep_default(self._paths.config_file, sources.text or "", by=by, now=datetime.now(UTC)))
+        now = datetime.now(UTC)
+        kept = _kept(keep_default(self._paths.config_file, sources.text or "", by=by, now=now))
+        message = f"The settings are kept as the default by {by}"
+        self._saga.tell([News("settings_kept", message, {"by": by})], now=now)
+        return kept
 
     def restore_default(self, etag: str, by: str) -> dict[str, Any]:
         """Put the file back as it was kept; raises `NotFound` where none is."""

@@ -217,6 +217,7 @@ class HeldBy(Answer):
 class Story(Answer):
     """All that is known of one quest."""
 
+    timestamp: str
     quest: QuestShown
     record: RecordTold | None
     rejection: Rejection | None

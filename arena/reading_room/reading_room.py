@@ -172,7 +172,7 @@ class ReadingRoom:
         if page.shown and page.shown[0].file.name == shown.file.name:
             shown = page.shown[0]
         told = story_of(shown, self._saga, self._ledger)
-        return {"quest": quest_told(shown, self._light()), **told}
+        return {"timestamp": _now(), "quest": quest_told(shown, self._light()), **told}
 
     async def rows(self, name: str, offset: int, limit: int) -> dict[str, Any]:
         """Rows as the model sees them; raises `NotFound`, `InvalidInput` and `Unavailable`."""

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from msgspec.structs import replace
+
 from arena.blockade import Blockade
 from arena.command.save_policy import SavePolicy
 from arena.gatekeepers.rejection import write_rejection
@@ -362,13 +364,8 @@ class TrainerEvents:
 
     async def _on_saved(self, saved: CheckpointSaved, now: datetime) -> None:
         self._policy.note_save(time.monotonic(), seconds=saved.seconds, cost_seconds=saved.cost_seconds)
-        if saved.record:
-            resumable = bool(saved.record.get("has_optimizer"))
-            if resumable:
-                self._report.checkpoint = saved.name
-            held = "" if resumable else ", weights only"
-            message = f"Checkpoint {saved.name} is saved ({saved.seconds:.1f} s{held})"
-            await self.tell("checkpoint_saved", message, now, step=saved.step, milestone=saved.milestone)
+        if saved.record and saved.record.get("has_optimizer"):
+            self._report.checkpoint = saved.name
         self._unbooked.append(saved)
         await self.make_up()
 
@@ -398,6 +395,14 @@ class TrainerEvents:
             # First: where the disk is full, this makes room for all the rest.
             self._treasury.free_rolling_slot(now)
             self._ledger.record(record, now=now)
+            # Not before: whoever hears of it looks for it there, and would not look again.
+            held = "" if record.has_optimizer else ", weights only"
+            message = f"Checkpoint {saved.name} is saved ({saved.seconds:.1f} s{held})"
+            news = News("checkpoint_saved", message, {"step": saved.step, "milestone": saved.milestone})
+            logger.info("%s", message, extra={"event": news.kind})
+            self._saga.tell([news], now=now)
+            # What is left to be done may have to be tried again; this is done.
+            self._unbooked[0] = replace(saved, record={})
             crash_point("books.recorded")
         self._seal(saved.covers, now)
 

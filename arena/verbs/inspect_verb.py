@@ -22,7 +22,7 @@ def inspect(
 ) -> None:
     """Show rows as the model sees them: exact text, what is learned, lengths, the cut; and statistics of the file."""
     from arena.alone.inspection import chosen_rows, row_report, statistics
-    from arena.gatekeepers.likeness.sketched_file import all_quests
+    from arena.gatekeepers.likeness.sketched_file import quests_before
     from arena.gatekeepers.measures.renderers import load_renderer
     from arena.gatekeepers.scrolls.open_scroll import OpenScroll
     from arena.proving.measuring import yardstick_here
@@ -44,5 +44,5 @@ def inspect(
             display.row(reports[-1], is_list=scroll.is_list)
     counted = None
     if row is None:
-        counted = statistics(path, renderer, yardstick, whole=whole, sketches=all_quests(ctx.obj.paths))
+        counted = statistics(path, renderer, yardstick, whole=whole, sketches=quests_before(ctx.obj.paths, path))
     display.end(counted, reports)

@@ -26,20 +26,21 @@ def validate(
 ) -> None:
     """Check training files without queueing them. Exit code 0: all may be learned; 1: one is rejected."""
     from arena.gatekeepers.file_check import check_file
-    from arena.gatekeepers.likeness.sketched_file import all_quests
+    from arena.gatekeepers.likeness.sketched_file import quests_before
     from arena.proving.measuring import yardstick_here
     from core.errors import NotFound
 
     if level not in LEVELS:
         raise typer.BadParameter(f"there is no level {level!r}; known: {', '.join(LEVELS)}", param_hint="--level")
     yardstick_for = None if level == "quick" else yardstick_here(ctx.obj.paths, deep=level == "deep")
-    sketches = all_quests(ctx.obj.paths) if level == "deep" else None
     verdicts = []
     for file in files:
         if not file.exists():
             raise NotFound(f"There is no file {file}.")
         # The gates refuse links, which is right for the inbox; a user may name a file by one.
-        verdict = check_file(file.resolve(), yardstick_for, sketches)
+        place = file.resolve()
+        sketches = quests_before(ctx.obj.paths, place) if level == "deep" else None
+        verdict = check_file(place, yardstick_for, sketches)
         verdicts.append({"file": str(file), **verdict})
         if not ctx.obj.as_json:
             _show(file, verdict)

@@ -3,6 +3,8 @@
 import { texts } from "./texts.js";
 
 const LOCALE = "en-US";
+// A unit never begins a line without its number.
+const SPACE = "\u00a0";
 
 export function known(value) {
   return typeof value === "number" && Number.isFinite(value);
@@ -29,14 +31,14 @@ export function rate(value) {
 export function percent(part, whole) {
   if (!known(part) || !known(whole) || whole <= 0) return texts.unknown;
   // Rounded down: 100 % is shown when the last row is learned, not before.
-  return `${Math.floor((100 * Math.min(part, whole)) / whole)} %`;
+  return `${Math.floor((100 * Math.min(part, whole)) / whole)}${SPACE}%`;
 }
 
 // A change as a share of what was before: −0.081 is −8.1 %.
 export function change(share) {
   if (!known(share)) return texts.unknown;
   const percent = (100 * Math.abs(share)).toFixed(Math.abs(share) < 0.1 ? 1 : 0);
-  return `${share < 0 ? "−" : "+"}${percent} %`;
+  return `${share < 0 ? "−" : "+"}${percent}${SPACE}%`;
 }
 
 export function parameters(value) {
@@ -48,16 +50,16 @@ export function duration(seconds) {
   if (!known(seconds)) return texts.unknown;
   const whole = Math.max(0, Math.round(seconds));
   const [hours, minutes] = [Math.floor(whole / 3600), Math.floor((whole % 3600) / 60)];
-  if (hours >= 48) return `${Math.round(hours / 24)} days`;
-  if (hours > 0) return `${hours} h ${String(minutes).padStart(2, "0")} min`;
-  if (minutes > 0) return `${minutes} min ${String(whole % 60).padStart(2, "0")} s`;
-  return `${whole} s`;
+  if (hours >= 48) return `${Math.round(hours / 24)}${SPACE}days`;
+  if (hours > 0) return `${hours}${SPACE}h${SPACE}${String(minutes).padStart(2, "0")}${SPACE}min`;
+  if (minutes > 0) return `${minutes}${SPACE}min${SPACE}${String(whole % 60).padStart(2, "0")}${SPACE}s`;
+  return `${whole}${SPACE}s`;
 }
 
 export function size(gigabytes) {
   if (!known(gigabytes)) return texts.unknown;
-  if (gigabytes < 0.0001) return gigabytes < 0.000001 ? `${Math.round(gigabytes * 1e9)} bytes` : `${(gigabytes * 1e6).toFixed(1)} kB`;
-  return gigabytes >= 1 ? `${gigabytes.toFixed(2)} GB` : `${(gigabytes * 1000).toFixed(gigabytes >= 0.1 ? 0 : 1)} MB`;
+  if (gigabytes < 0.0001) return gigabytes < 0.000001 ? `${Math.round(gigabytes * 1e9)}${SPACE}bytes` : `${(gigabytes * 1e6).toFixed(1)}${SPACE}kB`;
+  return gigabytes >= 1 ? `${gigabytes.toFixed(2)}${SPACE}GB` : `${(gigabytes * 1000).toFixed(gigabytes >= 0.1 ? 0 : 1)}${SPACE}MB`;
 }
 
 // Of memory or a disk, in gigabytes, without the unit.

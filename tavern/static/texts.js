@@ -200,8 +200,6 @@ export const texts = {
     caption: (first, firstStep, last, lastStep) => `From ${first} at step ${firstStep} to ${last} at step ${lastStep}.`,
     one: (loss, step) => `${loss} at step ${step}.`,
     captionValidation: (loss, step) => ` On validation rows ${loss} at step ${step}.`,
-    readout: (step, loss) => `step ${step}: ${loss}`,
-    step: "step",
   },
 
   chart: {
@@ -245,7 +243,7 @@ export const texts = {
     facts: "Details",
     today: "Today",
     yesterday: "Yesterday",
-    shown: (count, total) => `${count} of ${total} tales`,
+    shown: (count, total, one) => `${count} of ${total} ${one ? "tale" : "tales"}`,
   },
 
   momentum: {
@@ -327,7 +325,6 @@ export const texts = {
       skip: "Give up the rest of this quest and take the next",
       stop: "Write a checkpoint and end the trainer; this page stays",
     },
-    asked: (action) => `${action}: asked for.`,
     failed: (reason) => `That did not work: ${reason}`,
   },
 

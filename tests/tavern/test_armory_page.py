@@ -71,17 +71,22 @@ async def test_a_change_is_checked_while_it_is_typed_shown_as_a_diff_and_saved(
     tf32 = page.locator('[data-setting="trainer.tf32"]')
     await expect(tf32.locator(".pending")).to_contain_text("In force is still off")
     await expect(tf32.locator("[data-source=file]")).to_contain_text("line ")
+    other = await open_page(f"{hall.url}/settings")
+    await expect(other.locator("#history .kept-default")).to_contain_text("No settings are kept yet")
     await page.get_by_role("button", name="Keep the saved settings").click()
-    await expect(page.locator("#history .kept-default")).to_contain_text("by a page on this machine")
+    for each in (page, other):
+        await expect(each.locator("#history .kept-default")).to_contain_text("by a page on this machine")
     await page.locator("#history li").first.get_by_role("button").click()
     await expect(dialog.locator(".diff .removed").first).to_contain_text("learning_rate: 0.0001")
     await page.locator("#confirm-yes").click()
     await expect(tf32.locator(".pending")).to_have_count(0)
+    await expect(other.locator(RATE)).to_have_value("")
     assert "tf32: true" not in hall.text
     await page.get_by_role("button", name="Back to the kept ones").click()
     await expect(dialog.locator(".diff .added").first).to_contain_text("learning_rate: 0.0001")
     await page.locator("#confirm-yes").click()
     await expect(tf32.locator(".pending")).to_contain_text("In force is still off")
+    await expect(other.locator(RATE)).to_have_value("0.0001")
     assert "  tf32: true\n" in hall.text
 
 

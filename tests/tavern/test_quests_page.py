@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+from collections import deque
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,6 +16,7 @@ import pytest_asyncio
 from playwright.async_api import FilePayload, Locator, Page, Route, expect
 
 from arena.daemon import Daemon
+from arena.protocol import StepPoint
 from core.http.site import Site
 from core.settings import BudgetSettings
 from docs.make_reference import idle_realm
@@ -228,7 +231,7 @@ async def test_the_history_tells_losses_and_lets_the_fallen_rise(realm: Realm, o
     await page.get_by_role("button", name="Completed 1").click()
     await realm.daemon._housekeeper.keep(BudgetSettings(), now=NOW + timedelta(days=30))
     # Its file is deleted, which the page hears of.
-    await expect(rows.locator(".history-why")).to_have_text("Its file is not on the disk any more.")
+    await expect(rows.locator(".clamped")).to_have_text("Its file is not on the disk any more.")
     await expect(rows.locator(".loss-change.is-better")).to_have_text("5.500 → 2.250")
     await expect(rows.locator("[data-outcome=learned]")).to_be_visible()
     await expect(rows.locator("a")).to_have_count(0)
@@ -260,7 +263,10 @@ async def test_the_inspector_shows_what_the_model_sees(realm: Realm, open_page: 
     plain = [chat(f"{n}") for n in range(19)]
     rows = [chat(question=evil, answer="Fine."), chat(answer="x" * 3000), unseen, *plain]
     quest = realm.quest("deep.jsonl", *rows, rows[3], priority="low")
+    realm.daemon.report.recent = deque([StepPoint(1, 1.0, 0.1, 1.0, 500, 0.5)])
     page = await open_page(f"{realm.site.url}/quests/{quest}")
+    # As on the board: by the speed that was measured.
+    await expect(page.locator("#begins")).to_have_text(re.compile(r"^\d\d:\d\d:\d\d"))
     first = page.locator(".model-row").first
     # A mark that would turn the text around is named, and turns nothing.
     await expect(first.locator("pre")).to_contain_text(evil.replace("\u202e", "[U+202E]"))

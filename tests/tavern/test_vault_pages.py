@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import Page, expect
 
+from arena.protocol import CheckpointSaved
+from core.checkpoint_records import read_sidecar
+from tests.arena.annals.past import NOW, Past
 from tests.tavern.conftest import OpenPage
 from tests.tavern.vaulted_realm import HOSTILE, Vaulted, vaulted_realm
+from tests.vault.catalog.assets import make_model
+from vault.catalog.catalog import Catalog
 from vault.checkpoints import CheckpointStore
+from vault.keeper import VaultKeeper
+from vault.rounds import CatalogRounds
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -45,7 +54,7 @@ async def test_the_vault_shows_what_there_is_and_how_the_zones_are(realm: Vaulte
     await page.click("#prune")
     await expect(page.locator("#confirm-text")).to_contain_text("Nothing is beyond the limits of retention. 3 are held")
     await page.click("#confirm-yes")
-    await page.locator("#assets .chip", has_text="Checkpoints").click()
+    await page.locator("#assets .chips button", has_text="Checkpoints").click()
     await page.fill("#asset-name", "checkpoint-7")
     await expect(page.locator("#assets tbody tr")).to_have_count(1)
     await page.locator("#assets tbody a").click()
@@ -53,6 +62,33 @@ async def test_the_vault_shows_what_there_is_and_how_the_zones_are(realm: Vaulte
     await expect(page.locator("#lineage tbody")).to_contain_text(HOSTILE)
     assert await is_as_wide_as_the_window(page)
     assert await page.locator("main img").count() == 0
+
+
+async def test_an_open_vault_hears_of_every_new_asset(realm: Vaulted, open_page: OpenPage) -> None:
+    """F14: what a look at the disk had found was seen an hour later or never, and a checkpoint by chance: it was asked
+    for before it was booked."""
+    page = await open_page(f"{realm.url}/vault")
+    await expect(page.locator("#assets tbody tr").first).to_be_visible()
+    with Catalog.opened(realm.paths.catalog_db, realm.paths.base) as catalog:
+        keeper = VaultKeeper(realm.paths.base, catalog=catalog)
+        rounds = CatalogRounds(keeper, None, lambda news, now: realm.daemon._saga.tell(news, now=now))
+        await rounds.go(NOW)
+        model = make_model(realm.paths.models / "newcomer")
+        await rounds.go(NOW + timedelta(hours=1))
+        await expect(page.locator("[data-asset=model_newcomer]")).to_be_visible()
+        shutil.rmtree(model)
+        await rounds.go(NOW + timedelta(hours=2))
+        await expect(page.locator("[data-asset=model_newcomer]")).to_have_count(0)
+    past = Past(realm.paths).go_on()
+    past.learn("fourth")
+    index = realm.paths.ledger_index.read_bytes()
+    name = past.save()
+    realm.paths.ledger_index.write_bytes(index)  # a trainer leaves the books to the daemon
+    record = read_sidecar(realm.paths.current_model / name)
+    assert record is not None
+    saved = CheckpointSaved(name=name, step=20, covers=[], milestone=False, seconds=0.1, record=record.to_json())
+    await realm.daemon._events.handle(saved)
+    await expect(page.locator("[data-asset=checkpoint_20]")).to_be_visible()
 
 
 async def test_the_ledger_is_sorted_by_keyboard_and_keeps_its_place(realm: Vaulted, open_page: OpenPage) -> None:

@@ -23,16 +23,21 @@ NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
 
 async def test_the_disk_is_looked_at_at_the_start_every_hour_and_when_something_was_missed(paths: RealmPaths) -> None:
+    """F14: whoever has the catalog before his eyes is told that it is another; at the start nobody has."""
     furnish(paths)
+    told: list[News] = []
     with Catalog.opened(paths.catalog_db, paths.base) as catalog:
         keeper = VaultKeeper(paths.base, catalog=catalog)
-        rounds = CatalogRounds(keeper, None, lambda news, now: None)
+        rounds = CatalogRounds(keeper, None, lambda news, now: told.extend(news))
         await rounds.go(NOW)
         assert catalog.stats()["total_assets"] == 7
+        assert told == []
         shutil.rmtree(paths.models / "Qwen3-0.6B")
         await rounds.go(NOW + timedelta(minutes=59))
         assert catalog.locate("model_qwen3_0.6b") is not None
         await rounds.go(NOW + timedelta(minutes=61))
+        assert [each.kind for each in told] == ["catalog_changed"]
+        assert told[0].message == "The disk holds other assets than it did: 1 removed"
         assert catalog.locate("model_qwen3_0.6b") is None
         shutil.rmtree(paths.current_model / EARLY)
         assert not keeper.locate("checkpoint_1000").found

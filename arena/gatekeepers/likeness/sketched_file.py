@@ -17,14 +17,21 @@ from arena.gatekeepers.likeness.sketch_store import Neighbour, SketchStore
 from arena.gatekeepers.likeness.sketching import MOST_ROWS, Sketcher
 from arena.gatekeepers.measures.yardstick import Stamp, held_out_files, stamp_of_files
 from arena.gatekeepers.row_reader import Row
-from core.paths import RealmPaths
+from arena.quests import read_sidecar
+from core.paths import LANES, RealmPaths
 
 logger = logging.getLogger(__name__)
 
 
-def all_quests(paths: RealmPaths) -> dict[str, Any]:
-    """The `place` for a file that is only looked at: it is compared with the quests so far, and none of it is kept."""
-    return {"folder": str(paths.sketches), "max_bytes": 0, "quest_id": None, "name": ""}
+def quests_before(paths: RealmPaths, file: Path) -> dict[str, Any]:
+    """The `place` for a file that is only looked at: it is compared with the quests so far, and none of it is kept.
+
+    Of one that lies in a lane, which is a quest itself, with those before it.
+    """
+    is_quest = file.parent in {paths.lane(name).resolve() for name in LANES}
+    record = read_sidecar(file) if is_quest else None
+    quest_id = record.quest_id if record is not None else None
+    return {"folder": str(paths.sketches), "max_bytes": 0, "quest_id": quest_id, "name": ""}
 
 
 class SketchedFile:

@@ -37,7 +37,7 @@ export function DialogHost() {
         ${question?.text && html`<p id="confirm-text">${question.text}</p>`} ${question?.body}
         <menu>
           ${question?.no !== null && html`<li><button value="no" autofocus>${question?.no}</button></li>`}
-          <li><button value="yes" id="confirm-yes" autofocus=${question?.no === null} class=${question?.serious ? "serious" : ""}>${question?.yes}</button></li>
+          <li><button value="yes" id="confirm-yes" autofocus=${question?.no === null} class=${question?.serious ? "serious" : "chosen"}>${question?.yes}</button></li>
         </menu>
       </form>
     </dialog>

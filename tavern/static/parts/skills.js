@@ -48,7 +48,7 @@ export function share(part) {
   return format.known(part) ? `${Math.floor(100 * part + 1e-9)} %` : texts.unknown;
 }
 
-// Parts of a whole beside each other: `parts` is [[key, words, number], …]; what is nothing is left out.
+// Parts of a whole beside each other: `parts` is [[key, name, number], …]; what is nothing is left out.
 export function Shares({ parts, label }) {
   const whole = parts.reduce((sum, [, , number]) => sum + number, 0);
   const shown = parts.filter(([, , number]) => number > 0);
@@ -60,8 +60,8 @@ export function Shares({ parts, label }) {
       </div>
       <ul class="shares-key">
         ${shown.map(
-          ([key, words, number], index) => html`
-            <li key=${key} data-part=${key} data-place=${index % 4}><bdi>${words}</bdi> <b>${share(number / whole)}</b></li>
+          ([key, name, number], index) => html`
+            <li key=${key} data-part=${key} data-place=${index % 4}><bdi>${name}</bdi> <b>${share(number / whole)}</b></li>
           `,
         )}
       </ul>

@@ -6,7 +6,6 @@ export const armory = {
   search: "Search settings",
   searchHint: "A name or a word of the help",
   sections: "Sections",
-  top: "General",
   found: (count, one) => `${count} ${one ? "setting" : "settings"} found`,
   nothingFound: "No setting has these words.",
   onlySet: "Only what is not at its default",
@@ -122,7 +121,7 @@ export const armory = {
   },
 
   history: {
-    title: "Changes of before",
+    title: "Earlier changes",
     none: "Nothing has been changed by program yet.",
     by: (who) => `by ${who}`,
     noNames: "the whole file",

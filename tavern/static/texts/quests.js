@@ -8,7 +8,7 @@ export const quests = {
     low: "Low",
     processing: "In battle",
     awaiting_seal: "Awaiting seal",
-    failed: "Fallen",
+    failed: "Failed",
     recently_completed: "Completed",
   },
   board: {
@@ -22,7 +22,6 @@ export const quests = {
     emptyBattle: "No quest is fought.",
     more: (count) => `Show more (${count} not shown)`,
     rest: (count) => `${count} more are not shown`,
-    dropHere: (lane) => `Drop files here for ${lane}`,
   },
   card: {
     rows: (rows, one) => `${rows} ${one ? "row" : "rows"}`,
@@ -37,7 +36,6 @@ export const quests = {
     raise: (file, lane) => `Raise ${file} to ${lane}`,
     lower: (file, lane) => `Lower ${file} to ${lane}`,
     remove: (file) => `Remove ${file}`,
-    losses: (first, last) => `loss ${first} → ${last}`,
   },
   did: {
     move: (file, lane) => `${file} waits in ${lane} now.`,
@@ -84,7 +82,6 @@ export const quests = {
     cancel: "Cancel",
     shape: (rows, shape) => `${rows} rows of ${shape}`,
     unmeasured: "Not measured: the tokenizer of this hero is not on this machine yet.",
-    findings: (errors, warnings) => `${errors} errors, ${warnings} warnings`,
     notShown: (count) => `and ${count} more`,
     line: (line) => `line ${line}`,
     item: (item) => `item ${item}`,
@@ -105,6 +102,7 @@ export const quests = {
       removed: "removed",
     },
     none: "Nothing is over yet.",
+    noneLikeIt: "No quest has ended like that.",
     forgotten: "Its file is not on the disk any more.",
     quest: "Quest",
     ended: "Ended",
@@ -118,7 +116,6 @@ export const quests = {
     back: "All quests",
     gone: "This quest is not there (any more).",
     rows: "Rows",
-    of: (part, whole) => `${part} of ${whole}`,
     size: "Size",
     tokens: "Tokens",
     steps: "Steps",
@@ -148,6 +145,7 @@ export const quests = {
     unseen: "Characters that are not seen by themselves, or turn the text around; the model reads them",
     go: "Go to row",
     goLabel: "Row number",
+    goPlace: "Row",
     none: "There is no row here.",
   },
   numbers: {
@@ -156,8 +154,6 @@ export const quests = {
     whole: "Count all rows",
     shape: (shape, by) => `${shape}, by ${by}`,
     noShape: "no shape that is known",
-    format: "Format",
-    packed: "Packed as",
     lookedAt: "Looked at",
     median: "Median length",
     longest: "Longest row",
@@ -170,7 +166,6 @@ export const quests = {
     broken: "Broken rows",
     histogram: (most) => `Lengths of rows in tokens; what lies behind ${most} is cut`,
     bar: (from, to, rows) => `${from} to ${to} tokens: ${rows} rows`,
-    cutAt: (most) => `cut at ${most}`,
     axis: (tokens) => `${tokens} tokens`,
   },
   worst: {

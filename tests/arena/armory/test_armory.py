@@ -264,6 +264,8 @@ def test_settings_are_kept_as_the_default_and_gone_back_to(hall: Hall) -> None:
         hall.armory.save_default("none", BY)
     kept = hall.armory.save_default(hall.armory.view()["etag"], BY)
     assert hall.armory.history()["default"] == kept
+    news = hall.saga.latest_events(1)[0]
+    assert (news.kind, news.data) == ("settings_kept", {"by": BY})
 
     hall.save({"save_steps": 6, "eval_rows": 9})
     told = hall.armory.default()
@@ -275,6 +277,7 @@ def test_settings_are_kept_as_the_default_and_gone_back_to(hall: Hall) -> None:
         hall.armory.restore_default("none", BY)
     restored = hall.armory.restore_default(told["etag"], BY)
     assert hall.paths.config_file.read_text() == good
+    assert hall.told()[-1].data["changes"] == told["changes"]
     assert hall.live.current.save_steps == 5
     hall.armory.restore(restored["version"], restored["etag"], BY)
     assert hall.live.current.save_steps == 6

@@ -24,6 +24,7 @@ from core.db import Database
 from core.files import Files
 from core.paths import RealmPaths
 from core.saga import MIGRATIONS, Saga
+from core.saga import Event as SagaEvent
 from core.settings import BudgetSettings, RetentionSettings
 from tests.arena.quest_makers import NOW, take
 from vault.treasury import Treasury
@@ -157,7 +158,39 @@ async def test_a_quest_that_ends_on_a_full_disk_is_moved_and_sealed_later(desk: 
     assert (sealed.record.loss_first, sealed.record.loss_last) == (1.0, 1.0)
     assert (desk.told("quest_sealed"), desk.report.quests_completed) == (1, 1)
     await desk.events.make_up()
-    assert desk.told("quest_sealed") == 1
+    assert (desk.told("quest_sealed"), desk.told("checkpoint_saved")) == (1, 1)
+
+
+async def test_whoever_hears_of_a_checkpoint_finds_it_in_the_ledger(desk: Desk, paths: RealmPaths) -> None:
+    """F14: open pages asked as soon as they heard of it, a moment too soon, and showed the ledger without it."""
+    quest = desk.board.claim(take(desk.board, "x.jsonl"))
+    await desk.hear(claimed(quest), progress(quest, 0, 4), ended(quest))
+    found: list[list[int]] = []
+
+    def look(event: SagaEvent) -> None:
+        if event.kind == "checkpoint_saved":
+            found.append([record.step for record in desk.ledger.list_all()])
+
+    desk.saga.subscribe(look)
+    await desk.hear(saved(paths, quest))
+    assert found == [[4]]
+
+
+async def test_a_checkpoint_is_told_of_once_however_late_its_quests_are_sealed(
+    desk: Desk, paths: RealmPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quest = desk.board.claim(take(desk.board, "x.jsonl"))
+    await desk.hear(claimed(quest), progress(quest, 0, 4), ended(quest))
+
+    def refuse(*asked: object, **named: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as refusing:
+        refusing.setattr(desk.board, "seal", refuse)
+        await desk.hear(saved(paths, quest))
+    assert (desk.told("checkpoint_saved"), desk.told("quest_sealed")) == (1, 0)
+    await desk.events.make_up()
+    assert (desk.told("checkpoint_saved"), desk.told("quest_sealed")) == (1, 1)
 
 
 async def test_a_refusal_on_a_full_disk_does_not_end_the_trainer(desk: Desk) -> None:

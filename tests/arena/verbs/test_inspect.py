@@ -12,12 +12,17 @@ import typer
 from typer.testing import CliRunner, Result
 
 from arena.gatekeepers.measures.renderers import load_renderer
+from arena.quest_board import QuestBoard
 from arena.verbs.inspect_verb import inspect
 from arena.verbs.row_display import visible
 from core.cli import Choices
 from core.paths import RealmPaths
+from tests.arena.gatekeepers.likeness.test_near_rows import story
+from tests.arena.gatekeepers.proving import prove
 from tests.arena.gatekeepers.scroll_making import chat, lines
+from tests.arena.quest_makers import admit, drop
 
+BEFORE = "q_20200101_120000_00000000"
 ROWS = [chat(question=f"{number}+1?", answer=str(number + 1)) for number in range(5)]
 
 
@@ -95,6 +100,30 @@ def test_packed_files_are_read_as_they_are(tmp_path: Path, name: str) -> None:
     assert row["text"].endswith("5<|im_end|>\n")
     place = "line" if name.endswith("gz") else "item"
     assert f"row 5, {place} 5" in run(tmp_path, tmp_path / name, "--row", 5).stdout
+
+
+def test_a_quest_is_compared_with_those_before_it_and_not_with_itself(tmp_path: Path) -> None:
+    """C14: each row of a file that lay in the queue was told to be near to one of an earlier quest: itself."""
+    paths = RealmPaths(tmp_path / "realm")
+    paths.create()
+    tales = [chat(story(seed), f"Tell me story {seed}.") for seed in range(3)]
+    source = drop(paths, "tales.jsonl", lines(*tales).decode())
+    quest = admit(QuestBoard(paths), source)
+
+    def keep(file: Path, quest_id: str, *rows: dict[str, Any]) -> None:
+        sketches = {"folder": str(paths.sketches), "max_bytes": 1 << 20, "quest_id": quest_id, "name": file.name}
+        assert prove(file, lines(*rows), sketches=sketches, max_length=4096)["accepted"]
+
+    keep(tmp_path / "first.jsonl", BEFORE, tales[0])
+    keep(source, quest.quest_id, *tales)
+    source.rename(tmp_path / "copy.jsonl")
+
+    def near(file: Path) -> tuple[int, int]:
+        told = run_json(tmp_path, file)["statistics"]["content"]["near_duplicate_stats"]
+        return told["files_compared"], told["like_earlier_quests"]
+
+    assert near(quest.path) == (1, 1)
+    assert near(tmp_path / "copy.jsonl") == (2, 3)
 
 
 def test_a_header_and_a_sidecar_choose_the_system_prompt(tmp_path: Path) -> None:

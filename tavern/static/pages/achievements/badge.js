@@ -26,7 +26,7 @@ export function Badge({ badge }) {
 
 function Earned({ at, why }) {
   return html`
-    <p class="why" title=${why}><${Breakable} text=${why} /></p>
+    <p class="why clamped" title=${why}><${Breakable} text=${why} /></p>
     <p class="quiet">${words.since} <${Moment} at=${at} /></p>
   `;
 }

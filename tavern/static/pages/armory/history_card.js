@@ -17,7 +17,7 @@ const words = texts.armory.history;
 
 // `etag` is that of the settings on the page, which are those that are kept.
 export function HistoryCard({ etag, onRestored }) {
-  const history = useResource("/config/history", { on: ["settings_changed"] });
+  const history = useResource("/config/history", { on: ["settings_changed", "settings_kept"] });
   const [isOpen, setOpen] = useState(false);
   const versions = history.data?.versions ?? [];
   const kept = history.data?.default ?? null;

@@ -26,7 +26,7 @@ export function HeroCard() {
         </div>
         <div>
           <p class="eyebrow">${words.title}</p>
-          <h2 id="hero-name"><bdi>${hero?.name ?? texts.unknown}</bdi></h2>
+          <h2 class="clamped" id="hero-name"><bdi>${hero?.name ?? texts.unknown}</bdi></h2>
           <p class="quiet model" id="hero-model"><bdi>${model ? modelText(model) : ""}</bdi></p>
         </div>
         <p class="level">${words.level}<strong id="hero-level">${format.count(hero?.level)}</strong></p>

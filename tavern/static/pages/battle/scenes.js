@@ -24,7 +24,7 @@ export function Happening({ happening }) {
     <div key=${key} class="happening ${kind}" aria-hidden="true">
       ${["level", "mastered"].includes(kind) && html`<div class="rays"></div>`}
       <p class="happening-title">${words[kind]}</p>
-      <p class="happening-told"><bdi>${told}</bdi></p>
+      <p class="happening-told clamped"><bdi>${told}</bdi></p>
     </div>
   `;
 }

@@ -42,7 +42,7 @@ export function Stage() {
       <div class="battle-head">
         <div>
           <p class="eyebrow" id="battle-eyebrow">${quest || !isKnown ? words.title : words.rest}</p>
-          <h2 class="quest-name" id="quest-name" title=${quest?.file}><${Breakable} text=${name} /></h2>
+          <h2 class="quest-name clamped" id="quest-name" title=${quest?.file}><${Breakable} text=${name} /></h2>
           <p class="hint" id="battle-hint">${words.hints[hintOf(state, quest, isComing)] ?? ""}</p>
         </div>
         <p class="percent" hidden=${quest === null}><strong id="percent">${share}</strong>${words.learned}</p>

@@ -77,7 +77,7 @@ function Scopes({ scope, onChoose }) {
     <div class="chips" role="group" aria-label=${words.scope}>
       ${Object.entries(words.scopes).map(
         ([name, label]) => html`
-          <button key=${name} type="button" class="chip" data-scope=${name} aria-pressed=${String(name === scope)} onClick=${() => onChoose(name)}>
+          <button key=${name} type="button" data-scope=${name} aria-pressed=${String(name === scope)} onClick=${() => onChoose(name)}>
             ${label}
           </button>
         `,

@@ -25,7 +25,7 @@ function Mix({ data }) {
   return html`
     <p class="quiet">${words.newest(format.count(data.quests), format.count(data.rows))}</p>
     <h3>${words.profiles}</h3>
-    <${Shares} parts=${profiles} label=${words.profiles} />
+    ${profiles.length === 0 ? html`<p class="quiet">${texts.unknown}</p>` : html`<${Shares} parts=${profiles} label=${words.profiles} />`}
     <h3>${words.protocol}</h3>
     <${Protocol} protocol=${data.protocol} />
     <${Facts}

@@ -62,7 +62,7 @@ function Row({ name, entry, about }) {
       <td>
         <bdi>${name}</bdi>
         ${about && html`<span class="quiet block">${about}</span>`}
-        ${reason && html`<span class="bad block" title=${reason}><bdi>${reason}</bdi></span>`}
+        ${reason && html`<span class="bad clamped" title=${reason}><bdi>${reason}</bdi></span>`}
       </td>
       <td class="number">${format.count(entry.total)}</td>
       <td class="number">${share(entry.fail_rate)}</td>

@@ -28,7 +28,7 @@ export function Page() {
       <${Summary} told=${summary.data} />
       ${list.data && html`<${Best} list=${list.data} />`}
       <${Waiting} resource=${list} />
-      ${list.data && list.data.total === 0 && html`<${Empty}>${words.none}<//>`}
+      ${list.data && list.data.total === 0 && html`<${Empty}>${skill ? words.noneOfSkill(skill) : words.none}<//>`}
       ${rows.length > 0 && html`<${Table} rows=${rows} view=${view} list=${list.data} isOld=${list.isOld} onSort=${choose} />`}
       <${Pager} offset=${offset} limit=${LIMIT} total=${list.data?.total} onMove=${(to) => setView({ ...view, offset: to })} />
     <//>

@@ -42,7 +42,7 @@ export function Page() {
 
 function Shown({ tales, stats }) {
   if (stats.data === null) return null;
-  return html`<p class="quiet" id="tales-shown">${texts.battleLog.shown(format.count(tales.length), format.count(stats.data.total))}</p>`;
+  return html`<p class="quiet" id="tales-shown">${texts.battleLog.shown(format.count(tales.length), format.count(stats.data.total), stats.data.total === 1)}</p>`;
 }
 
 function Categories({ chosen, counts, onChoose }) {

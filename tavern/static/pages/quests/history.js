@@ -37,7 +37,7 @@ export function History() {
         )}
       </div>
       <${Waiting} resource=${resource} />
-      ${data && (data.quests.length === 0 ? html`<${Empty}>${words.none}<//>` : html`<${Entries} entries=${data.quests} />`)}
+      ${data && (data.quests.length === 0 ? html`<${Empty}>${totals.all === 0 ? words.none : words.noneLikeIt}<//>` : html`<${Entries} entries=${data.quests} />`)}
       ${data && html`<${Pager} offset=${offset} limit=${PAGE} total=${data.total} onMove=${setOffset} />`}
     <//>
   `;
@@ -74,8 +74,8 @@ function Entry({ entry }) {
     <tr data-ending=${ending}>
       <td data-label=${words.quest} class="history-name">
         ${quest === null ? html`<${Breakable} text=${file} />` : html`<a href=${inspectorOf(quest)}><${Breakable} text=${file} /></a>`}
-        ${quest === null && ending !== "removed" && html`<p class="quiet history-why">${words.forgotten}</p>`}
-        ${quest?.why && html`<p class="quiet history-why"><${Breakable} text=${quest.why.message} /></p>`}
+        ${quest === null && ending !== "removed" && html`<p class="quiet clamped">${words.forgotten}</p>`}
+        ${quest?.why && html`<p class="quiet clamped"><${Breakable} text=${quest.why.message} /></p>`}
       </td>
       <td data-label=${words.outcome}><span class="outcome" data-outcome=${outcome}>${words.outcomes[outcome] ?? outcome}</span></td>
       <td data-label=${words.rows} class="number">${format.count(rows)}</td>

@@ -56,7 +56,7 @@ export function QuestCard({ quest, told, onDrag }) {
   return html`
     <li class="quest-card" data-quest=${key} data-why=${why?.code} draggable=${canMove} aria-busy=${isBusy ? "true" : null}
       onDragStart=${drag} onDragEnd=${() => onDrag(null)} onKeyDown=${press}>
-      <a class="board-name" ref=${link} title=${file} href=${inspectorOf(quest)} draggable=${false}><${Breakable} text=${file} /></a>
+      <a class="board-name clamped" ref=${link} title=${file} href=${inspectorOf(quest)} draggable=${false}><${Breakable} text=${file} /></a>
       <p class="quest-facts">
         <span>${words.rows(format.count(quest.rows), quest.rows === 1)}</span>
         <span>${bytes(quest.size_bytes)}</span>

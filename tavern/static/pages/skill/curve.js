@@ -61,9 +61,10 @@ function Drawing({ points, threshold, width }) {
         `,
       )}
       ${format.known(threshold) &&
-      html`<line class="threshold" x1=${MARGIN.left} x2=${width - MARGIN.right} y1=${y(threshold)} y2=${y(threshold)} />`}
+      html`<line class="threshold" x1=${MARGIN.left} x2=${width - MARGIN.right} y1=${y(threshold)} y2=${y(threshold)} />
+        <text class="threshold-name" x=${width - MARGIN.right} y=${y(threshold) + 14} text-anchor="end">${words.threshold}</text>`}
       ${runs.slice(1).map(([{ step }]) => html`<line key="r${step}" class="risen" x1=${x(step)} x2=${x(step)} y1=${MARGIN.top} y2=${y(0)} />`)}
-      ${named.map(({ at, level }) => html`<text key="n${at}" class="risen-name" x=${at} y=${MARGIN.top - 8} text-anchor="middle">${format.count(level)}</text>`)}
+      ${named.map(({ at, level }) => html`<text key="n${at}" class="risen-name" x=${at} y=${MARGIN.top - 8} text-anchor="middle"><title>${words.risen(format.count(level))}</title>${format.count(level)}</text>`)}
       ${runs.map((run) => html`<polyline key="l${run[0].exam_id}" class="line" points=${run.map((p) => `${x(p.step)},${y(p.accuracy)}`).join(" ")} />`)}
       ${points.map(
         (point) => html`

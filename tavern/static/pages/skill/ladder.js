@@ -146,7 +146,7 @@ function HeldOut({ skill, level, hasThem }) {
 function Problems({ problems }) {
   return html`
     <div class="table-frame">
-      <table id="held-out">
+      <table id="held-out" aria-label=${words.problems}>
         <thead>
           <tr>
             <th scope="col">${words.prompt}</th>

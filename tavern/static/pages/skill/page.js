@@ -26,7 +26,7 @@ export function Page({ parameters }) {
   if (data === null && skill.error?.status === NOT_FOUND) return html`<${Empty}>${words.missing} <a href="/guild">${words.back}</a><//>`;
   return html`
     <div class="skill-page">
-      <p class="crumbs"><a href="/guild">‹ ${words.back}</a></p>
+      <p class="crumbs"><a href="/guild">← ${words.back}</a></p>
       <${Waiting} resource=${skill} />
       ${data !== null &&
       html`

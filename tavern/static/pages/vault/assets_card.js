@@ -59,7 +59,7 @@ function Search({ value, onInput }) {
 function Kinds({ counts, chosen, onChoose }) {
   const kinds = Object.entries(counts ?? {}).filter(([, count]) => count > 0);
   const button = (type, label, count) => html`
-    <button key=${type ?? "all"} type="button" class="chip" aria-pressed=${String(chosen === type)} onClick=${() => onChoose(type)}>
+    <button key=${type ?? "all"} type="button" aria-pressed=${String(chosen === type)} onClick=${() => onChoose(type)}>
       ${label} <span class="chip-count">${format.count(count)}</span>
     </button>
   `;

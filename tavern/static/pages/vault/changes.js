@@ -8,6 +8,9 @@ export const CHANGES = [
   "went_back",
   "trainer_ready",
   "checkpoint_quarantined",
+  "catalog_changed",
+  "asset_carried",
+  "snapshot_taken",
   "errand_done",
 ];
 

@@ -14,7 +14,7 @@ const FACES = {
   victorious: ["sesseso", "esseseo", "swwwso.", "smmso.."],
 };
 const MARKS = {
-  resting: [["wwww", "..w.", ".w..", "wwww"], 13, 1],
+  resting: [["wwww", "..w.", ".w..", "wwww"], 12, 1],
   victorious: [["..y..", ".yFy.", "yFwFy", ".yFy.", "..y.."], 12, 0],
   wounded: [["c", "c"], 9, 4],
 };

@@ -88,7 +88,7 @@ function GoTo({ total, onGo }) {
     <form class="go-to" onSubmit=${go}>
       <label>
         <span class="for-readers">${words.goLabel}</span>
-        <input type="number" min="1" max=${total} inputmode="numeric" value=${number} onInput=${({ target }) => setNumber(target.value)} />
+        <input type="number" min="1" max=${total} inputmode="numeric" placeholder=${words.goPlace} value=${number} onInput=${({ target }) => setNumber(target.value)} />
       </label>
       <button>${words.go}</button>
     </form>

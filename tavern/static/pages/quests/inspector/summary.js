@@ -6,25 +6,25 @@ import { Breakable } from "../../../parts/breakable.js";
 import { Card, Facts, Moment } from "../../../parts/panels.js";
 import { texts } from "../../../texts.js";
 import { isRemovable, isWaiting, move, neighbour, remove, retry } from "../acting.js";
-import { Badge, bytes, LossChange, roughly } from "../naming.js";
+import { Badge, bytes, clockIn, LossChange, roughly } from "../naming.js";
 
 const words = texts.quests.inspector;
 const { lanes, card } = texts.quests;
 
-export function SummaryCard({ story: { quest }, path }) {
+export function SummaryCard({ story: { timestamp, quest }, path }) {
   const title = html`<span id="quest-file"><${Breakable} text=${quest.file} /></span>`;
   const aside = html`<${Badge} kind=${quest.lane}><span id="quest-lane">${lanes[quest.lane]}</span><//>`;
   return html`
     <${Card} id="summary" title=${title} aside=${aside}>
       ${quest.why && html`<p class="quest-why" id="quest-why" data-code=${quest.why.code}><bdi>${quest.why.message}</bdi></p>`}
-      <${Facts} pairs=${factsOf(quest)} />
+      <${Facts} pairs=${factsOf(quest, timestamp)} />
       <${Actions} quest=${quest} />
       <p class="quiet"><a href=${path}>${words.plain}</a></p>
     <//>
   `;
 }
 
-function factsOf(quest) {
+function factsOf(quest, told) {
   const isOver = quest.outcome !== null;
   return [
     [words.rows, format.count(quest.rows)],
@@ -34,6 +34,7 @@ function factsOf(quest) {
     [words.steps, format.count(quest.steps)],
     [words.source, html`<bdi>${quest.generator ?? card.sources[quest.source]}</bdi>`],
     [words.added, html`<${Moment} at=${quest.added_at} />`],
+    isWaiting(quest.lane) && [words.begins, clockIn(told, quest.starts_in_seconds) ?? texts.unknown, "begins"],
     isWaiting(quest.lane) && [words.takes, roughly(quest.takes_seconds) ?? texts.unknown],
     isOver && [words.ended, html`<${Moment} at=${quest.finished_at} />`],
     isOver && [words.learned, format.count(quest.rows_learned), "rows-learned"],
