@@ -13,6 +13,8 @@ from pydantic import Field, create_model
 from core.http.inputs import Inputs
 
 STATIC = Path(__file__).resolve().parent / "static"
+SHELL = STATIC / "index.html"
+"""The document; at an address that it does not know it says so."""
 PAGE_PATHS = (
     "/",
     "/game",

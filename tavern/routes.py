@@ -23,7 +23,7 @@ from core.http.inputs import Inputs, Whole
 from core.http.login import Login
 from core.http.shared_answers import SharedAnswer
 from core.http.site import Routes, Site
-from tavern.pages import PAGE_PATHS, STATIC, parts_of
+from tavern.pages import PAGE_PATHS, SHELL, STATIC, parts_of
 
 ICON_PATH = "/favicon.ico"
 """Asked for by browsers that do not take the crest as SVG, and by all that look at something else than a page."""
@@ -76,7 +76,7 @@ def _pages() -> list[Endpoint]:
 
     def shown_at(path: str) -> Endpoint:
         async def show(**_parts: Inputs) -> web.FileResponse:
-            return web.FileResponse(STATIC / "index.html")
+            return web.FileResponse(SHELL)
 
         parts = parts_of(path)
         show.__annotations__ = {} if parts is None else {"path": parts}

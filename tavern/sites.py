@@ -25,6 +25,7 @@ from core.http.standard import health_fields
 from core.http.tokens import ensure_token
 from core.settings import Settings
 from core.version import realm_version
+from tavern.pages import SHELL
 from tavern.routes import LOGIN, tavern_routes
 from vault.front_routes import vault_routes
 from vault.keeper import VaultKeeper
@@ -79,6 +80,7 @@ def make_sites(
             closing=[hub.close, daemon.reception.reading_room.close] if name == "tavern" else [],
             meters=Meters(readings.get(name, []), version=realm_version(), with_process=name == "vault"),
             docs_port=lambda: sites[0].port,
+            missing_page=SHELL if name == "tavern" else None,
             version=realm_version(),
         )
         sites.append(Site(site_app, services.host, 0 if services.ports == "auto" else ports[name], name))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from http import HTTPStatus
+from pathlib import Path
 
 from aiohttp import web
 from aiohttp.http import HttpProcessingError
@@ -13,6 +14,9 @@ from core.errors import RealmError
 from core.http.answers import error_response
 
 logger = logging.getLogger(__name__)
+
+MISSING_PAGE: web.AppKey[Path] = web.AppKey("missing_page")
+"""What people see where there is nothing, at sites that have pages."""
 
 
 class Malformed(RealmError):
@@ -33,6 +37,8 @@ async def tell_errors(request: web.Request, handler: Handler) -> web.StreamRespo
     except web.HTTPException as error:
         if error.status < 400:
             raise
+        if error.status == HTTPStatus.NOT_FOUND and MISSING_PAGE in request.app and _by_people(request):
+            return web.FileResponse(request.app[MISSING_PAGE], status=error.status, headers={"Vary": "Accept"})
         return _told(request, error)
     except (web.RequestPayloadError, HttpProcessingError):
         return _refusal(Malformed("The body is not encoded as its headers say."))
@@ -44,6 +50,10 @@ async def tell_errors(request: web.Request, handler: Handler) -> web.StreamRespo
         if request.writer.output_size:
             raise ConnectionAbortedError("half an answer is out: a second one cannot follow it") from error
         return error_response(500, "internal", "The realm failed to answer; its log says why.")
+
+
+def _by_people(request: web.Request) -> bool:
+    return request.method in ("GET", "HEAD") and "text/html" in request.headers.get("Accept", "")
 
 
 def _refusal(error: RealmError) -> web.Response:

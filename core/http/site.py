@@ -6,6 +6,7 @@ import asyncio
 import errno
 import functools
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -20,7 +21,7 @@ from core.http.limits import LIMITS, Limits, take_body
 from core.http.login import Login, login_endpoints
 from core.http.metrics import Meters, counting
 from core.http.packing import pack
-from core.http.refusals import tell_errors
+from core.http.refusals import MISSING_PAGE, tell_errors
 from core.http.standard import standard_endpoints
 from core.services import describe_port_holder
 
@@ -60,6 +61,7 @@ def make_app(
     closing: Sequence[Callable[[], Awaitable[None]]] = (),
     meters: Meters | None = None,
     docs_port: Callable[[], int] | None = None,
+    missing_page: Path | None = None,
     version: str = "unknown",
 ) -> web.Application:
     """An application that serves `routes` and what every site answers, behind the guards of DESIGN section 8.
@@ -69,7 +71,8 @@ def make_app(
     whoever gets through to the port), `login` lets people in by a form, `limits` are those of one caller. `own_ports`
     gives the ports of all sites of this realm (it is asked per request, as `--ports auto` knows them late). `closing`
     is awaited first when the site stops, before open requests are waited for. A site without a page of its own at `/`
-    shows an index there; `docs_port` gives the port of the site that has `/docs`.
+    shows an index there; `docs_port` gives the port of the site that has `/docs`. `missing_page` is what a browser gets
+    at an address where there is nothing.
     """
     meters = meters or Meters(version=version)
     access = access or Access()
@@ -78,6 +81,8 @@ def make_app(
         client_max_size=limits.body_bytes,
     )
     app[LIMITS] = limits
+    if missing_page is not None:
+        app[MISSING_PAGE] = missing_page
     app.on_response_prepare.append(set_security_headers)
 
     async def close_all(app: web.Application) -> None:
