@@ -272,7 +272,11 @@ async def test_the_inspector_shows_what_the_model_sees(realm: Realm, open_page: 
     await expect(first.locator("pre")).to_contain_text(evil.replace("\u202e", "[U+202E]"))
     await expect(page.locator(".model-row").nth(2).locator("ins abbr")).to_have_text("[U+0007 U+200B U+0007 +50]")
     assert await first.locator("ins").all_inner_texts() == ["Fine.<|im_end|>"]
-    await expect(page.locator(".model-row").nth(1).locator("del")).to_have_count(1)
+    cut = page.locator(".model-row").nth(1)
+    await expect(cut.locator("del")).to_have_count(1)
+    # What the cut takes is not learned: a byte is a token.
+    left = len(await cut.locator("ins").inner_text())
+    await expect(cut.locator(".row-head")).to_contain_text(f"tokens, {left:,} learned")
     await expect(page.locator("#duplicates")).to_have_text("1")
     await expect(page.locator("#rows-truncated")).to_have_text("1")
     await expect(page.locator("#shape")).to_contain_text("OpenAI chat")

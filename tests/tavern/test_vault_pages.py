@@ -108,7 +108,7 @@ async def test_the_ledger_is_sorted_by_keyboard_and_keeps_its_place(realm: Vault
     await expect(page.locator("[data-badge=best]")).to_have_count(1)
     await expect(page.locator(f"[data-checkpoint={realm.names['middle']}] [data-badge=best]")).to_be_visible()
     await page.select_option("#metric", "accuracy")
-    await expect(page.locator("#best-line")).to_contain_text("None of them has a Accuracy")
+    await expect(page.locator("#best-line")).to_contain_text("None of them has a value for Accuracy")
     await expect(page.locator("[data-badge=best]")).to_have_count(0)
     await steps.nth(2).click()
     await expect(page.locator("#checkpoint-title")).to_contain_text("step 7")

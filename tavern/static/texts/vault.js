@@ -106,7 +106,7 @@ export const ledger = {
   none: "None was saved yet. The first one comes with the first quest that is learned.",
   noneOfSkill: (skill) => `No checkpoint is of the skill ${skill}.`,
   caption: (column, order) => `Checkpoints, sorted by ${column}, ${order === "asc" ? "lowest first" : "highest first"}`,
-  noBest: (metric) => `None of them has a ${metric}.`,
+  noBest: (metric) => `None of them has a value for ${metric}.`,
   bestIs: "The best one:",
   yes: "yes",
   no: "no",

@@ -47,7 +47,7 @@ function Row({ row }) {
     <li class="model-row" data-row=${row.number}>
       <p class="row-head quiet">
         <strong>${words.row(format.count(row.number), format.count(row.line))}</strong>
-        ${row.fault === null && html`<span>${words.tokens(format.count(row.length), format.count(row.trained))}</span>`}
+        ${row.fault === null && html`<span>${words.tokens(format.count(row.length), format.count(row.trained_kept))}</span>`}
         ${row.is_cut && html`<span class="bad">${words.cut(format.count(row.tokens_lost))}</span>`}
         ${losses && html`<span>${words.losses(format.loss(row.first_loss), format.loss(row.last_loss))}</span>`}
       </p>
