@@ -1,18 +1,12 @@
-import { html, useEffect, useState } from "../preact.js";
+import { html } from "../preact.js";
 import { useRealm } from "../link/realm.js";
-import { request } from "../link/request.js";
+import { useResource } from "../link/resource.js";
 import { texts } from "../texts.js";
 
 export function Footer() {
   const version = useRealm(({ snapshot }) => snapshot?.realm?.version ?? null);
-  const [canLogOut, setCanLogOut] = useState(false);
-  useEffect(() => {
-    // Who has not logged in cannot log out.
-    request("/api/session").then(
-      ({ login }) => setCanLogOut(login),
-      () => {},
-    );
-  }, []);
+  // Who has not logged in cannot log out.
+  const session = useResource("/api/session");
   return html`
     <footer>
       <p>
@@ -20,7 +14,7 @@ export function Footer() {
         <a href="/api/game">${texts.plainData}</a>
         <a href="/docs">${texts.docs}</a>
       </p>
-      <form method="post" action="/logout" id="logout" hidden=${!canLogOut}><button type="submit">${texts.logout}</button></form>
+      <form method="post" action="/logout" id="logout" hidden=${!session.data?.login}><button type="submit">${texts.logout}</button></form>
     </footer>
   `;
 }
