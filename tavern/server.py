@@ -31,6 +31,7 @@ from core.services import service_url
 from core.setting_types import is_loopback, listen_address
 from core.settings_reading import load_settings
 from core.version import realm_version
+from tavern.pages import SHELL
 from tavern.routes import LOGIN, face_routes
 
 logger = logging.getLogger(__name__)
@@ -91,6 +92,7 @@ def lone_site(house: House, upstream: Upstream) -> Site:
         access=Access(token, load_settings(house.paths.config_file).services.allowed_hosts),
         login=Login(LOGIN.page, LOGIN.files),
         own_ports=lambda: [site.port],
+        missing_page=SHELL,
         version=realm_version(),
     )
     site = Site(app, house.host, house.port, "tavern")

@@ -19,6 +19,7 @@ from aiohttp.typedefs import Handler
 
 from core.errors import RealmError
 from core.http.access import Access, Unauthorized
+from core.http.refusals import is_by_people
 from core.http.sessions import Session
 
 LOGIN_PATH = "/login"
@@ -68,10 +69,6 @@ class Forbidden(RealmError):
 async def check_caller(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Refuse a Host that is not ours, a change asked for by a page that is not ours, and whoever lacks the token."""
     door = request.app[DOOR]
-    names = [len(name.encode("utf-8", "replace")) for name in request.path.split("/")]
-    if max(names) > LONGEST_NAME or sum(names) + len(names) > LONGEST_PATH:
-        # No disk can hold such a name or path; asked for it, it answers with an error of its own.
-        raise web.HTTPNotFound
     hosts = request.headers.getall("Host", [])
     # A target with an address of its own (`GET http://evil.example/`) overrules the header.
     if len(hosts) != 1 or request.host != hosts[0] or not _is_served(hosts[0], request, door.access):
@@ -89,7 +86,7 @@ async def check_caller(request: web.Request, handler: Handler) -> web.StreamResp
     try:
         session = _entered(request, door)
     except Unauthorized:
-        if door.has_login and request.method in ("GET", "HEAD") and "text/html" in request.headers.get("Accept", ""):
+        if door.has_login and is_by_people(request):
             return web.Response(status=303, headers={"Location": LOGIN_PATH})
         raise
     if session and request.method in CHANGING_METHODS and not origins:
@@ -152,6 +149,10 @@ def _is_ours(origin: str, host: str, request: web.Request, door: Door) -> bool:
 @web.middleware
 async def find_file(request: web.Request, handler: Handler) -> web.StreamResponse:
     """A static file that is not there gets the error shape: aiohttp, which guards the folder, says nothing at all."""
+    names = [len(name.encode("utf-8", "replace")) for name in request.path.split("/")]
+    if max(names) > LONGEST_NAME or sum(names) + len(names) > LONGEST_PATH:
+        # No disk can hold such a name or path; asked for it, it answers with an error of its own.
+        raise web.HTTPNotFound
     resource = request.match_info.route.resource
     if isinstance(resource, web.StaticResource):
         folder: Path = resource.get_info()["directory"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from http import HTTPStatus
 from pathlib import Path
@@ -37,8 +38,8 @@ async def tell_errors(request: web.Request, handler: Handler) -> web.StreamRespo
     except web.HTTPException as error:
         if error.status < 400:
             raise
-        if error.status == HTTPStatus.NOT_FOUND and MISSING_PAGE in request.app and _by_people(request):
-            return web.FileResponse(request.app[MISSING_PAGE], status=error.status, headers={"Vary": "Accept"})
+        if error.status == HTTPStatus.NOT_FOUND and MISSING_PAGE in request.app and is_by_people(request):
+            return await _missing_page(request, error)
         return _told(request, error)
     except (web.RequestPayloadError, HttpProcessingError):
         return _refusal(Malformed("The body is not encoded as its headers say."))
@@ -52,8 +53,19 @@ async def tell_errors(request: web.Request, handler: Handler) -> web.StreamRespo
         return error_response(500, "internal", "The realm failed to answer; its log says why.")
 
 
-def _by_people(request: web.Request) -> bool:
+def is_by_people(request: web.Request) -> bool:
+    """Whether a browser asks for what it will show as a page."""
     return request.method in ("GET", "HEAD") and "text/html" in request.headers.get("Accept", "")
+
+
+async def _missing_page(request: web.Request, error: web.HTTPException) -> web.Response:
+    try:
+        body = await asyncio.to_thread(request.app[MISSING_PAGE].read_bytes)
+    except OSError:  # such as in the midst of an upgrade
+        return _told(request, error)
+    # No answer of a file: by its tag and date, what is not there would be "not modified", or 206 of it.
+    headers = {"Vary": "Accept"}
+    return web.Response(body=body, status=error.status, content_type="text/html", charset="utf-8", headers=headers)
 
 
 def _refusal(error: RealmError) -> web.Response:

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,6 +19,7 @@ from aiohttp import web
 
 from core.errors import Conflict, InvalidInput, RealmError, Unavailable
 from core.http.answers import error_response
+from core.http.refusals import is_by_people
 from core.http.tokens import bearer
 from core.http.uploads import Upload
 
@@ -137,7 +139,7 @@ class Upstream:
                 hint="Set REALM_TOKEN, or put the realm's .realm.token into ~/.config/realm/token.",
             )
         if answer.status >= 400 and answer.content_type != "application/json":
-            return await self._retold(answer)
+            return await self._retold(request, answer)
         response = web.StreamResponse(status=answer.status, reason=answer.reason, headers=_answered(answer.headers))
         length = answer.headers.get("Content-Length")
         if length is not None and length.isdecimal():
@@ -153,9 +155,12 @@ class Upstream:
         await response.write_eof()
         return response
 
-    async def _retold(self, answer: aiohttp.ClientResponse) -> web.Response:
+    async def _retold(self, request: web.Request, answer: aiohttp.ClientResponse) -> web.Response:
         """What stands between us and the realm may answer in HTML (F16)."""
         await answer.content.read(LONGEST_ERROR)
+        if answer.status == HTTPStatus.NOT_FOUND and is_by_people(request):
+            # The realm shows people a page there; ours is the same, and its scripts are ours.
+            raise web.HTTPNotFound
         message = f"{self.url} answers with status {answer.status} and no readable message."
         return error_response(answer.status, "upstream", message)
 
