@@ -162,6 +162,8 @@ class CatalogRounds:
         from core.saga import News
 
         counts = {"added": len(changes.added), "removed": len(changes.removed), "changed": len(changes.changed)}
+        if not any(counts.values()):
+            return  # what was refused is not in the catalog; it is so again at each look, for as long as it lies there
         told = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
         message = f"{what} holds other assets than it did: {told}"
         self._tell([News("catalog_changed", message, counts)], datetime.now(UTC))

@@ -312,3 +312,21 @@ def test_a_copy_is_verified_only_where_its_zone_says_so() -> None:
         asset = _asset("nas", {**row, "status": status, "verified_at": "2026-11-21T00:00:00+00:00"})
         assert asset is not None
         assert asset.locations[0].status == (status if status in ("corrupted", "verified") else "unverified")
+
+
+async def test_a_zone_with_other_bytes_of_the_same_name_is_no_news_at_every_look(
+    paths: RealmPaths, away: RealmPaths, trainer: Visitor
+) -> None:
+    """Of two realms that both train, each has a checkpoint 30000: every ten minutes for ever the battle log told that
+    the zone "holds other assets than it did: ", and all open vaults asked for everything anew."""
+    publish(CheckpointStore(paths.current_model), NEWER, "other weights")
+    told: list[str] = []
+    name_hosts(paths, trainer={"vault": trainer.site.port})
+    with VaultKeeper(paths.base) as keeper:
+        keeper.reconcile()
+        rounds = CatalogRounds(keeper, zones_of(paths), lambda news, now: told.extend(each.message for each in news))
+        for _ in range(3):
+            await rounds.ask_zones()
+        assert [each.stronghold for each in keeper.locate("checkpoint_30000").locations] == [LOCAL]
+    assert len(told) == 1
+    assert told[0].endswith(" added")

@@ -277,11 +277,13 @@ class Catalog:
                     continue
                 elif stronghold != LOCAL and any(_differ(each, elsewhere.get(key)) for each in asset.locations):
                     changes.refused.append(key)
+                    if known is not None:
+                        # What is known of a copy that was refused is not true any more either.
+                        changes.removed.append(key)
                 else:
                     entering.append(asset)
                     (changes.added if known is None else changes.changed).append(key)
-            # What is known of a copy that was refused is not true any more either.
-            for key in (*changes.removed, *changes.changed, *(key for key in changes.refused if key in before)):
+            for key in (*changes.removed, *changes.changed):
                 records.delete_locations(connection, key, stronghold)
             records.put_assets(connection, [_asset_row(each) for each in entering], over_local=stronghold == LOCAL)
             records.put_locations(connection, [row for each in entering for row in self._location_rows(each)])

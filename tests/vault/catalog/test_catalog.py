@@ -119,7 +119,10 @@ def test_what_is_known_of_a_copy_ends_when_its_zone_tells_of_other_bytes(catalog
     # How it came there is known here alone, and stays.
     assert not catalog.replace_stronghold("nas", [ours])
     other = asset(stronghold="nas", path="/nas/seven", checksum="bb" * 32)
-    assert catalog.replace_stronghold("nas", [other]).refused == ["checkpoint_7"]
+    changes = catalog.replace_stronghold("nas", [other])
+    assert (changes.refused, changes.removed) == (["checkpoint_7"], ["checkpoint_7"])
+    changes = catalog.replace_stronghold("nas", [other])
+    assert (changes.refused, changes.removed) == (["checkpoint_7"], [])
     found = catalog.locate("checkpoint_7")
     assert found is not None
     assert [each.stronghold for each in found.locations] == [LOCAL]
