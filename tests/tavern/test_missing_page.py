@@ -61,12 +61,18 @@ async def test_what_is_not_there_is_not_there_for_whoever_has_seen_it_before(tav
             assert (answer.status, answer.content_type) == (404, "text/html")
 
 
-async def test_no_page_is_shown_under_a_name_that_is_not_ours(tavern: str) -> None:
+async def test_no_page_is_shown_to_who_may_not_enter(tavern: str, tmp_path: Path) -> None:
     """A path longer than any disk holds was answered before anybody looked at who asks."""
+    too_long = f"/{'a' * 300}"
     async with aiohttp.ClientSession(tavern) as http:
         for name, expected in (("evil.example", 403), ("localhost", 404)):
-            async with http.get(f"/{'a' * 300}", headers={**BROWSER, "Host": name}) as answer:
+            async with http.get(too_long, headers={**BROWSER, "Host": name}) as answer:
                 assert answer.status == expected
+    async with tavern_of(tavern, tmp_path, host="0.0.0.0") as visitor:
+        for path in ("/quest", "/static/none.js", too_long):
+            sent_away = await visitor.get(path, headers=BROWSER, allow_redirects=False)
+            assert (sent_away.status, sent_away.headers["Location"]) == (303, "/login")
+            assert (await visitor.get(path)).status == 401
 
 
 async def test_a_lone_tavern_shows_the_page_too(tavern: str, tmp_path: Path) -> None:
