@@ -125,7 +125,7 @@ class CatalogRounds:
                 "%s holds %d assets more, %d less", zone_id, len(changes.added), len(changes.removed),
                 extra={"event": "zone_listed"},
             )  # fmt: skip
-            await asyncio.to_thread(self._tell_changed, f"The zone {zone_id}", changes)
+            await asyncio.to_thread(self._tell_changed, f"the zone {zone_id}", changes)
 
     def _look(self, swept_at: datetime | None) -> None:
         if self._keeper.catalog.open_again() and self._keeper.catalog.db.was_corrupt is not None:
@@ -155,7 +155,7 @@ class CatalogRounds:
         """Whoever has the catalog before his eyes learns that it is another. Not of the first look: what has changed
         while there was no realm is no news, and nobody has seen it yet."""
         if self._made_at is not None:
-            self._tell_changed("The disk", changes)
+            self._tell_changed("the disk", changes)
 
     def _tell_changed(self, what: str, changes: Changes) -> None:
         # Loaded on use: who only keeps a catalog needs no saga.
@@ -165,7 +165,7 @@ class CatalogRounds:
         if not any(counts.values()):
             return  # what was refused is not in the catalog; it is so again at each look, for as long as it lies there
         told = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
-        message = f"{what} holds other assets than it did: {told}"
+        message = f"The catalog follows a look at {what}: {told}"
         self._tell([News("catalog_changed", message, counts)], datetime.now(UTC))
 
     def _on_damage(self) -> None:

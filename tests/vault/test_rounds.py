@@ -37,7 +37,7 @@ async def test_the_disk_is_looked_at_at_the_start_every_hour_and_when_something_
         assert catalog.locate("model_qwen3_0.6b") is not None
         await rounds.go(NOW + timedelta(minutes=61))
         assert [each.kind for each in told] == ["catalog_changed"]
-        assert told[0].message == "The disk holds other assets than it did: 1 removed"
+        assert told[0].message == "The catalog follows a look at the disk: 1 removed"
         assert catalog.locate("model_qwen3_0.6b") is None
         shutil.rmtree(paths.current_model / EARLY)
         assert not keeper.locate("checkpoint_1000").found

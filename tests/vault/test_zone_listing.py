@@ -318,7 +318,7 @@ async def test_a_zone_with_other_bytes_of_the_same_name_is_no_news_at_every_look
     paths: RealmPaths, away: RealmPaths, trainer: Visitor
 ) -> None:
     """Of two realms that both train, each has a checkpoint 30000: every ten minutes for ever the battle log told that
-    the zone "holds other assets than it did: ", and all open vaults asked for everything anew."""
+    the zone holds other assets, without one of them, and all open vaults asked for everything anew."""
     publish(CheckpointStore(paths.current_model), NEWER, "other weights")
     told: list[str] = []
     name_hosts(paths, trainer={"vault": trainer.site.port})
