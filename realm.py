@@ -370,6 +370,7 @@ async def _reign_locked(
     try:
         if notifier.listening:
             crew.start("herald", herald.run)
+        await daemon.bring_in_order()
         await open_sites(sites)
         await daemon.start(crew)
         for name, loop in vault_loops.items():

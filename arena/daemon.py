@@ -230,8 +230,8 @@ class Daemon:
 
     # --- life ------------------------------------------------------------------------------------------------
 
-    async def start(self, crew: TaskCrew) -> None:
-        """Bring the directories in order, then start the loops."""
+    async def bring_in_order(self) -> None:
+        """Bring the directories in order. What is told before that knows nothing of what was learned (F1)."""
         await self._look_at_disk()
         try:
             if not self._governor.bars_trainer:
@@ -241,12 +241,15 @@ class Daemon:
                 f"The realm's folders cannot be brought in order: {error}.",
                 hint="Make room, or make them readable and writable for this user; `realm doctor` looks at both.",
             ) from error
+
+    async def start(self, crew: TaskCrew) -> None:
+        """Start the loops of a realm that is in order."""
         await asyncio.to_thread(clear_trials, self.paths)
         self._wishes.read_at_start()
         if self._wishes.stopped:
             await self._supervisor.retire("stopped before the start")
-        look_at_disk = functools.partial(every, self._disk_seconds, self._look_at_disk, within=HUNG_AT_WORK_SECONDS)
-        crew.start("disk", look_at_disk)
+        patiently = functools.partial(every, within=HUNG_AT_WORK_SECONDS)
+        crew.start("disk", functools.partial(patiently, self._disk_seconds, self._look_at_disk))
         crew.start("trainer", self._supervisor.run)
         crew.start("intake", self._intake.run)
         crew.start("control", functools.partial(every, self._control_seconds, self._control, within=HUNG_SECONDS))
@@ -255,8 +258,7 @@ class Daemon:
         crew.start("school", self.school.run)
         crew.start("deeds", self.reception.deeds.run)
         crew.start("status", self.crier.run)
-        keep_house = functools.partial(every, HOUSEKEEPING_SECONDS, self._keep_house, within=HUNG_AT_WORK_SECONDS)
-        crew.start("housekeeping", keep_house)
+        crew.start("housekeeping", functools.partial(patiently, HOUSEKEEPING_SECONDS, self._keep_house))
         crew.start("snapshots", self._snapshots.run)
         crew.start("ravens", self.reception.post.run)
         crew.start("scrub", self._scrubber.run)
@@ -487,12 +489,10 @@ class Daemon:
     def readings(self) -> list[Reading]:
         """What Prometheus is told; to be called once, as it begins to count the saga's events."""
         return [
-            *training_readings(self.report),
-            *trainer_readings(self._supervisor, EventTally(self._saga)),
+            *training_readings(self.report), *trainer_readings(self._supervisor, EventTally(self._saga)),
             *store_readings(self.paths.base, self.board, lambda: self.crier.counts, self.ledger),
-            *disk_readings(self.report),
-            *intake_readings(self._intake.report, self._scribe),
-        ]
+            *disk_readings(self.report), *intake_readings(self._intake.report, self._scribe),
+        ]  # fmt: skip
 
 
 def _is_last_of_quest(event: Event) -> TypeGuard[Progress | QuestEnded]:

@@ -27,6 +27,8 @@ def recover(
     Raises `OSError`.
     """
     paths.create()
+    # Before all else: one that ends in the meantime has saved what is not looked at any more.
+    is_left_behind = InstanceLock.holder(paths.current_model / ".lock") is not None
     history = read_history(paths.current_model / JOURNAL_NAME)
     sweep_lanes(board, saga, now=now)
     crash_point("start.swept")
@@ -35,7 +37,7 @@ def recover(
     if present is not None:
         report.step, report.checkpoint = present.step, present.canonical_name
         report.loss, report.validation_loss = present.train_loss, present.val_loss
-    if InstanceLock.holder(paths.current_model / ".lock") is not None:
+    if is_left_behind:
         _tell_of_the_one_left_behind(report, saga)
     begun = [claim.quest_id for claim in history.claims.values()]
     board.take_up(begun)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
+from benchmarks.busy_realm import BusyRealm
 from benchmarks.page_truth import watch_pages
 from benchmarks.page_watch import Row, differences_of, faults_of
+from tests.acceptance.nursery import Nursery
+from tests.acceptance.undying_realm import KILLED
 
 SECONDS = 60.0
 """From the first step on; `make soak` watches ten minutes."""
@@ -24,6 +29,18 @@ def test_no_number_goes_to_0_or_back_while_the_daemon_is_killed(tmp_path: Path) 
     assert seen.reloads >= 1
     assert seen.xp > seen.xp_at_kills[0] > 0
     assert {row.values["link"] for row in seen.first} >= {"open", "away"}, "the kill was not seen"
+
+
+def test_a_realm_tells_nothing_before_it_knows_what_was_learned(tmp_path: Path, nursery: Nursery) -> None:
+    """F1: its sites were open before its folders were in order, and told of a hero without steps for a moment."""
+    realm = BusyRealm(tmp_path, nursery=nursery)
+    try:
+        with socket.create_server(("127.0.0.1", urlsplit(realm.url).port or 0)):
+            # It gets as far as that, where the port that is taken is not met yet.
+            realm.launch(REALM_CRASH_AT="start.swept")
+            assert realm.wait_for_end() == KILLED
+    finally:
+        realm.close()
 
 
 @pytest.mark.parametrize(

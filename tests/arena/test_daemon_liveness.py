@@ -51,6 +51,7 @@ async def daemon(paths: RealmPaths, saga: Saga) -> AsyncIterator[Daemon]:
 @pytest_asyncio.fixture
 async def alive(paths: RealmPaths, daemon: Daemon) -> AsyncIterator[Alive]:
     crew = TaskCrew()
+    await daemon.bring_in_order()
     await daemon.start(crew)
     yield Alive(paths, crew)
     await crew.stop(10)
@@ -98,4 +99,4 @@ async def test_what_the_disk_does_not_let_read_is_told_and_ends_a_start_with_a_s
     paths.lane("high").unlink()
     (paths.current_model / JOURNAL_NAME).mkdir()
     with pytest.raises(Unavailable, match="cannot be brought in order"):
-        await daemon.start(TaskCrew())
+        await daemon.bring_in_order()

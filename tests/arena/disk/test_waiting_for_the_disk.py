@@ -87,6 +87,7 @@ async def test_a_realm_whose_model_is_not_mounted_starts_no_trainer_and_begins_n
     with open_saga(paths) as saga:
         scribe, crew = Scribe(), TaskCrew()
         daemon = make_daemon(paths, read_setup(paths, env={}), {}, saga, scribe, EventHub(saga))
+        await daemon.bring_in_order()
         await daemon.start(crew)
         try:
             await wait_until_async(lambda: daemon.report.state == "paused", message="it is paused")

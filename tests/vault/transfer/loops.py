@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
 SECONDS = 10.0
+TURNS = 20
+"""Of the loop; until what was accepted has a transport it takes three."""
 
 
 @contextmanager
@@ -22,9 +24,11 @@ def running(start: Callable[[], Awaitable[object]], stop: Callable[[], Awaitable
 
     async def end() -> None:
         await stop()
-        # What was accepted in the very moment of the stop is known to nobody but the loop.
-        for transport in list(getattr(asyncio.get_running_loop(), "_transports", {}).values()):
-            transport.abort()
+        # What was accepted in the very moment of the stop is known to nobody but the loop, and a few turns later.
+        for _ in range(TURNS):
+            for transport in list(getattr(loop, "_transports", {}).values()):
+                transport.abort()
+            await asyncio.sleep(0)
         # Transports that were closed or aborted let go of their sockets in a moment.
         await asyncio.sleep(0.05)
 
