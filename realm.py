@@ -325,13 +325,7 @@ async def reign(
 
 
 async def _reign_locked(
-    paths: RealmPaths,
-    setup: Setup,
-    overrides: Mapping[str, Any],
-    notifier: Notifier,
-    terminal: Terminal,
-    *,
-    quiet: bool,
+    paths: RealmPaths, setup: Setup, overrides: Mapping[str, Any], notifier: Notifier, terminal: Terminal, *, quiet: bool
 ) -> None:
     import asyncio
     import gc
