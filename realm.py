@@ -325,7 +325,13 @@ async def reign(
 
 
 async def _reign_locked(
-    paths: RealmPaths, setup: Setup, overrides: Mapping[str, Any], notifier: Notifier, terminal: Terminal, *, quiet: bool
+    paths: RealmPaths,
+    setup: Setup,
+    overrides: Mapping[str, Any],
+    notifier: Notifier,
+    terminal: Terminal,
+    *,
+    quiet: bool,
 ) -> None:
     import asyncio
     import gc
@@ -344,8 +350,7 @@ async def _reign_locked(
     opened = ExitStack()
     saga = opened.enter_context(open_saga(paths, setup.settings.budgets))
     tell_of_cut_off(paths, saga, now=datetime.now(UTC))
-    hub = EventHub(saga)
-    scribe = Scribe()
+    hub, scribe = EventHub(saga), Scribe()
     daemon = make_daemon(paths, setup, overrides, saga, scribe, hub)
     keeper = opened.enter_context(open_keeper(daemon, scribe, setup.settings))
     vault_loops = loops_of_vault(daemon, keeper, saga)
