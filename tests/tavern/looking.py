@@ -48,3 +48,13 @@ async def record(page: Page, *selectors: str) -> None:
 async def recorded(page: Page, selector: str, text: str = "") -> None:
     """Wait until one of it, with this text, has been there."""
     await until(page, f"window.sightings.includes({json.dumps(f'{selector} {text}')})")
+
+
+async def nodes_drawn(page: Page, drawings: int) -> int:
+    """Elements and texts that are in memory after `window.drawFrom` was called with 0, 1, … and garbage is collected."""
+    await page.evaluate("(drawings) => { for (let at = 0; at < drawings; at++) window.drawFrom(at); }", drawings)
+    session = await page.context.new_cdp_session(page)
+    await session.send("HeapProfiler.collectGarbage")
+    nodes: int = (await session.send("Memory.getDOMCounters"))["nodes"]
+    await session.detach()
+    return nodes

@@ -12,7 +12,7 @@ from playwright.async_api import Page, expect
 
 from core.saga import News
 from tests.tavern.conftest import OpenPage
-from tests.tavern.looking import until
+from tests.tavern.looking import nodes_drawn, until
 from tests.tavern.scripted_realm import SAMPLE
 from tests.tavern.storied_realm import TALES, StoriedRealm
 
@@ -139,16 +139,8 @@ async def test_only_new_tales_are_drawn_and_old_ones_are_freed(realm: StoriedRea
             `, place);
         }"""
     )
-    session = await page.context.new_cdp_session(page)
-
-    async def nodes_after(drawings: int) -> int:
-        await page.evaluate("(drawings) => { for (let at = 0; at < drawings; at++) window.drawFrom(at); }", drawings)
-        await session.send("HeapProfiler.collectGarbage")
-        nodes: int = (await session.send("Memory.getDOMCounters"))["nodes"]
-        return nodes
-
-    few = await nodes_after(1)
-    assert await nodes_after(400) < few + 500
+    few = await nodes_drawn(page, 1)
+    assert await nodes_drawn(page, 400) < few + 500
     assert await page.evaluate("window.drawn") == 20 + 399
 
 

@@ -12,7 +12,7 @@ import pytest
 from playwright.async_api import Page, Route, expect
 
 from tests.tavern.conftest import OpenPage
-from tests.tavern.looking import make_wide
+from tests.tavern.looking import make_wide, nodes_drawn
 from tests.tavern.scripted_realm import SAMPLE, ScriptedRealm, now
 from tests.waiting import PATIENCE_SECONDS, wait_until_async
 
@@ -433,13 +433,5 @@ async def test_what_has_left_a_list_is_freed(realm: ScriptedRealm, open_page: Op
           `, place);
         }"""
     )
-    session = await page.context.new_cdp_session(page)
-
-    async def nodes_after(drawings: int) -> int:
-        await page.evaluate("(drawings) => { for (let at = 0; at < drawings; at++) window.drawFrom(at); }", drawings)
-        await session.send("HeapProfiler.collectGarbage")
-        nodes: int = (await session.send("Memory.getDOMCounters"))["nodes"]
-        return nodes
-
-    few = await nodes_after(1)
-    assert await nodes_after(400) < few + 500
+    few = await nodes_drawn(page, 1)
+    assert await nodes_drawn(page, 400) < few + 500
