@@ -51,7 +51,7 @@ async def recorded(page: Page, selector: str, text: str = "") -> None:
 
 
 async def nodes_drawn(page: Page, drawings: int) -> int:
-    """Elements and texts that are in memory after `window.drawFrom` was called with 0, 1, … and garbage is collected."""
+    """Elements and texts in memory once `window.drawFrom` was called with 0, 1, … and garbage is collected."""
     await page.evaluate("(drawings) => { for (let at = 0; at < drawings; at++) window.drawFrom(at); }", drawings)
     session = await page.context.new_cdp_session(page)
     await session.send("HeapProfiler.collectGarbage")
