@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
+
+from core.tasks import comes_within
 
 LOOK_SECONDS = 0.5
 """Seconds between two looks for the stop file."""
@@ -57,5 +58,4 @@ class Ending:
                 stop_file.unlink(missing_ok=True)
                 self._end(f"the file {stop_file.name} was found")
             else:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._told.wait(), LOOK_SECONDS)
+                await comes_within(LOOK_SECONDS, self._told)

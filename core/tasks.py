@@ -10,6 +10,7 @@ import asyncio
 import functools
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from contextvars import ContextVar
 
 logger = logging.getLogger(__name__)
@@ -31,6 +32,18 @@ _note_due: ContextVar[Callable[[float], None]] = ContextVar("_note_due")
 def beat(within: float) -> None:
     """A sign of life: the task that calls will call again, or `rest`, within so many seconds, or counts as hung."""
     _due_at(asyncio.get_running_loop().time() + within)
+
+
+async def comes_within(seconds: float | None, event: asyncio.Event) -> bool:
+    """Wait for it, and tell whether it came in so many seconds (None: however long that takes).
+
+    Not by `asyncio.wait_for`: in Python 3.11 that swallows a cancellation in the moment of the event, and a loop which
+    was told to end goes on for ever.
+    """
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    return event.is_set()
 
 
 def rest() -> None:

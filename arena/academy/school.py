@@ -12,7 +12,6 @@ import functools
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
@@ -34,7 +33,7 @@ from core.paths import RealmPaths
 from core.saga import Saga
 from core.scribe import ScribeBug
 from core.settings import Settings
-from core.tasks import beat, rest
+from core.tasks import beat, comes_within, rest
 from guild.curriculum.planning import Wishes, choose_skill, plan_quest
 from guild.dojo.sources import canonical_skill_id, source_of
 from guild.quests.making import holds_out, lineage_of, number_in
@@ -211,8 +210,7 @@ class School:
         while True:
             pause = await self.look_once()
             rest()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), pause)
+            await comes_within(pause, self._news)
             self._news.clear()
             beat(HUNG_SECONDS)
 

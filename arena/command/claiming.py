@@ -11,7 +11,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -31,7 +30,7 @@ from core.crash_points import crash_point
 from core.errors import RealmError
 from core.paths import PRIORITIES
 from core.saga import Saga
-from core.tasks import beat, rest
+from core.tasks import beat, comes_within, rest
 
 logger = logging.getLogger(__name__)
 
@@ -140,8 +139,7 @@ class ClaimTable:
         """Never returns."""
         while True:
             rest()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), self._moves_wait() if self._put_off else None)
+            await comes_within(self._moves_wait() if self._put_off else None, self._news)
             beat(HUNG_SECONDS)
             is_new = self._news.is_set()
             self._news.clear()

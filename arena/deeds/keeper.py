@@ -18,7 +18,7 @@ from arena.deeds.catalog import COUNTED, HAPPENED, WATCHED, Counted, Happened, M
 from arena.telling.live_report import LiveReport
 from core.errors import RealmError
 from core.saga import Event, News, Saga
-from core.tasks import beat, rest
+from core.tasks import beat, comes_within, rest
 from guild.curriculum.achievements import Achievement
 
 logger = logging.getLogger(__name__)
@@ -88,8 +88,7 @@ class DeedKeeper:
                 await self.look_once()
                 rest()
                 await asyncio.sleep(SHORTEST_SECONDS)
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(news.wait(), LOOK_SECONDS)
+                await comes_within(LOOK_SECONDS, news)
         finally:
             leave()
 

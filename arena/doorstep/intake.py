@@ -37,7 +37,7 @@ from core.errors import RealmError
 from core.files import DISK, Files
 from core.saga import News, Saga
 from core.scribe import Scribe, ScribeBug
-from core.tasks import beat, rest
+from core.tasks import beat, comes_within, rest
 
 logger = logging.getLogger(__name__)
 
@@ -241,8 +241,7 @@ class Intake:
 
     async def _wait_for_next(self, at_least: float, at_most: float) -> None:
         await asyncio.sleep(at_least)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._hint.wait(), max(0.0, at_most - at_least))
+        if await comes_within(max(0.0, at_most - at_least), self._hint):
             # One write brings several events, of which the last one counts. Bursts of scans are held up by `at_least`.
             await asyncio.sleep(min(HINTS_TOGETHER_SECONDS, self._scan_seconds))
 

@@ -24,7 +24,7 @@ from core.checkpoint_ledger import CheckpointLedger
 from core.paths import RealmPaths
 from core.saga import Saga
 from core.status_files import write_status
-from core.tasks import beat
+from core.tasks import beat, comes_within
 
 STATUS_SECONDS = 1.0
 QUIET_STATUS_SECONDS = 2.0
@@ -100,8 +100,7 @@ class Crier:
             await self._refresh()
             await asyncio.sleep(SHORTEST_STATUS_SECONDS)
             quiet = self._report.quest is None
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), QUIET_STATUS_SECONDS if quiet else STATUS_SECONDS)
+            await comes_within(QUIET_STATUS_SECONDS if quiet else STATUS_SECONDS, self._changed)
 
     async def write(self) -> None:
         """The status files of the arena; every reader knows until when they hold (law 7)."""

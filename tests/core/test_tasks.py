@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 import pytest_asyncio
 
-from core.tasks import StagedStop, TaskCrew, TaskEnded
+from core.tasks import StagedStop, TaskCrew, TaskEnded, comes_within
 from tests.waiting import wait_until_async
 
 
@@ -289,3 +289,22 @@ async def test_a_second_stop_joins_the_first_and_a_cancelled_waiter_does_not_cut
     assert runs == 1
     await asyncio.wait({first})
     assert first.cancelled()
+
+
+async def test_a_wait_that_is_cancelled_in_the_moment_of_its_event_ends() -> None:
+    """B3: a loop that was told to end just as its news came went on for ever, and the stop waited for it in vain."""
+    event = asyncio.Event()
+    waiting = asyncio.create_task(comes_within(60, event))
+    await asyncio.sleep(0)
+    event.set()
+    waiting.cancel()
+    await asyncio.wait({waiting})
+    assert waiting.cancelled()
+
+
+async def test_a_wait_tells_whether_its_event_came() -> None:
+    event = asyncio.Event()
+    assert await comes_within(0.0, event) is False
+    event.set()
+    assert await comes_within(0.0, event) is True
+    assert await comes_within(None, event) is True
